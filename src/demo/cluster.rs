@@ -1,0 +1,223 @@
+//! A throw-away PostgreSQL cluster, for the demo and for every test.
+//!
+//! The server refuses to run as root, so root runs it as an unprivileged user. A watchdog, a shell that
+//! reads from a pipe of ours, stops the server and removes its files as soon as the pipe closes:
+//! when [`Cluster`] is dropped, and also when this process is killed.
+
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// The superuser of the cluster.
+pub const SUPERUSER: &str = "postgres";
+
+/// A running server on a free port of 127.0.0.1 (trust authentication, no fsync).
+#[derive(Debug)]
+pub struct Cluster {
+    folder: PathBuf,
+    port: u16,
+    binaries: PathBuf,
+    watchdog: Child,
+}
+
+/// Why there is no cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// No `initdb` anywhere.
+    #[error("find PostgreSQL's server programs (initdb, pg_ctl); `make postgres` installs them")]
+    NoServer,
+    /// The system refused.
+    #[error("{what}")]
+    Io {
+        /// What was being done.
+        what: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A program of PostgreSQL failed.
+    #[error("run {program}: {output}")]
+    Program {
+        /// Which.
+        program: String,
+        /// What it printed.
+        output: String,
+    },
+}
+
+impl Cluster {
+    /// Makes a cluster and starts it; blocks for about two seconds.
+    ///
+    /// `settings` are lines for `postgresql.conf`.
+    ///
+    /// # Errors
+    /// If the programs are missing or one of them fails; then nothing is left behind.
+    pub fn start(settings: &[&str]) -> Result<Self, ClusterError> {
+        let binaries = find_binaries().ok_or(ClusterError::NoServer)?;
+        let folder = tempfile::Builder::new()
+            .prefix("backstay-pg-")
+            .tempdir()
+            .map_err(|source| ClusterError::Io { what: "make a temporary folder".into(), source })?;
+        let user = unprivileged_user();
+        if let Some((uid, gid)) = user {
+            std::os::unix::fs::chown(folder.path(), Some(uid), Some(gid)).map_err(|source| {
+                ClusterError::Io { what: "hand over the temporary folder".into(), source }
+            })?;
+        }
+        let data = folder.path().join("data");
+        let program = |name: &str| -> Command {
+            let mut command = Command::new(binaries.join(name));
+            command
+                .current_dir(folder.path())
+                .env_clear()
+                .env("PATH", "/usr/bin:/bin")
+                .env("LC_ALL", "C.UTF-8");
+            if let Some((uid, gid)) = user {
+                command.uid(uid).gid(gid);
+            }
+            command
+        };
+        run(program("initdb")
+            .args(["--no-sync", "-A", "trust", "-E", "UTF8", "-U", SUPERUSER, "-D"])
+            .arg(&data))?;
+        let port = free_port()?;
+        let mut conf = format!(
+            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
+             max_connections = 200\nlog_min_messages = fatal\n",
+            folder.path().display()
+        );
+        for line in settings {
+            conf.push_str(line);
+            conf.push('\n');
+        }
+        append(&data.join("postgresql.conf"), &conf)?;
+        let watchdog = watch(&program("pg_ctl"), &data, folder.path(), user)?;
+        // From here the watchdog removes the folder, whatever happens to us.
+        let mut start = program("pg_ctl");
+        let cluster = Cluster { folder: folder.keep(), port, binaries, watchdog };
+        run(start
+            .args(["-s", "-w", "-t", "60", "-l"])
+            .arg(cluster.folder.join("log"))
+            .arg("-D")
+            .arg(&data)
+            .arg("start"))?;
+        Ok(cluster)
+    }
+
+    /// Where the server listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The folder of the server's programs: `pg_dump`, `psql`, `pg_ctl`.
+    pub fn binaries(&self) -> &Path {
+        &self.binaries
+    }
+
+    /// The cluster's own folder; holds `data` and `log`.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// A URL for `user` on `database`.
+    pub fn url(&self, user: &str, database: &str) -> String {
+        format!("postgresql://{user}@127.0.0.1:{}/{database}", self.port)
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.watchdog.stdin.take());
+        let _ = self.watchdog.wait();
+    }
+}
+
+/// Starts the watchdog in a process group of its own, so that Ctrl-C in the terminal does not reach it.
+fn watch(
+    pg_ctl: &Command,
+    data: &Path,
+    folder: &Path,
+    user: Option<(u32, u32)>,
+) -> Result<Child, ClusterError> {
+    let script = r#"read -r _; "$1" -s -D "$2" -m immediate -w stop >/dev/null 2>&1; rm -rf -- "$3""#;
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script, "backstay-watchdog"]).arg(pg_ctl.get_program()).arg(data).arg(folder);
+    shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+    if let Some((uid, gid)) = user {
+        shell.uid(uid).gid(gid);
+    }
+    shell.spawn().map_err(|source| ClusterError::Io { what: "start the cluster's watchdog".into(), source })
+}
+
+fn run(command: &mut Command) -> Result<(), ClusterError> {
+    let program = command.get_program().to_string_lossy().into_owned();
+    // pg_ctl's server inherits our pipes and would hold them open for ever: a file ends with the program.
+    let mut output =
+        tempfile::tempfile().map_err(|source| ClusterError::Io { what: format!("run {program}"), source })?;
+    let errors =
+        output.try_clone().map_err(|source| ClusterError::Io { what: format!("run {program}"), source })?;
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .status()
+        .map_err(|source| ClusterError::Io { what: format!("run {program}"), source })?;
+    if status.success() {
+        return Ok(());
+    }
+    let mut text = String::new();
+    let _ = io::Seek::rewind(&mut output);
+    let _ = io::Read::read_to_string(&mut output, &mut text);
+    Err(ClusterError::Program { program, output: text.trim().to_string() })
+}
+
+fn append(path: &Path, text: &str) -> Result<(), ClusterError> {
+    std::fs::OpenOptions::new()
+        .append(true)
+        .open(path)
+        .and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))
+        .map_err(|source| ClusterError::Io { what: format!("write {}", path.display()), source })
+}
+
+fn free_port() -> Result<u16, ClusterError> {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(|source| ClusterError::Io { what: "find a free port".into(), source })
+}
+
+/// Whom the server runs as: nobody else if we are not root, else `postgres`, else `nobody`.
+fn unprivileged_user() -> Option<(u32, u32)> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let find = |name: &str| {
+        passwd.lines().find_map(|line| {
+            let fields: Vec<&str> = line.split(':').collect();
+            (fields.first() == Some(&name))
+                .then(|| Some((fields.get(2)?.parse().ok()?, fields.get(3)?.parse().ok()?)))?
+        })
+    };
+    find("postgres").or_else(|| find("nobody")).or(Some((65534, 65534)))
+}
+
+/// The newest of `/usr/lib/postgresql/*/bin`, or wherever `initdb` stands in `PATH`.
+fn find_binaries() -> Option<PathBuf> {
+    let mut versions: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))
+        .filter(|(_, folder)| folder.join("initdb").is_file())
+        .collect();
+    versions.sort();
+    let packaged = versions.pop().map(|(_, folder)| folder);
+    packaged.or_else(|| {
+        let path = std::env::var_os("PATH")?;
+        std::env::split_paths(&path)
+            .find(|folder| folder.join("initdb").is_file() && folder.join("pg_ctl").is_file())
+    })
+}

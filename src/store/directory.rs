@@ -1,0 +1,233 @@
+//! A store in a directory: the embedded default.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Created, Entry, ObjectWriter, Store, StoreError};
+
+/// Temporary names start so; a listing never shows them, and a crash leaves only these behind.
+const TEMPORARY: &str = ".tmp-";
+
+/// Objects are files below one folder.
+///
+/// Create-only is `link(2)` from a temporary file that was fsynced, then fsync of the folder: what a
+/// power cut leaves is the whole object or none. Whether the disk itself honours fsync is beyond us.
+#[derive(Debug, Clone)]
+pub struct Directory {
+    root: PathBuf,
+}
+
+impl Directory {
+    /// The store below `root`, which is created when the first object is.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
+        let good = |part: &str| {
+            !part.is_empty()
+                && !part.starts_with('.')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        if name.split('/').all(good) {
+            Ok(self.root.join(name))
+        } else {
+            Err(StoreError::BadName { name: name.to_string() })
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Directory {
+    async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+        let path = self.path(name)?;
+        let bytes = bytes.to_vec();
+        blocking(name, "write", move || create_durably(&path, &bytes)).await
+    }
+
+    async fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>, StoreError> {
+        let path = self.path(name)?;
+        let folder = parent(&path).to_path_buf();
+        let temporary = blocking(name, "write", move || {
+            create_folder(&folder)?;
+            tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&folder)
+        })
+        .await?;
+        let (file, temporary) = temporary.into_parts();
+        Ok(Box::new(FileWriter {
+            file: tokio::fs::File::from_std(file),
+            temporary,
+            path,
+            name: name.to_string(),
+        }))
+    }
+
+    async fn reader(&self, name: &str) -> Result<Pin<Box<dyn AsyncRead + Send>>, StoreError> {
+        let file = tokio::fs::File::open(self.path(name)?)
+            .await
+            .map_err(|source| StoreError::io("read", name, source))?;
+        Ok(Box::pin(file))
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
+        // Only the folder that the prefix's whole parts name can hold a match.
+        let folder = match prefix.rsplit_once('/') {
+            Some((folder, _)) => self.path(folder)?,
+            None => self.root.clone(),
+        };
+        let root = self.root.clone();
+        let wanted = prefix.to_string();
+        blocking(prefix, "list", move || {
+            let mut found = Vec::new();
+            walk(&folder, &root, &mut found)?;
+            found.retain(|entry| entry.name.starts_with(&wanted));
+            found.sort_by(|a, b| a.name.cmp(&b.name));
+            Ok(found)
+        })
+        .await
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        let path = self.path(name)?;
+        let root = self.root.clone();
+        blocking(name, "delete", move || {
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            // Folders are no objects: an emptied one goes too. Not empty, or gone: both are fine.
+            let mut folder = parent(&path);
+            while folder != root && std::fs::remove_dir(folder).is_ok() {
+                folder = parent(folder);
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    fn url(&self) -> String {
+        format!("file://{}", self.root.display())
+    }
+}
+
+fn create_durably(path: &Path, bytes: &[u8]) -> io::Result<Created> {
+    let folder = parent(path);
+    if path.exists() {
+        return Ok(Created::Exists);
+    }
+    create_folder(folder)?;
+    let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
+    io::Write::write_all(&mut temporary, bytes)?;
+    temporary.as_file().sync_data()?;
+    // link(2) fails where the name is taken, in one step with taking it: no window for a second driver.
+    match std::fs::hard_link(temporary.path(), path) {
+        Ok(()) => sync_folder(folder).map(|()| Created::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::Exists),
+        Err(error) => Err(error),
+    }
+}
+
+/// Creates `folder` and its missing parents, each durable in the folder that holds it.
+fn create_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = parent(folder);
+    if above != folder {
+        create_folder(above)?;
+    }
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => sync_folder(above),
+    }
+}
+
+fn sync_folder(folder: &Path) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => path,
+    }
+}
+
+fn walk(folder: &Path, root: &Path, found: &mut Vec<Entry>) -> io::Result<()> {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        match entry.metadata() {
+            Ok(meta) if meta.is_dir() => walk(&path, root, found)?,
+            Ok(meta) => {
+                if let Some(name) = path.strip_prefix(root).ok().and_then(Path::to_str) {
+                    found.push(Entry { name: name.to_string(), bytes: meta.len() });
+                }
+            }
+            // Deleted between the listing and the look.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+async fn blocking<T: Send + 'static>(
+    name: &str,
+    verb: &'static str,
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+        .map_err(|source| StoreError::io(verb, name, source))
+}
+
+struct FileWriter {
+    file: tokio::fs::File,
+    temporary: tempfile::TempPath,
+    path: PathBuf,
+    name: String,
+}
+
+#[async_trait::async_trait]
+impl ObjectWriter for FileWriter {
+    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
+        let FileWriter { mut file, temporary, path, name } = *self;
+        tokio::io::AsyncWriteExt::flush(&mut file)
+            .await
+            .map_err(|source| StoreError::io("write", &name, source))?;
+        file.sync_data().await.map_err(|source| StoreError::io("write", &name, source))?;
+        blocking(&name, "write", move || {
+            temporary.persist(&path).map_err(|error| error.error)?;
+            sync_folder(parent(&path))
+        })
+        .await
+    }
+}
+
+impl AsyncWrite for FileWriter {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.file).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.file).poll_shutdown(cx)
+    }
+}

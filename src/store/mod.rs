@@ -1,0 +1,140 @@
+//! Where backups, journals and artifacts live: outside the database that can be put back (invariant 3).
+//!
+//! A store is a flat space of named objects (`runs/<run>/journal/000001.json`). Names are `/`-separated
+//! parts of `[A-Za-z0-9._-]`, never `.` or `..`. Every backend passes the one contract test in
+//! `tests/store.rs`.
+
+mod directory;
+
+use std::io;
+use std::pin::Pin;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::failure::Failure;
+
+pub use directory::Directory;
+
+/// A place for objects. All methods are safe to retry.
+#[async_trait::async_trait]
+pub trait Store: Send + Sync + std::fmt::Debug {
+    /// Creates the object with exactly these bytes, durably, or finds that it exists and changes nothing.
+    ///
+    /// Durable before it returns. A crash leaves the whole object or none under this name.
+    async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError>;
+
+    /// Starts an object that is written piece by piece and appears, whole and durable, at
+    /// [`ObjectWriter::commit`]; it replaces an object of that name. Dropped without commit, nothing appears.
+    async fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>, StoreError>;
+
+    /// Opens the object for reading.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] if there is none.
+    async fn reader(&self, name: &str) -> Result<Pin<Box<dyn AsyncRead + Send>>, StoreError>;
+
+    /// The whole object. For small objects: records, manifests.
+    async fn read(&self, name: &str) -> Result<Vec<u8>, StoreError> {
+        let mut bytes = Vec::new();
+        let mut reader = self.reader(name).await?;
+        tokio::io::AsyncReadExt::read_to_end(&mut reader, &mut bytes)
+            .await
+            .map_err(|source| StoreError::io("read", name, source))?;
+        Ok(bytes)
+    }
+
+    /// All objects whose names start with `prefix`, sorted by name; half-written ones are not seen.
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError>;
+
+    /// Removes the object; no error if there is none.
+    async fn delete(&self, name: &str) -> Result<(), StoreError>;
+
+    /// The store's URL, for messages.
+    fn url(&self) -> String;
+}
+
+/// An object on its way.
+#[async_trait::async_trait]
+pub trait ObjectWriter: AsyncWrite + Send + Unpin {
+    /// Makes the object appear under its name, whole and durable.
+    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
+}
+
+/// What [`Store::create`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is ours, and durable.
+    New,
+    /// An object of that name was there; it is unchanged. Read it back to see whose it is.
+    Exists,
+}
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its full name.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+}
+
+/// Why a store did not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// There is no such object.
+    #[error("there is no {name} in the store")]
+    Missing {
+        /// The object's name.
+        name: String,
+    },
+    /// The name has parts that no store takes.
+    #[error("{name:?} is no name for an object")]
+    BadName {
+        /// The name.
+        name: String,
+    },
+    /// The system refused.
+    #[error("{verb} {name} in the store")]
+    Io {
+        /// What was being done.
+        verb: &'static str,
+        /// To which object.
+        name: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl StoreError {
+    fn io(verb: &'static str, name: &str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound if verb == "read" => StoreError::Missing { name: name.to_string() },
+            _ => StoreError::Io { verb, name: name.to_string(), source },
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Failure {
+        let hint = match &error {
+            StoreError::Io { source, .. } => match source.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                    Some("make room on the store's disk, then run the same command again")
+                }
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(
+                    "give this user write permission on the store's directory, or name another in [store] url",
+                ),
+                _ => None,
+            },
+            StoreError::Missing { .. } | StoreError::BadName { .. } => None,
+        };
+        let failure = match &error {
+            StoreError::Io { verb, name, source } => {
+                Failure::failed(format!("{verb} {name} in the store")).caused_by(source)
+            }
+            other => Failure::failed("use the store").caused_by(other),
+        };
+        hint.into_iter().fold(failure, Failure::then)
+    }
+}

@@ -1,0 +1,34 @@
+//! What every test binary shares: one throw-away PostgreSQL, and fresh databases on it.
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use backstay::demo::cluster::Cluster;
+
+/// The cluster of this test process.
+pub fn cluster() -> &'static Cluster {
+    static CLUSTER: OnceLock<Cluster> = OnceLock::new();
+    CLUSTER.get_or_init(|| Cluster::start(&[]).expect("a PostgreSQL cluster"))
+}
+
+/// A name that no other test of this process uses.
+pub fn fresh_name(stem: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    format!("{stem}_{}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A fresh database owned by a fresh role without superuser rights; gives its URL.
+pub async fn fresh_database() -> String {
+    let name = fresh_name("app");
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    admin.batch_execute(&format!("CREATE ROLE {name} LOGIN CREATEDB")).await.expect("a role");
+    admin.batch_execute(&format!("CREATE DATABASE {name} OWNER {name}")).await.expect("a database");
+    cluster().url(&name, &name)
+}
+
+/// A session on `url`.
+pub async fn session(url: &str) -> backstay::pg::Session {
+    let info = backstay::pg::ConnInfo::parse(url).expect("a good URL");
+    backstay::pg::connect(&info, &Default::default()).await.expect("a session")
+}
