@@ -1,10 +1,12 @@
 //! backstay runs a production release of a PostgreSQL application as a scripted checklist, and guards
 //! it with a backup that has been proven to restore.
 
+pub mod config;
 pub mod demo;
 pub mod event;
 pub mod failure;
 pub mod pg;
 pub mod redact;
+pub mod runbook;
 pub mod store;
 pub mod time;

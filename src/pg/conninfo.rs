@@ -25,3 +25,9 @@ impl ConnInfo {
         self.config.get_dbname().unwrap_or_default()
     }
 }
+
+impl std::fmt::Debug for ConnInfo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ConnInfo")
+    }
+}

@@ -1,0 +1,208 @@
+//! One deployed application, as `config/<name>.toml` describes it: text in, validated values out.
+//!
+//! Reading the file (and the `env_file` that it names) is the only I/O here.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::pg::ConnInfo;
+
+/// An environment, resolved: nothing below reads files or variables again.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The environment's name: the file's stem.
+    pub environment: String,
+    /// The project's root (`-C DIR`): relative paths of the config start here.
+    pub root: PathBuf,
+    /// The file that it came from.
+    pub path: PathBuf,
+    /// SHA-256 of the file's text in hex, journaled with a run.
+    pub hash: String,
+    /// Direct verbs that change the database need `--unguarded` here.
+    pub protected: bool,
+    /// Where the database is.
+    pub database: Database,
+    /// Migration roots, at least one; the unnamed single one is called `main`.
+    pub migrations: Vec<MigrationRoot>,
+    /// Where backups, journals and artifacts live.
+    pub store: StoreLocation,
+    /// How backups are written.
+    pub backup: Backup,
+    /// What tells the application that it is in maintenance. A window needs it.
+    pub flag: Option<Flag>,
+    /// How windows behave, whatever the runbook.
+    pub window: WindowPolicy,
+    /// The application's health checks: what proves that it serves.
+    pub health: Health,
+    /// The variables of `env_file`, given to commands beside our own environment.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// `[database]`.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// As the application connects.
+    pub url: ConnInfo,
+    /// As we connect to create, close and rename databases; `url` unless the config says otherwise.
+    pub admin_url: ConnInfo,
+    /// The database that stays reachable while ours is closed (`postgres`).
+    pub maintenance_database: String,
+    /// The folder of `pg_dump`, if not found by itself.
+    pub client_tools: Option<PathBuf>,
+    /// A bound on every attempt to connect.
+    pub connect_timeout: Duration,
+    /// How long `close` may take to end every session.
+    pub close_timeout: Duration,
+    /// Free bytes on the server's disk, where they can't be measured.
+    pub free_disk: FreeDisk,
+}
+
+/// Where the server's free disk space is known from: it can't be asked in SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FreeDisk {
+    /// The server is on this machine: ask the file system that holds this folder.
+    Path(PathBuf),
+    /// A command that prints a number of bytes.
+    Command(Vec<String>),
+    /// A figure in bytes.
+    Bytes(u64),
+    /// Not known, and accepted (`free_disk = "unchecked"`).
+    Unchecked,
+    /// Nothing configured: the data directory if the server tells it and it is on this machine, else refused.
+    Unset,
+}
+
+/// `[migrations]`, or one of several `[[migrations]]`.
+#[derive(Debug, Clone)]
+pub struct MigrationRoot {
+    /// Its name; unique.
+    pub name: String,
+    /// Who reads and runs the scripts.
+    pub tool: Tool,
+    /// Absolute.
+    pub directory: PathBuf,
+    /// Schema and name of the version table.
+    pub version_schema: String,
+    /// `alembic_version` unless said otherwise.
+    pub version_table: String,
+    /// How long a statement may wait for a lock before the migration is taken back and tried again.
+    pub lock_timeout: Duration,
+    /// How often it is tried again.
+    pub lock_retries: u32,
+    /// A bound on every statement; none by default.
+    pub statement_timeout: Option<Duration>,
+}
+
+/// Who runs migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tool {
+    /// Plain SQL files.
+    Sql,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreLocation {
+    /// A directory (absolute).
+    Directory {
+        /// Where.
+        path: PathBuf,
+        /// Keep it even under `CI`, where it would die with the runner.
+        insist: bool,
+    },
+}
+
+/// `[backup]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Backup {
+    /// gzip level, 1 to 9.
+    pub level: u32,
+    /// Connections that copy at the same time.
+    pub jobs: usize,
+}
+
+/// `[maintenance] flag`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Flag {
+    /// A file that the application looks for; it holds run and epoch.
+    File(PathBuf),
+    /// Commands (argument vectors, no shell).
+    Command {
+        /// Raises it.
+        on: Vec<String>,
+        /// Takes it down.
+        off: Vec<String>,
+        /// Exits 0 when it is up, 1 when it is down.
+        status: Vec<String>,
+        /// A bound on each.
+        timeout: Duration,
+    },
+}
+
+/// `[window]` of the config.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowPolicy {
+    /// How long guards and failed databases are kept for `cleanup`.
+    pub keep: Duration,
+    /// What a failure after `open` does when others wrote: their writes would be dropped by the swap.
+    pub on_writes: OnWrites,
+    /// How many tables the guard's verification reads to the last row.
+    pub sample_tables: usize,
+    /// Tables above this size are not sampled, in bytes.
+    pub sample_bytes: u64,
+    /// Physical replicas' sessions stay on the renamed failed database: how many there are.
+    pub replicas: bool,
+}
+
+/// What happens to writes of others when production is to be put back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnWrites {
+    /// Stop with the flag up and ask (exit 5).
+    Ask,
+    /// Put back and keep them in the ledger and the kept database.
+    PutBack,
+}
+
+/// `[[health.http]]` and `[[health.sql]]`.
+#[derive(Debug, Clone, Default)]
+pub struct Health {
+    /// HTTP checks, in order.
+    pub http: Vec<HttpCheck>,
+    /// SQL checks, in order.
+    pub sql: Vec<SqlCheck>,
+}
+
+/// One HTTP check; all that is said must hold, `successes` times in a row, before `deadline`.
+#[derive(Debug, Clone)]
+pub struct HttpCheck {
+    /// The address.
+    pub url: String,
+    /// Header names and values (values may be secrets).
+    pub headers: Vec<(String, String)>,
+    /// The status that is right.
+    pub status: u16,
+    /// Text that the body must hold.
+    pub contains: Option<String>,
+    /// A JSON pointer (RFC 6901) into the body and the value there.
+    pub json: Vec<(String, serde_json::Value)>,
+    /// An answer slower than this is a failure.
+    pub latency: Option<Duration>,
+    /// How many good answers in a row.
+    pub successes: u32,
+    /// The pause between tries.
+    pub interval: Duration,
+    /// A bound on one try.
+    pub timeout: Duration,
+    /// A bound on all of it.
+    pub deadline: Duration,
+}
+
+/// One SQL check: a query whose one value must be true.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlCheck {
+    /// The query.
+    pub expect: String,
+    /// A bound on it.
+    pub timeout: Duration,
+}

@@ -1,0 +1,156 @@
+//! The checklist of a release, as `runbooks/<name>.toml` writes it: text in, validated values out.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::config::{HttpCheck, SqlCheck};
+
+/// A runbook. Orders that can't work are refused when it is read.
+#[derive(Debug, Clone)]
+pub struct Runbook {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// The file, or `shipped:NAME`.
+    pub origin: String,
+    /// Its whole text: journaled, so that `resume` follows the runbook that was begun.
+    pub text: String,
+    /// Production serves.
+    pub before: Vec<Step>,
+    /// The maintenance window, if there is one.
+    pub window: Option<Window>,
+    /// After the window; production serves.
+    pub after: Vec<Step>,
+}
+
+/// `[window]`, with the steps that stand in it.
+#[derive(Debug, Clone)]
+pub struct Window {
+    /// What production is put back from.
+    pub guard: GuardKind,
+    /// How long the flag should be up at most.
+    pub max: Duration,
+    /// The database is closed: it is ours alone.
+    pub during: Vec<Step>,
+    /// Open again, flag still up.
+    pub open: Vec<Step>,
+    /// There is no earlier application to be healthy: a first deploy. The put-back's proof leaves health out.
+    pub first_deploy: bool,
+}
+
+/// What production is put back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GuardKind {
+    /// `CREATE DATABASE … TEMPLATE`: seconds for gigabytes.
+    Clone,
+    /// A dump behind the fence, restored to a side database and compared.
+    Backup,
+}
+
+/// One line of the checklist.
+#[derive(Debug, Clone)]
+pub struct Step {
+    /// Its name; made from the kind where the runbook gives none.
+    pub name: String,
+    /// What it does.
+    pub kind: StepKind,
+}
+
+/// The closed set of kinds.
+#[derive(Debug, Clone)]
+pub enum StepKind {
+    /// Every precondition of the lines that follow, checked.
+    Preflight,
+    /// A backup on the store.
+    Backup {
+        /// How far it must be proven.
+        verify: Level,
+    },
+    /// The pending migrations as SQL, on the store.
+    Preview,
+    /// A person agrees to what was previewed.
+    Approve,
+    /// Migrations.
+    Migrate {
+        /// The target, as Alembic writes targets.
+        to: String,
+        /// Which root of the environment; all of them, in order, if none is named.
+        root: Option<String>,
+    },
+    /// A program.
+    Command(CommandStep),
+    /// Health checks: the environment's, unless the step has its own.
+    Health {
+        /// HTTP checks of this step.
+        http: Vec<HttpCheck>,
+        /// SQL checks of this step.
+        sql: Vec<SqlCheck>,
+    },
+    /// The schema and data are as expected.
+    Verify(VerifyStep),
+    /// Notes the release in files.
+    Record {
+        /// A changelog to which a line is added.
+        changelog: Option<PathBuf>,
+        /// A file for the schema dump.
+        schema: Option<PathBuf>,
+    },
+}
+
+/// How far a backup is proven.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// The manifest is whole and every object has its size.
+    Manifest,
+    /// Every object read to its last byte: hashes, rows, fingerprints.
+    Read,
+    /// Restored to a side database and compared.
+    Restore,
+}
+
+/// `step = "command"`.
+#[derive(Debug, Clone)]
+pub struct CommandStep {
+    /// Program and arguments; no shell.
+    pub run: Vec<String>,
+    /// What takes it back.
+    pub undo: Undo,
+    /// A bound on it.
+    pub timeout: Duration,
+    /// Where it runs; the project's root if not said.
+    pub directory: Option<PathBuf>,
+    /// Variables beside ours.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What takes a command back. A command inside the window must say one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// An idempotent command; run if the command was *started*.
+    Run(Vec<String>),
+    /// Waived (`undo = "none"`).
+    None,
+}
+
+/// `step = "verify"`.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyStep {
+    /// How many user tables there must be, the version table included (`tables = 11`).
+    pub table_count: Option<u64>,
+    /// Tables that must be there, by name (`tables = ["users", …]`).
+    pub tables: Vec<String>,
+    /// Columns that tables must have: table → column → type, or empty for any type.
+    pub columns: BTreeMap<String, BTreeMap<String, String>>,
+    /// The owner that every user table must have.
+    pub owner: Option<String>,
+    /// At least so many indexes.
+    pub indexes: Option<u64>,
+    /// At least so many foreign keys.
+    pub foreign_keys: Option<u64>,
+    /// Tables whose row counts may fall; `["*"]` for all.
+    pub may_shrink: Vec<String>,
+}
