@@ -5,6 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::redact::redact;
+
 /// One failure, worded for a person: what happened, to what, why, and what to do next.
 ///
 /// `what` reads after "could not": `connect to shop on 127.0.0.1:5432`.
@@ -100,6 +102,19 @@ impl Failure {
     pub fn then(mut self, next: impl Into<String>) -> Self {
         self.next.push(next.into());
         self
+    }
+
+    /// The same with every secret masked.
+    #[must_use]
+    pub fn redacted(&self) -> Self {
+        let mask = |text: &String| redact(text).into_owned();
+        Self {
+            kind: self.kind,
+            what: mask(&self.what),
+            causes: self.causes.iter().map(mask).collect(),
+            state: self.state.as_ref().map(mask),
+            next: self.next.iter().map(mask).collect(),
+        }
     }
 
     /// The causes as one line, or nothing.

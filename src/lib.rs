@@ -5,6 +5,8 @@ pub mod config;
 pub mod demo;
 pub mod event;
 pub mod failure;
+pub mod id;
+pub mod journal;
 pub mod pg;
 pub mod redact;
 pub mod runbook;
