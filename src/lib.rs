@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod id;
@@ -10,5 +11,6 @@ pub mod journal;
 pub mod pg;
 pub mod redact;
 pub mod runbook;
+pub mod steps;
 pub mod store;
 pub mod time;

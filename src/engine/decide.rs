@@ -1,0 +1,178 @@
+//! What happens next. **Pure:** (plan, what the journal adds up to) → one decision.
+//!
+//! Every prefix of every journal has exactly one answer, so a driver that died at any record is
+//! followed by one that goes on from there.
+
+use super::plan::{Line, Plan};
+use super::state::{State, Status};
+use crate::config::OnWrites;
+use crate::event::{LineId, Phase};
+use crate::failure::{Kind, Verdict};
+use crate::steps::Action;
+
+/// What the driver does next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Decision {
+    /// Journal `Started`, perform the line, journal how it ended.
+    Run(LineId),
+    /// The line was started and nobody knows how it ended: look.
+    Probe(LineId),
+    /// Journal that the run goes backwards from here.
+    PutBack,
+    /// Others wrote since `open`: ask whether their writes may go to the ledger.
+    AskAboutWrites(LineId),
+    /// Nothing is left to do.
+    End(Verdict),
+}
+
+/// Decides.
+///
+/// Going back: a failure, or an interruption, once the flag's line was started and before `Clearing`
+/// (the start of the clear line). After that, only a person puts back.
+pub fn decide(plan: &Plan, state: &State) -> Decision {
+    if let Some(verdict) = state.ended {
+        return Decision::End(verdict);
+    }
+    if state.putting_back { decide_back(plan, state) } else { decide_forward(plan, state) }
+}
+
+fn decide_forward(plan: &Plan, state: &State) -> Decision {
+    for line in &plan.lines {
+        match state.status(line.id) {
+            Status::Finished => {}
+            Status::Started => return Decision::Probe(line.id),
+            Status::Failed | Status::FailedEarlier => match decide_failed(plan, state, line) {
+                Some(decision) => return decision,
+                None => continue,
+            },
+            Status::Waiting if state.interrupted => return decide_interrupted(plan, state),
+            Status::Waiting => return Decision::Run(line.id),
+        }
+    }
+    let failed = state.first_failure.is_some();
+    Decision::End(if failed { Verdict::ChangedButFailing } else { Verdict::Done })
+}
+
+/// What follows a failed line; nothing special (`None`) for one of the `after` phase.
+fn decide_failed(plan: &Plan, state: &State, line: &Line) -> Option<Decision> {
+    if matches!(line.action, Action::ClearFlag) {
+        // `Clearing` was journaled: users may be back. Only a later driver tries the flag again.
+        return Some(match state.status(line.id) {
+            Status::FailedEarlier => Decision::Run(line.id),
+            _ => Decision::End(Verdict::NotPutBack),
+        });
+    }
+    if line.phase == Phase::After {
+        return None;
+    }
+    Some(if way_back(plan, state).is_empty() { Decision::End(refusal(state)) } else { Decision::PutBack })
+}
+
+fn decide_interrupted(plan: &Plan, state: &State) -> Decision {
+    let window = entered_window(plan, state) && !cleared(plan, state);
+    if window { Decision::PutBack } else { Decision::End(Verdict::Interrupted) }
+}
+
+fn decide_back(plan: &Plan, state: &State) -> Decision {
+    // A line of the way there that was under way when its driver died: first know what it did.
+    if let Some(line) = plan.lines.iter().find(|line| state.status(line.id) == Status::Started) {
+        return Decision::Probe(line.id);
+    }
+    for line in way_back(plan, state) {
+        match state.status(line.id) {
+            Status::Finished => {}
+            Status::Started => return Decision::Probe(line.id),
+            Status::Failed => return Decision::End(Verdict::NotPutBack),
+            Status::Waiting | Status::FailedEarlier => return decide_back_line(plan, state, &line),
+        }
+    }
+    Decision::End(match (entered_window(plan, state), state.interrupted) {
+        (true, _) => Verdict::PutBack,
+        (false, true) => Verdict::Interrupted,
+        (false, false) => refusal(state),
+    })
+}
+
+/// A line of the way back may run, unless it would drop others' writes that nobody agreed to drop.
+fn decide_back_line(plan: &Plan, state: &State, line: &Line) -> Decision {
+    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway;
+    let ledger = LineId::Back(1);
+    if asks && line.id != ledger && others_wrote(state, ledger) {
+        return Decision::AskAboutWrites(ledger);
+    }
+    Decision::Run(line.id)
+}
+
+/// What the ledger line of the way back found.
+fn others_wrote(state: &State, ledger: LineId) -> bool {
+    state.line(ledger).facts.get("foreign").and_then(serde_json::Value::as_bool).unwrap_or(false)
+}
+
+/// The verdict of a run that changed nothing.
+fn refusal(state: &State) -> Verdict {
+    match &state.first_failure {
+        Some((_, failure)) if matches!(failure.kind, Kind::Usage | Kind::Internal) => failure.kind.into(),
+        _ => Verdict::Refused,
+    }
+}
+
+/// The lines that put production back, in order: undo of every started command in reverse, the
+/// database, the old application's health, the flag. Empty if nothing has to be taken back.
+///
+/// The same for every prefix of the put-back's own records, because it depends only on lines of the way
+/// there, and those stand still once the run goes backwards.
+pub fn way_back(plan: &Plan, state: &State) -> Vec<Line> {
+    let entered = entered_window(plan, state);
+    let opened = started(plan, state, |action| matches!(action, Action::Open));
+    let closed = started(plan, state, |action| matches!(action, Action::Close));
+    // While the database was ours alone only these could change it; what came after `open` is the ledger's.
+    let changed = plan.lines.iter().any(|line| {
+        line.phase == Phase::During && line.action.may_change_database() && state.ever_started(line.id)
+    });
+    let mut back = Vec::new();
+    let mut push = |name: String, action: Action| {
+        let id = LineId::Back(back.len() as u32 + 1);
+        back.push(Line { id, phase: Phase::PutBack, name, action });
+    };
+    if opened && changed {
+        push("look for writes of others".into(), Action::ReadLedger);
+    }
+    for line in plan.lines.iter().rev().filter(|line| state.ever_started(line.id)) {
+        if let Some(argv) = line.undo() {
+            push(format!("undo {}", line.name), Action::Undo { line: line.id, run: argv.to_vec() });
+        }
+    }
+    if changed {
+        push("swap the guard in".into(), Action::Swap { opened });
+    } else if closed {
+        push("open the unchanged database".into(), Action::Reopen);
+    }
+    if entered {
+        push("prove that production serves".into(), Action::Prove { health: !plan.first_deploy });
+        push("clear the flag".into(), Action::ClearFlag);
+    }
+    back
+}
+
+/// Whether the flag may be up: its line was started, and did not end in the proof that it is still down
+/// (a failure of kind [`Kind::Refused`]).
+pub fn entered_window(plan: &Plan, state: &State) -> bool {
+    let Some(flag) = plan.find(|action| matches!(action, Action::RaiseFlag { .. })) else { return false };
+    let still_down = state
+        .first_failure
+        .as_ref()
+        .is_some_and(|(line, failure)| *line == flag.id && failure.kind == Kind::Refused);
+    state.ever_started(flag.id) && !still_down
+}
+
+/// Whether `Clearing` stands in the journal: from here users may be back.
+pub fn cleared(plan: &Plan, state: &State) -> bool {
+    started(plan, state, |action| matches!(action, Action::ClearFlag))
+}
+
+fn started(plan: &Plan, state: &State, wanted: impl Fn(&Action) -> bool) -> bool {
+    plan.find(wanted).is_some_and(|line| state.ever_started(line.id))
+}
+
+#[cfg(test)]
+mod tests;

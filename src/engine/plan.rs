@@ -1,0 +1,103 @@
+//! The checklist: a runbook's steps and the lines that a person can forget, numbered in one list. **Pure.**
+
+use crate::config::{Config, OnWrites};
+use crate::event::{LineCard, LineId, Phase};
+use crate::runbook::{Runbook, Step, StepKind, Undo};
+use crate::steps::Action;
+
+/// What a run is going to do, line by line, and the rules for going back.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The lines in order; the n-th has the id `Line(n + 1)`.
+    pub lines: Vec<Line>,
+    /// Whether an earlier application must be healthy after a put-back.
+    pub first_deploy: bool,
+    /// What a failure after `open` does when others wrote.
+    pub on_writes: OnWrites,
+}
+
+/// One line of the checklist.
+#[derive(Debug, Clone)]
+pub struct Line {
+    /// Its number.
+    pub id: LineId,
+    /// The phase that it stands in.
+    pub phase: Phase,
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub action: Action,
+}
+
+impl Plan {
+    /// Compiles `runbook`: its window becomes flag, close, guard, …, open, …, clear.
+    pub fn compile(runbook: &Runbook, config: &Config) -> Self {
+        let mut plan = Plan { lines: Vec::new(), first_deploy: false, on_writes: config.window.on_writes };
+        plan.extend(Phase::Before, &runbook.before);
+        if let Some(window) = &runbook.window {
+            plan.first_deploy = window.first_deploy;
+            plan.push(Phase::During, "raise the flag", Action::RaiseFlag { max: window.max });
+            plan.push(Phase::During, "close the database", Action::Close);
+            plan.push(Phase::During, guard_name(window.guard), Action::Guard(window.guard));
+            plan.extend(Phase::During, &window.during);
+            plan.push(Phase::Open, "open the database", Action::Open);
+            plan.extend(Phase::Open, &window.open);
+            let healthy = !window.open.iter().any(|s| matches!(s.kind, StepKind::Health { .. }));
+            plan.push(Phase::Open, "prove that production serves", Action::Prove { health: healthy });
+            plan.push(Phase::Open, "clear the flag", Action::ClearFlag);
+        }
+        plan.extend(Phase::After, &runbook.after);
+        plan
+    }
+
+    /// The line with this number.
+    pub fn line(&self, id: LineId) -> Option<&Line> {
+        self.lines.iter().find(|line| line.id == id)
+    }
+
+    /// The only line of this kind.
+    pub fn find(&self, wanted: impl Fn(&Action) -> bool) -> Option<&Line> {
+        self.lines.iter().find(|line| wanted(&line.action))
+    }
+
+    fn extend(&mut self, phase: Phase, steps: &[Step]) {
+        for step in steps {
+            self.push(phase, &step.name, Action::Step(step.kind.clone()));
+        }
+    }
+
+    fn push(&mut self, phase: Phase, name: &str, action: Action) {
+        let id = LineId::Line(self.lines.len() as u32 + 1);
+        self.lines.push(Line { id, phase, name: name.to_string(), action });
+    }
+}
+
+/// The lines as they stand on the paper.
+pub fn cards(lines: &[Line]) -> Vec<LineCard> {
+    lines.iter().map(Line::card).collect()
+}
+
+impl Line {
+    /// The line as it stands on the paper.
+    pub fn card(&self) -> LineCard {
+        LineCard { id: self.id, phase: self.phase, name: self.name.clone(), done: None }
+    }
+
+    /// The command that takes this line back, if it is a command that has one.
+    pub fn undo(&self) -> Option<&[String]> {
+        match &self.action {
+            Action::Step(StepKind::Command(command)) => match &command.undo {
+                Undo::Run(argv) => Some(argv),
+                Undo::None => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+fn guard_name(kind: crate::runbook::GuardKind) -> &'static str {
+    match kind {
+        crate::runbook::GuardKind::Clone => "clone the guard",
+        crate::runbook::GuardKind::Backup => "dump the guard and restore it aside",
+    }
+}

@@ -1,0 +1,129 @@
+//! What the records of a journal add up to. **Pure.**
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use crate::event::LineId;
+use crate::failure::{Failure, Verdict};
+use crate::journal::{Entry, Record};
+
+/// Where a run stands.
+#[derive(Debug, Clone, Default)]
+pub struct State {
+    lines: BTreeMap<LineId, Standing>,
+    /// The epoch of the newest record.
+    pub epoch: u32,
+    /// The run turned back.
+    pub putting_back: bool,
+    /// Somebody decided that others' writes go to the ledger.
+    pub put_back_anyway: bool,
+    /// Stopped by a person in this epoch.
+    pub interrupted: bool,
+    /// The verdict, unless a later driver took the run up again.
+    pub ended: Option<Verdict>,
+    /// The first line that failed, and why: never replaced by what failed later (invariant 11).
+    pub first_failure: Option<(LineId, Failure)>,
+    /// The newest failure of the way back.
+    pub back_failure: Option<(LineId, Failure)>,
+}
+
+/// How far one line is.
+#[derive(Debug, Clone, Default)]
+pub struct Standing {
+    /// What it is doing or did.
+    pub status: Status,
+    /// What its newest start was going to do.
+    pub intent: Value,
+    /// What it left for later lines.
+    pub facts: Value,
+    /// Its result in words.
+    pub summary: Option<String>,
+    /// It was started at least once, however that ended.
+    pub ever_started: bool,
+}
+
+/// The statuses of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Status {
+    /// Not started, or started without effect.
+    #[default]
+    Waiting,
+    /// Started; how it ended nobody wrote down. Never assumed: probed.
+    Started,
+    /// Done.
+    Finished,
+    /// Failed under the present driver.
+    Failed,
+    /// Failed under an earlier driver: the present one may try again where that makes sense.
+    FailedEarlier,
+}
+
+impl State {
+    /// Folds the records of one run.
+    pub fn of(records: &[Record]) -> Self {
+        let mut state = State::default();
+        for record in records {
+            state.add(record);
+        }
+        state
+    }
+
+    /// Adds the next record.
+    pub fn add(&mut self, record: &Record) {
+        self.epoch = self.epoch.max(record.epoch);
+        match &record.entry {
+            Entry::Began { .. } => {}
+            Entry::TookOver { .. } => {
+                self.interrupted = false;
+                self.ended = None;
+                for standing in self.lines.values_mut() {
+                    if standing.status == Status::Failed {
+                        standing.status = Status::FailedEarlier;
+                    }
+                }
+            }
+            Entry::Started { line, intent, .. } => {
+                let standing = self.lines.entry(*line).or_default();
+                standing.status = Status::Started;
+                standing.intent = intent.clone();
+                standing.ever_started = true;
+            }
+            Entry::Finished { line, facts, summary, .. } => {
+                let standing = self.lines.entry(*line).or_default();
+                standing.status = Status::Finished;
+                standing.facts = facts.clone();
+                standing.summary = Some(summary.clone());
+            }
+            Entry::Failed { line, failure, .. } => {
+                self.lines.entry(*line).or_default().status = Status::Failed;
+                match line {
+                    LineId::Line(_) => {
+                        self.first_failure.get_or_insert_with(|| (*line, failure.clone()));
+                    }
+                    LineId::Back(_) => self.back_failure = Some((*line, failure.clone())),
+                }
+            }
+            Entry::Abandoned { line, .. } => self.lines.entry(*line).or_default().status = Status::Waiting,
+            Entry::PutBackBegan { .. } => self.putting_back = true,
+            Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
+            Entry::Interrupted { .. } => self.interrupted = true,
+            Entry::Ended { verdict } => self.ended = Some(*verdict),
+        }
+    }
+
+    /// How far a line is.
+    pub fn line(&self, id: LineId) -> Standing {
+        self.lines.get(&id).cloned().unwrap_or_default()
+    }
+
+    /// A line's status.
+    pub fn status(&self, id: LineId) -> Status {
+        self.lines.get(&id).map_or(Status::Waiting, |standing| standing.status)
+    }
+
+    /// Whether a line was ever started: then it may have had an effect.
+    pub fn ever_started(&self, id: LineId) -> bool {
+        self.lines.get(&id).is_some_and(|standing| standing.ever_started)
+    }
+}
