@@ -39,7 +39,8 @@ impl Drop for Session {
 
 /// Connects.
 pub async fn connect(info: &ConnInfo, _options: &SessionOptions) -> Result<Session, ConnectError> {
-    let (client, connection) = info.config.connect(tokio_postgres::NoTls).await?;
+    let (client, connection) =
+        info.to_url().parse::<tokio_postgres::Config>()?.connect(tokio_postgres::NoTls).await?;
     let driver = tokio::spawn(async move {
         let _ = connection.await;
     });

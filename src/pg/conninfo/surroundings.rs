@@ -1,0 +1,134 @@
+//! What a connection takes from outside its text: environment variables, the user's name and home, the
+//! password file. The rim: everything else in this folder is pure.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rustix::process::geteuid;
+
+/// Where Debian's and the project's own packages put the server's socket.
+const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// The world around a connection text.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Surroundings {
+    /// The `PG*` variables.
+    pub variables: BTreeMap<String, String>,
+    /// The user's home folder.
+    pub home: Option<PathBuf>,
+    /// The name of the system's user.
+    pub user: Option<String>,
+    /// The folder in which a socket is looked for when no host is named; none: `localhost`.
+    pub socket_folder: Option<String>,
+}
+
+impl Surroundings {
+    /// Those of this process.
+    pub(super) fn of_this_process() -> Self {
+        let account = Account::of_this_process();
+        let home = std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from);
+        Self {
+            variables: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .filter(|(name, _)| name.starts_with("PG"))
+                .collect(),
+            home: home.or(account.home),
+            user: account.name,
+            socket_folder: SOCKET_FOLDERS
+                .iter()
+                .find(|folder| holds_a_socket(Path::new(folder)))
+                .or_else(|| SOCKET_FOLDERS.iter().find(|f| **f != "/tmp" && Path::new(f).is_dir()))
+                .map(ToString::to_string),
+        }
+    }
+
+    /// The default of a file below `~/.postgresql`, whether or not it exists.
+    pub(super) fn below_home(&self, name: &str) -> Option<PathBuf> {
+        self.home.as_ref().map(|home| home.join(".postgresql").join(name))
+    }
+}
+
+fn holds_a_socket(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.take(10_000).any(|entry| {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        name.starts_with(".s.PGSQL.") && !name.ends_with(".lock")
+    })
+}
+
+/// What the password file gave.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Passfile {
+    /// Its text; empty if there is none.
+    pub text: String,
+    /// Why it was passed over, if it was.
+    pub ignored: Option<String>,
+}
+
+/// Reads the password file at `path`. As libpq: others must not be able to read it, or it does not count.
+pub(super) fn read_passfile(path: &Path) -> Passfile {
+    use std::os::unix::fs::PermissionsExt;
+    let ignored = |why: &str| Passfile {
+        text: String::new(),
+        ignored: Some(format!("the password file {} was not used: {why}", path.display())),
+    };
+    let Ok(metadata) = std::fs::metadata(path) else { return Passfile::default() };
+    if !metadata.is_file() {
+        return ignored("it is no plain file");
+    }
+    if metadata.permissions().mode() & 0o077 != 0 {
+        return ignored(&format!("others may read it; `chmod 0600 {}` mends that", path.display()));
+    }
+    match std::fs::read(path) {
+        Ok(bytes) => Passfile { text: String::from_utf8_lossy(&bytes).into_owned(), ignored: None },
+        Err(error) => ignored(&error.to_string()),
+    }
+}
+
+/// The system's user.
+struct Account {
+    name: Option<String>,
+    home: Option<PathBuf>,
+}
+
+impl Account {
+    fn of_this_process() -> Self {
+        let id = geteuid().as_raw().to_string();
+        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        let found = line.into_iter().find(|fields| fields.get(2) == Some(&id.as_str()));
+        match found {
+            Some(fields) => {
+                Self { name: fields.first().map(ToString::to_string), home: fields.get(5).map(PathBuf::from) }
+            }
+            // Accounts from a directory service stand in no file; the login shell knows their names.
+            None => Self {
+                name: ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok()),
+                home: None,
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_password_file_that_others_may_read_does_not_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pgpass");
+        std::fs::write(&path, "*:*:*:*:x").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
+        let read = read_passfile(&path);
+        assert_eq!(read.text, "");
+        assert!(read.ignored.unwrap().contains("chmod 0600"));
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        assert_eq!(read_passfile(&path), Passfile { text: "*:*:*:*:x".into(), ignored: None });
+        assert_eq!(read_passfile(&folder.path().join("none")), Passfile::default());
+        assert!(read_passfile(folder.path()).ignored.is_some());
+    }
+}
