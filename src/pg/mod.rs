@@ -1,10 +1,22 @@
-//! PostgreSQL as backstay meets it: how a connection is described and made, and the client tools.
+//! PostgreSQL as backstay meets it: how a connection is described and made, what the server says, and the
+//! client tools.
 
+mod answer;
+pub mod catalog;
 pub mod connect;
 pub mod conninfo;
+mod refusal;
+pub mod session;
+mod socket;
+mod tls;
+pub mod tools;
 
-pub use connect::{ConnectError, Session, SessionOptions, connect};
-pub use conninfo::ConnInfo;
+pub use answer::{describe_answer, describe_error, sqlstate};
+pub use connect::{connect, connect_with_retry};
+pub use conninfo::{ConnInfo, ConnInfoError, SslMode};
+pub use refusal::{ConnectError, Refusal};
+pub use session::{Canceller, Session, SessionOptions};
+pub use tls::TlsSetupError;
 
 /// `name` as an SQL identifier, always quoted.
 pub fn quote_ident(name: &str) -> String {
