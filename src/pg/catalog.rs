@@ -82,10 +82,8 @@ pub struct Database {
 /// # Errors
 /// If the statement fails.
 pub async fn database_by_name(session: &Session, name: &str) -> Result<Option<Database>, Error> {
-    let text = select_database(
-        session.server_version(),
-        "d.datname OPERATOR(pg_catalog.=) $1::pg_catalog.text::pg_catalog.name",
-    );
+    let text =
+        select_database(session.server_version(), "d.datname::pg_catalog.text OPERATOR(pg_catalog.=) $1");
     session.query_opt(&text, &[&name]).await?.as_ref().map(read_database).transpose()
 }
 
