@@ -14,3 +14,4 @@ pub mod runbook;
 pub mod steps;
 pub mod store;
 pub mod time;
+pub mod ui;

@@ -1,0 +1,353 @@
+//! The checklist in a terminal. Settled lines are written once and scroll away as any text; the
+//! running line, its bar, the lines to come and the window's clock are drawn anew below them.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use console::Term;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use jiff::Timestamp;
+use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::oneshot;
+use tokio::time::MissedTickBehavior;
+
+use super::checklist::{Checklist, State};
+use super::look::{Ink, Look};
+use super::prompt::Prompt;
+use super::{foreign, layout, paper, plain, verdict};
+use crate::event::{Event, LineId, Phase};
+use crate::time::now;
+
+/// How often the live part is drawn: a clock and a spinner need no more.
+const FRAME: Duration = Duration::from_millis(100);
+/// The bar's length in indicatif's own units; the real counts are in the words beside it.
+const FINE: u64 = 10_000;
+
+/// Reads `events` to their end and shows them on standard error.
+pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
+    let target = ProgressDrawTarget::term(Term::buffered_stderr(), 20);
+    if target.is_hidden() {
+        // No terminal, or one that cannot move its cursor (`TERM=dumb`).
+        return plain::show(look, events).await;
+    }
+    let mut screen = Screen::new(look, target);
+    let mut prompt: Option<(Prompt, oneshot::Sender<String>)> = None;
+    let mut gave_up_asking = false;
+    let mut frames = tokio::time::interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            event = events.recv() => {
+                let Some(event) = event else { break };
+                let ended = matches!(event, Event::Ended { .. });
+                screen.take(&event, now());
+                if let Event::Question { expects, reply, .. } = event {
+                    // One reader of the keyboard: a second would lose every other key to the first.
+                    let asked = if gave_up_asking { None } else { Prompt::ask(&foreign::one_line(&expects), screen.look) };
+                    prompt = asked.map(|p| (p, reply));
+                    screen.asking(prompt.is_some());
+                } else if ended && prompt.take().is_some() {
+                    screen.asking(false);
+                }
+            }
+            outcome = outcome(&mut prompt) => {
+                let reply = prompt.take().map(|(_, reply)| reply);
+                match (outcome, reply) {
+                    (Outcome::Typed(text), Some(reply)) => drop(reply.send(text)),
+                    (Outcome::Unwanted, _) => gave_up_asking = true,
+                    _ => screen.say(screen.look.paint(Ink::Warn, "    no answer, so it does not go on")),
+                }
+                screen.asking(false);
+            }
+            _ = frames.tick() => {
+                screen.resize();
+                screen.draw(now());
+            }
+        }
+    }
+    drop(prompt);
+    screen.close();
+}
+
+enum Outcome {
+    Typed(String),
+    Nothing,
+    /// The run waits for an answer no longer.
+    Unwanted,
+}
+
+/// Waits for what comes of the question, for ever if there is none.
+async fn outcome(prompt: &mut Option<(Prompt, oneshot::Sender<String>)>) -> Outcome {
+    let Some((prompt, reply)) = prompt else { return std::future::pending().await };
+    tokio::select! {
+        typed = prompt.answered() => typed.map_or(Outcome::Nothing, Outcome::Typed),
+        () = reply.closed() => Outcome::Unwanted,
+    }
+}
+
+/// What is on the terminal.
+pub(super) struct Screen {
+    look: Look,
+    height: usize,
+    list: Checklist,
+    multi: MultiProgress,
+    running: ProgressBar,
+    gauge: ProgressBar,
+    below: ProgressBar,
+    /// How many of the live parts are in the drawing, so that each is added and removed once.
+    drawn: Drawn,
+    phase: Option<Phase>,
+    /// What waits to be written until a question is out of the way.
+    held: Option<Vec<String>>,
+}
+
+#[derive(Default)]
+struct Drawn {
+    running: bool,
+    gauge: Option<(usize, usize)>,
+    below: bool,
+}
+
+impl Screen {
+    pub(super) fn new(look: Look, target: ProgressDrawTarget) -> Self {
+        let multi = MultiProgress::with_draw_target(target);
+        let running = ProgressBar::hidden().with_style(running_style(look));
+        let below = ProgressBar::hidden().with_style(text_style());
+        Self {
+            look,
+            height: 24,
+            list: Checklist::default(),
+            multi,
+            running,
+            gauge: ProgressBar::hidden(),
+            below,
+            drawn: Drawn::default(),
+            phase: None,
+            held: None,
+        }
+    }
+
+    /// Takes the terminal's size as it is now: it may have been resized.
+    fn resize(&mut self) {
+        if let Some((height, width)) = Term::stderr().size_checked() {
+            self.set_size(height.into(), width.into());
+        }
+    }
+
+    pub(super) fn set_size(&mut self, height: usize, width: usize) {
+        self.height = height;
+        self.look.width = width;
+    }
+
+    /// Takes one event in and writes what it settles.
+    pub(super) fn take(&mut self, event: &Event, now: Timestamp) {
+        self.list.fold(event, now);
+        match event {
+            Event::RunBegan { .. } => self.begin(),
+            Event::LineStarted { line, .. } => self.enter(*line),
+            Event::LineFinished { line, .. } | Event::LineFailed { line, .. } => self.settle(*line),
+            Event::Note { line: None, text } => self.say_note(text),
+            Event::WindowEnded { .. } => {
+                if let Some(window) = &self.list.window {
+                    self.say(paper::window_closed(window, self.look));
+                }
+            }
+            Event::PutBackBegan { .. } => self.leave_off(false),
+            Event::Question { .. } => self.say_question(now),
+            Event::Ended { .. } => self.end(),
+            // Live only: drawn with the next frame.
+            Event::Progress { .. }
+            | Event::Output { .. }
+            | Event::Note { .. }
+            | Event::WindowBegan { .. } => {}
+        }
+    }
+
+    fn begin(&mut self) {
+        self.phase = None;
+        let opening = paper::opening(&self.list, self.look);
+        self.say_all(opening);
+        let done: Vec<LineId> =
+            self.list.lines.iter().filter(|l| matches!(l.state, State::Done { .. })).map(|l| l.id).collect();
+        for id in done {
+            self.settle(id);
+        }
+    }
+
+    /// Writes the heading of the line's phase, if it is the first of it.
+    fn enter(&mut self, id: LineId) {
+        let Some(phase) = self.list.line(id).map(|l| l.phase) else { return };
+        if self.phase.replace(phase) != Some(phase) {
+            let heading = paper::heading(phase, self.look);
+            self.say_all(vec![String::new(), heading]);
+        }
+    }
+
+    fn settle(&mut self, id: LineId) {
+        self.enter(id);
+        let rows = self.list.line(id).map(|l| paper::settled(&self.list, l, self.look));
+        self.say_all(rows.unwrap_or_default());
+    }
+
+    /// Writes the lines that were given up: of the checklist, or of the way back.
+    fn leave_off(&mut self, back: bool) {
+        let way = if back { &self.list.back } else { &self.list.lines };
+        let skipped = paper::skipped(&self.list, way, self.look);
+        let unfinished: Vec<LineId> =
+            way.iter().filter(|l| l.state == State::Unfinished).map(|l| l.id).collect();
+        unfinished.into_iter().for_each(|id| self.settle(id));
+        self.say_all(skipped);
+    }
+
+    fn say_note(&mut self, text: &str) {
+        let text = foreign::clean(text);
+        for row in layout::fold(&text, self.look.width.saturating_sub(4)) {
+            self.say(self.look.paint(Ink::Warn, &format!("  {} {row}", self.look.marks().note)));
+        }
+    }
+
+    fn say_question(&mut self, now: Timestamp) {
+        let Some(asked) = self.list.asking.clone() else { return };
+        let mut rows = vec![String::new()];
+        for row in asked.text.split('\n').flat_map(|l| layout::fold(l, self.look.width.saturating_sub(4))) {
+            rows.push(format!("    {row}"));
+        }
+        if let Some(window) = self.list.window.filter(|w| w.ended.is_none()) {
+            rows.push(format!("  {}", paper::clock(&window, now, self.look)));
+        }
+        self.say_all(rows);
+    }
+
+    /// A question stands below everything from here, or no longer.
+    fn asking(&mut self, stands: bool) {
+        if stands {
+            self.clear();
+            self.held.get_or_insert_default();
+        } else {
+            self.list.answered();
+            let held = self.held.take().unwrap_or_default();
+            self.say_all(held);
+        }
+    }
+
+    fn end(&mut self) {
+        // A question that still stands is given up: what happened is more than what was asked.
+        if let Some(held) = self.held.take() {
+            self.say_all([String::new()].into_iter().chain(held).collect());
+        }
+        self.clear();
+        self.leave_off(!self.list.back.is_empty());
+        let text = verdict::tell(&self.list, self.look);
+        self.say_all([String::new()].into_iter().chain(text.lines().map(str::to_string)).collect());
+    }
+
+    fn close(&mut self) {
+        self.clear();
+        if self.list.end.is_none() {
+            self.say(verdict::no_verdict(self.look));
+        }
+    }
+
+    fn say_all(&mut self, rows: Vec<String>) {
+        rows.into_iter().for_each(|row| self.say(row));
+    }
+
+    fn say(&mut self, row: String) {
+        match &mut self.held {
+            Some(held) => held.push(row),
+            // A terminal that is gone is no reason to stop a release.
+            None => drop(self.multi.println(self.look.last_pass(row.trim_end()))),
+        }
+    }
+
+    /// Draws what is live.
+    pub(super) fn draw(&mut self, now: Timestamp) {
+        if self.held.is_some() || self.list.end.is_some() || self.list.title.is_none() {
+            return;
+        }
+        let live = paper::live(&self.list, now, self.look, self.height);
+        self.draw_running(live.running);
+        self.draw_gauge(live.gauge);
+        self.draw_below(&live.below);
+    }
+
+    fn draw_running(&mut self, text: Option<String>) {
+        match text {
+            Some(text) => {
+                if !std::mem::replace(&mut self.drawn.running, true) {
+                    self.running =
+                        self.multi.insert(0, ProgressBar::new_spinner().with_style(running_style(self.look)));
+                }
+                self.running.set_message(self.look.last_pass(&text));
+                self.running.tick();
+            }
+            None if std::mem::take(&mut self.drawn.running) => self.multi.remove(&self.running),
+            None => {}
+        }
+    }
+
+    fn draw_gauge(&mut self, bar: Option<paper::Bar>) {
+        let shape = bar.as_ref().map(|b| (b.indent, b.length));
+        if shape != self.drawn.gauge {
+            if self.drawn.gauge.is_some() {
+                self.multi.remove(&self.gauge);
+            }
+            if let Some((indent, length)) = shape {
+                let style = gauge_style(self.look, indent, length);
+                self.gauge = self.multi.insert(1, ProgressBar::new(FINE).with_style(style));
+            }
+            self.drawn.gauge = shape;
+        }
+        if let Some(bar) = bar {
+            self.gauge.set_position((bar.fraction * FINE as f64) as u64);
+            self.gauge.set_message(self.look.last_pass(&bar.words));
+        }
+    }
+
+    fn draw_below(&mut self, rows: &[String]) {
+        if !std::mem::replace(&mut self.drawn.below, true) {
+            self.below = self.multi.add(ProgressBar::new_spinner().with_style(text_style()));
+        }
+        let rows: Vec<String> = rows.iter().map(|r| self.look.last_pass(r)).collect();
+        self.below.set_message(rows.join("\n"));
+        self.below.tick();
+    }
+
+    fn clear(&mut self) {
+        for (bar, drawn) in [
+            (&self.running, std::mem::take(&mut self.drawn.running)),
+            (&self.gauge, self.drawn.gauge.take().is_some()),
+            (&self.below, std::mem::take(&mut self.drawn.below)),
+        ] {
+            if drawn {
+                self.multi.remove(bar);
+            }
+        }
+        let _ = self.multi.clear();
+    }
+}
+
+fn running_style(look: Look) -> ProgressStyle {
+    let frames: Vec<String> = look.marks().spinner.iter().map(|f| look.paint(Ink::Busy, f)).collect();
+    // indicatif shows the last frame only when a bar is finished, and these never are.
+    let mut frames: Vec<&str> = frames.iter().map(String::as_str).collect();
+    frames.push(" ");
+    style("  {spinner}{msg}").tick_strings(&frames)
+}
+
+fn gauge_style(look: Look, indent: usize, length: usize) -> ProgressStyle {
+    let draw = move |state: &ProgressState, out: &mut dyn Write| {
+        let _ =
+            write!(out, "{}{}", " ".repeat(indent), paper::draw_bar(state.fraction().into(), length, look));
+    };
+    style("{gauge}  {msg}").with_key("gauge", draw)
+}
+
+fn text_style() -> ProgressStyle {
+    style("{msg}")
+}
+
+fn style(template: &str) -> ProgressStyle {
+    // The templates are ours and good; should one not be, indicatif's own is a screen still.
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
