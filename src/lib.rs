@@ -8,6 +8,7 @@ pub mod event;
 pub mod failure;
 pub mod id;
 pub mod journal;
+pub mod migrate;
 pub mod pg;
 pub mod redact;
 pub mod runbook;
