@@ -361,9 +361,8 @@ impl Nesting {
         if !self.routine || self.parentheses > 0 || last == Last::Naming {
             return;
         }
-        if is("atomic") && last == Last::Begin {
-            self.blocks += 1;
-        } else if is("case") && self.blocks > 0 {
+        let opens_body = is("atomic") && last == Last::Begin;
+        if opens_body || (is("case") && self.blocks > 0) {
             self.blocks += 1;
         } else if is("end") {
             self.blocks = self.blocks.saturating_sub(1);

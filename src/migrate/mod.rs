@@ -3,13 +3,25 @@
 //! [`graph`] is pure; [`lexer`], [`statement`] and [`script`] read files; [`apply`] changes a database,
 //! [`preview`] writes what it would do, and [`show`] words it. `migrate` knows no runbook and no config.
 
+pub mod apply;
+pub mod blockers;
+pub mod error;
 pub mod graph;
+pub mod history;
 pub mod lexer;
+pub mod preview;
 pub mod script;
+pub mod show;
 pub mod statement;
 
 mod folder;
+mod lock;
+mod options;
 
+pub use apply::{Applied, AppliedRevision, downgrade, pending, stamp, upgrade};
+pub use error::{MigrateError, Reason};
 pub use folder::Migrations;
 pub use graph::{Direction, Graph, GraphError, RowChange, Step, TargetError};
+pub use history::{Attempt, Current, Entry, State, current, entries};
+pub use options::{HISTORY_TABLE, Options, Tables};
 pub use script::{Script, ScriptError};

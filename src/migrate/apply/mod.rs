@@ -1,0 +1,256 @@
+//! Changing a database: `upgrade`, `downgrade`, `stamp`.
+//!
+//! A script and its version row are committed in one transaction ([`whole`]), so a crash leaves all of a
+//! revision or nothing. A script with `-- transaction: off` runs statement by statement ([`singly`]); what took
+//! effect is recorded as it goes. Dropping one of these futures (Ctrl-C) leaves the session inside a
+//! transaction: drop the session too, and the server rolls back.
+
+mod session;
+mod singly;
+mod stamp;
+mod whole;
+
+use std::time::Instant;
+
+use super::error::{Effects, FailedStatement, MigrateError, Reason, ScriptFailure, ServerError};
+use super::folder::Migrations;
+use super::graph::{Direction, Step};
+use super::history::{self, Attempt, Current, Record};
+use super::lock;
+use super::options::{Options, Tables};
+use super::script::{Script, Statement};
+use crate::event::{Progress, Unit, millis};
+use crate::pg::Session;
+
+use session::Runner;
+pub use stamp::stamp;
+
+/// What was done, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// One for each revision.
+    pub revisions: Vec<AppliedRevision>,
+}
+
+/// One revision that was applied or taken back, committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppliedRevision {
+    /// Its id.
+    pub revision: String,
+    /// The first line of its description.
+    pub description: String,
+    /// How long it took, in milliseconds, waits and retries included.
+    pub millis: u64,
+}
+
+/// The steps that [`upgrade`] would do now. Reads only.
+///
+/// # Errors
+/// As [`upgrade`], for everything that is found before a script runs.
+pub async fn pending(
+    session: &Session,
+    migrations: &Migrations,
+    target: &str,
+    options: &Options,
+) -> Result<Vec<Step>, MigrateError> {
+    let current = history::current(session, migrations, options).await?;
+    let tables = Tables::resolve(session, options).await?;
+    plan(migrations, &current, &tables, Direction::Up, target)
+}
+
+/// Applies what is missing up to `target` (see [`super::graph`]); nothing if it is all there.
+///
+/// Two at once: the second waits for the first and finds the work done. A crash leaves the revisions that were
+/// committed; of a script outside a transaction, what the history table says.
+///
+/// # Errors
+/// [`MigrateError`]; its `committed` are the revisions that stay. Nothing runs if the target leads nowhere,
+/// the database is at an unknown revision, an applied file was edited, or a broken-off script is in the way.
+pub async fn upgrade(
+    session: &mut Session,
+    migrations: &Migrations,
+    target: &str,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Applied, MigrateError> {
+    migrate(session, migrations, Direction::Up, target, options, progress).await
+}
+
+/// Takes back what stands above `target`.
+///
+/// # Errors
+/// As [`upgrade`]; and [`Reason::Irreversible`], before anything runs.
+pub async fn downgrade(
+    session: &mut Session,
+    migrations: &Migrations,
+    target: &str,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Applied, MigrateError> {
+    migrate(session, migrations, Direction::Down, target, options, progress).await
+}
+
+async fn migrate(
+    session: &mut Session,
+    migrations: &Migrations,
+    direction: Direction,
+    target: &str,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Applied, MigrateError> {
+    let tables = Tables::resolve(session, options).await?;
+    lock::take(session, &tables, options, progress).await?;
+    let result = run(session, migrations, direction, target, options, &tables, progress).await;
+    lock::release(session, &tables).await;
+    result
+}
+
+async fn run(
+    session: &mut Session,
+    migrations: &Migrations,
+    direction: Direction,
+    target: &str,
+    options: &Options,
+    tables: &Tables,
+    progress: &Progress,
+) -> Result<Applied, MigrateError> {
+    let current = history::read(session, migrations, tables).await?;
+    let steps = plan(migrations, &current, tables, direction, target)?;
+    let mut applied = Applied::default();
+    if steps.is_empty() {
+        return Ok(applied);
+    }
+    let mut runner = Runner::start(session, options, tables, progress, &current).await?;
+    for (done, step) in (0u64..).zip(&steps) {
+        let Some(script) = migrations.script(&step.revision) else { continue };
+        let note = format!("{}, {}", step.revision, script.description);
+        progress.at(done, Some(steps.len() as u64), Unit::Items, note);
+        let job = Job::new(step, script, options, current.unfinished.iter().find(|a| fits(a, step)));
+        let begun = Instant::now();
+        let result = match script.transactional {
+            true => whole::run(&mut runner, &job).await,
+            false => singly::run(&mut runner, &job).await,
+        };
+        if let Err(reason) = result {
+            runner.restore().await;
+            let committed = applied.revisions.into_iter().map(|r| r.revision).collect();
+            return Err(MigrateError { reason: Box::new(reason), committed });
+        }
+        applied.revisions.push(AppliedRevision {
+            revision: step.revision.clone(),
+            description: script.description.clone(),
+            millis: millis(begun.elapsed()),
+        });
+    }
+    runner.restore().await;
+    progress.at(steps.len() as u64, Some(steps.len() as u64), Unit::Items, "");
+    Ok(applied)
+}
+
+/// The steps, after everything that can be refused before a script runs.
+fn plan(
+    migrations: &Migrations,
+    current: &Current,
+    tables: &Tables,
+    direction: Direction,
+    target: &str,
+) -> Result<Vec<Step>, MigrateError> {
+    if !current.unknown.is_empty() {
+        let (revisions, folder) = (current.unknown.clone(), migrations.folder().to_path_buf());
+        return Err(Reason::UnknownRows { revisions, table: tables.show(), folder }.into());
+    }
+    if !current.edited.is_empty() {
+        let file = |id: &String| migrations.script(id).map(|s| format!("{} ({id})", s.path.display()));
+        let files = current.edited.iter().filter_map(file).collect();
+        return Err(Reason::Edited { revisions: current.edited.clone(), files }.into());
+    }
+    let steps = match direction {
+        Direction::Up => migrations.graph().plan_upgrade(&current.revisions, target)?,
+        Direction::Down => migrations.graph().plan_downgrade(&current.revisions, target)?,
+    };
+    for step in steps.iter().filter(|s| s.direction == Direction::Down) {
+        if let Some(script) = migrations.script(&step.revision).filter(|s| !s.reversible()) {
+            let (revision, file) = (step.revision.clone(), script.path.display().to_string());
+            return Err(Reason::Irreversible { revision, file }.into());
+        }
+    }
+    for attempt in &current.unfinished {
+        // With nothing to do, nothing stands in the way.
+        if !steps.is_empty() && !steps.iter().any(|step| fits(attempt, step)) {
+            return Err(stands_in_the_way(attempt).into());
+        }
+    }
+    Ok(steps)
+}
+
+fn fits(attempt: &Attempt, step: &Step) -> bool {
+    attempt.revision == step.revision && attempt.direction == step.direction.verb()
+}
+
+fn stands_in_the_way(attempt: &Attempt) -> Reason {
+    let (verb, revision) = (&attempt.direction, &attempt.revision);
+    Reason::Unfinished {
+        attempt: Box::new(attempt.clone()),
+        why: "finish it first, or undo its statements by hand".to_string(),
+        next: vec![
+            format!(
+                "backstay migrate {verb} {revision} goes on with it; or, when its statements are undone by hand:"
+            ),
+            "backstay migrate stamp CURRENT forgets it".to_string(),
+        ],
+    }
+}
+
+/// One half of one script, to be run.
+struct Job<'a> {
+    step: &'a Step,
+    script: &'a Script,
+    statements: &'a [Statement],
+    unfinished: Option<&'a Attempt>,
+    run: Option<&'a str>,
+}
+
+impl<'a> Job<'a> {
+    fn new(
+        step: &'a Step,
+        script: &'a Script,
+        options: &'a Options,
+        unfinished: Option<&'a Attempt>,
+    ) -> Self {
+        let statements = match step.direction {
+            Direction::Up => &script.upgrade,
+            Direction::Down => &script.downgrade,
+        };
+        Self { step, script, statements, unfinished, run: options.run.as_deref() }
+    }
+
+    fn record(&self, millis: u64) -> Record<'a> {
+        Record {
+            revision: &self.step.revision,
+            direction: self.step.direction.verb(),
+            checksum: Some(&self.script.checksum),
+            description: &self.script.description,
+            millis: Some(millis),
+            run: self.run,
+        }
+    }
+
+    /// The failure of the statement with this index; `None`: of what comes after the last.
+    fn failure(&self, index: Option<usize>, error: ServerError, effects: Effects) -> ScriptFailure {
+        let of = self.statements.len();
+        let statement = index.and_then(|i| {
+            let line = self.statements.get(i)?.line;
+            Some(FailedStatement { number: i + 1, of, line })
+        });
+        ScriptFailure {
+            revision: self.step.revision.clone(),
+            direction: self.step.direction,
+            file: self.script.path.clone(),
+            statement,
+            error,
+            blockers: Vec::new(),
+            tries: 1,
+            effects,
+        }
+    }
+}
