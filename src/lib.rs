@@ -3,6 +3,7 @@
 
 pub mod config;
 pub mod demo;
+pub mod document;
 pub mod engine;
 pub mod event;
 pub mod failure;

@@ -2,6 +2,22 @@
 //!
 //! Reading the file (and the `env_file` that it names) is the only I/O here.
 
+pub mod env_file;
+mod environment;
+mod error;
+pub(crate) mod health;
+mod load;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+pub use environment::{environments, find_environment};
+pub use error::ConfigError;
+pub use load::DEFAULTS;
+
+pub(crate) use environment::toml_files;
+pub(crate) use load::defaults;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -171,6 +187,13 @@ pub struct Health {
     pub http: Vec<HttpCheck>,
     /// SQL checks, in order.
     pub sql: Vec<SqlCheck>,
+}
+
+impl Health {
+    /// Whether there is any check at all.
+    pub fn checks_anything(&self) -> bool {
+        !self.http.is_empty() || !self.sql.is_empty()
+    }
 }
 
 /// One HTTP check; all that is said must hold, `successes` times in a row, before `deadline`.

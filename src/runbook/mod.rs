@@ -1,5 +1,14 @@
 //! The checklist of a release, as `runbooks/<name>.toml` writes it: text in, validated values out.
 
+mod fit;
+mod load;
+mod order;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub use load::{RunbookError, SHIPPED, runbooks};
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;

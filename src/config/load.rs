@@ -1,0 +1,156 @@
+//! From the file of an environment to its values.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use super::environment::{check_name, environments};
+use super::{Config, ConfigError, env_file, health, sections};
+use crate::document::tree::{self, Node};
+use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
+
+/// The defaults of every key: the annotated file, compiled in.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+impl Config {
+    /// Reads `config/<environment>.toml` below `root`, and the env file that it names. `variables` is
+    /// the process's environment: nothing below reads it again. It goes before the env file.
+    ///
+    /// Every secret that is read is registered with [`crate::redact`].
+    ///
+    /// # Errors
+    /// There is no such file, or it can't be read, or all that is wrong in it.
+    pub fn load(
+        root: &Path,
+        environment: &str,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        check_name(environment)?;
+        // Everything below is told absolute paths: commands run in folders of their own.
+        let root = std::path::absolute(root)
+            .map_err(|source| ConfigError::Unreadable { path: root.to_path_buf(), source })?;
+        let path = root.join("config").join(format!("{environment}.toml"));
+        let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
+            std::io::ErrorKind::NotFound => ConfigError::Unknown {
+                name: environment.to_string(),
+                path: path.clone(),
+                known: environments(&root),
+            },
+            _ => ConfigError::Unreadable { path: path.clone(), source },
+        })?;
+        Ok(Self::parse(&text, &root, environment, variables)?)
+    }
+
+    /// Reads the text of `config/<environment>.toml` of the project in `root` (absolute).
+    ///
+    /// # Errors
+    /// All that is wrong in it.
+    pub fn parse(
+        text: &str,
+        root: &Path,
+        environment: &str,
+        variables: &BTreeMap<String, String>,
+    ) -> Result<Self, Box<document::Invalid>> {
+        let file = format!("config/{environment}.toml");
+        let at =
+            Origin { root, environment, hash: hex::encode(Sha256::digest(text)), path: root.join(&file) };
+        let process = Variables::of_process(variables).exposing(Exposure::HideAll);
+        document::read(&file, text, process, Some(&defaults()), |table| read(table, &at, variables))
+    }
+
+    /// What `${NAME}` of a runbook stands for: the process's environment before the env file.
+    pub fn variables_with(&self, process: &BTreeMap<String, String>) -> BTreeMap<String, String> {
+        let mut variables = self.variables.clone();
+        variables.extend(process.iter().map(|(name, value)| (name.clone(), value.clone())));
+        variables
+    }
+}
+
+/// The tree of the defaults.
+pub(crate) fn defaults() -> Node {
+    tree::parse_defaults(DEFAULTS)
+}
+
+struct Origin<'a> {
+    root: &'a Path,
+    environment: &'a str,
+    hash: String,
+    path: PathBuf,
+}
+
+fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, String>) -> Read<Config> {
+    let variables = read_env_file(table, at.root, process);
+    let protected = table.require("protected", "protected = true", Value::boolean);
+    let database = table.require("database", "[database] with a url", |v| sections::database(v, at.root));
+    let migrations = sections::migration_roots(table, at.root);
+    let store = table.require("store", "[store] with a url", |v| sections::store(v, at.root, process));
+    let backup = table.require("backup", "[backup]", sections::backup);
+    let flag = table.take("maintenance", |v| sections::flag(v, at.root));
+    let window = table.require("window", "[window]", sections::window);
+    let health = table.take_own("health", health::checks);
+    Ok(Config {
+        environment: at.environment.to_string(),
+        root: at.root.to_path_buf(),
+        path: at.path.clone(),
+        hash: at.hash.clone(),
+        variables: variables?,
+        protected: protected?,
+        database: database?,
+        migrations: migrations?,
+        store: store?,
+        backup: backup?,
+        flag: flag?.flatten(),
+        window: window?,
+        health: health?.unwrap_or_default(),
+    })
+}
+
+/// Reads the env file first: the rest of the file takes its variables.
+fn read_env_file(
+    table: &mut Table<'_>,
+    root: &Path,
+    process: &BTreeMap<String, String>,
+) -> Read<BTreeMap<String, String>> {
+    let found = table.take("env_file", |value| {
+        let path = value.clone().path(root)?;
+        let described = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        let text = match std::fs::read(&path) {
+            Ok(text) => text,
+            // A CI job has its variables in the environment and no such file; should one be missing
+            // then, the message says that the file is too.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Ok((format!("{described} (env_file), which does not exist"), BTreeMap::new()));
+            }
+            Err(error) => return Err(unreadable(&value, &described, &error.to_string())),
+        };
+        let text =
+            String::from_utf8(text).map_err(|_| unreadable(&value, &described, "it is not UTF-8 text"))?;
+        let variables = env_file::parse(&text).map_err(|errors| {
+            let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
+            unreadable(&value, &described, &lines.join("; "))
+        })?;
+        Ok((format!("{described} (env_file)"), variables))
+    });
+    let hidden = Variables::of_process(process).exposing(Exposure::HideAll);
+    match found {
+        Ok(None) => Ok(BTreeMap::new()),
+        Ok(Some((described, variables))) => {
+            for (name, value) in &variables {
+                register_variable(name, value, false);
+            }
+            table.reader().look_in(hidden.with_file(described, variables.clone()));
+            Ok(variables)
+        }
+        Err(noted) => {
+            table
+                .reader()
+                .look_in(hidden.with_file("the env file, which could not be read".into(), BTreeMap::new()));
+            Err(noted)
+        }
+    }
+}
+
+fn unreadable(value: &Value<'_>, file: &str, why: &str) -> Noted {
+    value.wrong(Finding::new(format!("could not read the env file {file}: {why}")).label("named here"))
+}

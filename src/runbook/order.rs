@@ -1,0 +1,187 @@
+//! Which steps may stand where: orders that can't work are refused when the runbook is read.
+
+use std::collections::BTreeSet;
+
+use super::Step;
+use crate::document::tree::Place;
+use crate::document::{Finding, Noted, Read, Reader, all};
+
+/// When a line has its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Before,
+    During,
+    Open,
+    After,
+}
+
+impl Phase {
+    pub(super) const ALL: [Phase; 4] = [Phase::Before, Phase::During, Phase::Open, Phase::After];
+
+    /// Its key in the file.
+    pub(super) fn key(self) -> &'static str {
+        match self {
+            Phase::Before => "before",
+            Phase::During => "during",
+            Phase::Open => "open",
+            Phase::After => "after",
+        }
+    }
+
+    /// Whether the flag is up.
+    pub(super) fn in_window(self) -> bool {
+        matches!(self, Phase::During | Phase::Open)
+    }
+}
+
+/// The kinds of steps, by their words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Preflight,
+    Backup,
+    Preview,
+    Approve,
+    Migrate,
+    Command,
+    Health,
+    Verify,
+    Record,
+}
+
+impl Kind {
+    pub(super) const ALL: [(&str, Kind); 9] = [
+        ("preflight", Kind::Preflight),
+        ("backup", Kind::Backup),
+        ("preview", Kind::Preview),
+        ("approve", Kind::Approve),
+        ("migrate", Kind::Migrate),
+        ("command", Kind::Command),
+        ("health", Kind::Health),
+        ("verify", Kind::Verify),
+        ("record", Kind::Record),
+    ];
+
+    fn word(self) -> &'static str {
+        Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("step", |(word, _)| word)
+    }
+
+    /// Why it can't stand in `phase`, and where it can.
+    fn refuses(self, phase: Phase) -> Option<(&'static str, &'static str)> {
+        use Phase::{After, Before, During, Open};
+        match (self, phase) {
+            (Kind::Preflight | Kind::Preview | Kind::Approve, During | Open | After) => {
+                Some(("it is too late for that here", "[[before]]"))
+            }
+            (Kind::Migrate, Before | After) => {
+                Some(("it changes the database, which nothing guards here", "[[during]]"))
+            }
+            (Kind::Migrate, Open) => Some(("others may write to the database by now", "[[during]]")),
+            (Kind::Backup, During | Open) => {
+                Some(("inside the window the guard takes its place", "[[before]]; or say guard = \"backup\""))
+            }
+            (Kind::Health, During) => Some(("the application is in maintenance here", "[[open]]")),
+            (Kind::Verify, Before) => {
+                Some(("it compares with the state before the migrations", "[[during]], behind them"))
+            }
+            (Kind::Record, Before | During | Open) => Some(("there is nothing to record yet", "[[after]]")),
+            _ => None,
+        }
+    }
+}
+
+/// A line of the file: its phase, kind and place are known even if its step could not be read.
+pub(super) struct Line {
+    pub(super) phase: Phase,
+    pub(super) place: Place,
+    pub(super) kind: Option<Kind>,
+    /// Its name stands in the file.
+    pub(super) named: bool,
+    pub(super) step: Read<Step>,
+}
+
+/// Refuses orders that can't work.
+pub(super) fn check(reader: &Reader, lines: &[Line], has_window: bool) -> Read<()> {
+    let checks = [
+        check_places(reader, lines),
+        check_approvals(reader, lines),
+        check_window(reader, lines, has_window),
+        if lines.is_empty() { Err(nothing_to_do(reader)) } else { Ok(()) },
+    ];
+    all(checks).map(drop)
+}
+
+fn check_places(reader: &Reader, lines: &[Line]) -> Read<()> {
+    all(lines.iter().map(|line| {
+        let Some((kind, (why, instead))) = line.kind.and_then(|kind| Some((kind, kind.refuses(line.phase)?)))
+        else {
+            return Ok(());
+        };
+        let message = format!("`{}` can't stand in [[{}]]", kind.word(), line.phase.key());
+        Err(reader.note(&line.place, Finding::new(message).label(why).help(format!("put it into {instead}"))))
+    }))
+    .map(drop)
+}
+
+/// What is approved is what was previewed.
+fn check_approvals(reader: &Reader, lines: &[Line]) -> Read<()> {
+    let position = |wanted| lines.iter().position(|line| line.kind == Some(wanted));
+    let Some(approve) = position(Kind::Approve) else { return Ok(()) };
+    let help = "put a `preview` step before it";
+    let finding = match position(Kind::Preview) {
+        Some(preview) if preview < approve => return Ok(()),
+        Some(_) => {
+            Finding::new("`approve` stands before `preview`").label("nothing to look at yet").help(help)
+        }
+        None if position(Kind::Migrate).is_none() => return Ok(()),
+        None => Finding::new("`approve` without a `preview`").label("nothing to look at").help(help),
+    };
+    Err(reader.note(&lines[approve].place, finding))
+}
+
+/// Lines of the window need one.
+fn check_window(reader: &Reader, lines: &[Line], has_window: bool) -> Read<()> {
+    if has_window {
+        return Ok(());
+    }
+    let mut noted = Ok(());
+    for phase in [Phase::During, Phase::Open] {
+        if let Some(first) = lines.iter().find(|line| line.phase == phase) {
+            let finding = Finding::new(format!("[[{}]] without a [window]", phase.key()))
+                .label("this needs the window")
+                .help("open one above it: [window], with guard = \"clone\" and max = \"15m\"");
+            noted = Err(reader.note(&first.place, finding));
+        }
+    }
+    noted
+}
+
+fn nothing_to_do(reader: &Reader) -> Noted {
+    let finding = Finding::new("this runbook has no steps").label("nothing to do").help(
+        "add one: [[before]] with step = \"preflight\"; `backstay plan release` shows a whole checklist",
+    );
+    reader.note(&Place::Default, finding)
+}
+
+/// Makes names unique: two that the file gives must differ; those made from the kind are numbered.
+pub(super) fn name(reader: &Reader, lines: &mut [Line]) -> Read<()> {
+    let mut taken = BTreeSet::new();
+    let mut noted = Ok(());
+    for line in lines.iter().filter(|line| line.named) {
+        let Ok(step) = &line.step else { continue };
+        if !taken.insert(step.name.clone()) {
+            let finding = Finding::new(format!("two steps are called `{}`", step.name)).label("the second");
+            noted =
+                Err(reader.note(&line.place, finding.help("the journal tells steps apart by their names")));
+        }
+    }
+    for line in lines.iter_mut().filter(|line| !line.named) {
+        let Ok(step) = &mut line.step else { continue };
+        let plain = step.name.clone();
+        let mut number = 1;
+        while !taken.insert(step.name.clone()) {
+            number += 1;
+            step.name = format!("{plain} {number}");
+        }
+    }
+    noted
+}

@@ -1,0 +1,208 @@
+//! One line of the checklist, read to its step.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::order::{Kind, Line, Phase};
+use super::{CommandStep, Level, Step, StepKind, Undo, VerifyStep};
+use crate::config::health;
+use crate::document::{Finding, Noted, Read, Table, Value, nearest, spell_out};
+
+/// How long a command may take, where the runbook does not say.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
+/// How long a command's default name may be, in characters.
+const LONGEST_NAME: usize = 40;
+
+/// Reads one line of `phase`; its kind and place are known even if the rest is wrong.
+pub(super) fn line(value: Value<'_>, phase: Phase) -> Line {
+    let mut place = value.node().place.clone();
+    let mut known = None;
+    let mut named = false;
+    let step = value.table(|table| {
+        named = table.says("name");
+        let name = table.take("name", Value::line);
+        let kind = match table.require("step", "step = \"migrate\"", kind) {
+            Ok(kind) => kind,
+            Err(noted) => {
+                // Which keys are right depends on the kind.
+                table.allow_any_key();
+                return Err(noted);
+            }
+        };
+        known = Some(kind);
+        place = table.place_of("step").clone();
+        let step = read(table, kind, phase);
+        let (name, step) = (name?, step?);
+        Ok(Step { name: name.unwrap_or_else(|| default_name(&step)), kind: step })
+    });
+    Line { phase, place, kind: known, named, step }
+}
+
+fn kind(value: Value<'_>) -> Read<Kind> {
+    let word = value.clone().line()?;
+    if let Some((_, kind)) = Kind::ALL.iter().find(|(name, _)| *name == word) {
+        return Ok(*kind);
+    }
+    let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
+    if word == "watch" {
+        let finding = Finding::new("the step `watch` is not yet supported in this version").label("not yet");
+        return Err(value.wrong(finding.help("until then, a `health` step in [[after]] checks once")));
+    }
+    let label = match nearest(&word, names.iter().copied()) {
+        Some(meant) => format!("did you mean \"{meant}\"?"),
+        None => "no step is called so".into(),
+    };
+    let finding = Finding::new(format!("there is no step `{word}`")).label(label);
+    Err(value.wrong(finding.help(format!("the steps are {}", spell_out(&names)))))
+}
+
+fn read(table: &mut Table<'_>, kind: Kind, phase: Phase) -> Read<StepKind> {
+    match kind {
+        Kind::Preflight => Ok(StepKind::Preflight),
+        Kind::Backup => backup(table),
+        Kind::Preview => Ok(StepKind::Preview),
+        Kind::Approve => Ok(StepKind::Approve),
+        Kind::Migrate => migrate(table),
+        Kind::Command => command(table, phase),
+        Kind::Health => {
+            let checks = health::read(table)?;
+            Ok(StepKind::Health { http: checks.http, sql: checks.sql })
+        }
+        Kind::Verify => verify(table),
+        Kind::Record => record(table),
+    }
+}
+
+fn backup(table: &mut Table<'_>) -> Read<StepKind> {
+    let verify = table.take("verify", |v| {
+        v.word(&[("manifest", Level::Manifest), ("read", Level::Read), ("restore", Level::Restore)])
+    })?;
+    Ok(StepKind::Backup { verify: verify.unwrap_or(Level::Read) })
+}
+
+fn migrate(table: &mut Table<'_>) -> Read<StepKind> {
+    let to = table.take("to", Value::line);
+    let root = table.take("root", Value::line);
+    Ok(StepKind::Migrate { to: to?.unwrap_or_else(|| "head".into()), root: root? })
+}
+
+fn command(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
+    let run = table.require("run", "run = [\"systemctl\", \"restart\", \"api\"]", Value::command);
+    let undo = table.take("undo", undo);
+    let timeout = table.take("timeout", Value::duration);
+    let directory = table.take("directory", Value::line);
+    let env = table.take("env", |v| v.table(|names| names.every(variable)));
+    let undo = match undo? {
+        Some(undo) => undo,
+        None if phase.in_window() => return Err(no_undo(table)),
+        None => Undo::None,
+    };
+    Ok(StepKind::Command(CommandStep {
+        run: run?,
+        undo,
+        timeout: timeout?.unwrap_or(COMMAND_TIMEOUT),
+        directory: directory?.map(PathBuf::from),
+        env: env?.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+    }))
+}
+
+fn no_undo(table: &Table<'_>) -> Noted {
+    table.wrong_at(
+        "step",
+        Finding::new("a command in the window needs an `undo`")
+            .label("what takes this back?")
+            .help("give the command that takes it back, undo = [\"…\"], or waive it: undo = \"none\""),
+    )
+}
+
+fn undo(value: Value<'_>) -> Read<Undo> {
+    if value.node().as_text() == Some("none") {
+        return Ok(Undo::None);
+    }
+    value.command().map(Undo::Run)
+}
+
+fn variable(name: &str, value: Value<'_>) -> Read<(String, String)> {
+    let text = value.clone().text()?;
+    if name.is_empty() || name.contains(['=', '\0']) || text.contains('\0') {
+        let finding = Finding::new(format!("`{name}` can't be a variable of a process")).label("here");
+        return Err(value.wrong(finding.help("a name has no `=`, and neither name nor value a NUL byte")));
+    }
+    Ok((name.to_string(), text))
+}
+
+fn verify(table: &mut Table<'_>) -> Read<StepKind> {
+    let tables = table.take("tables", tables);
+    let columns = table.take("columns", |v| {
+        v.table(|names| names.every(|name, value| Ok((name.to_string(), columns(value)?))))
+    });
+    let owner = table.take("owner", Value::line);
+    let indexes = table.take("indexes", |v| v.number(0..=u64::MAX));
+    let foreign_keys = table.take("foreign_keys", |v| v.number(0..=u64::MAX));
+    let may_shrink = table.take("may_shrink", |v| v.list("a list of tables", Value::line));
+    let (table_count, tables) = tables?.unwrap_or_default();
+    Ok(StepKind::Verify(VerifyStep {
+        table_count,
+        tables,
+        columns: columns?.unwrap_or_default().into_iter().collect(),
+        owner: owner?,
+        indexes: indexes?,
+        foreign_keys: foreign_keys?,
+        may_shrink: may_shrink?.unwrap_or_default(),
+    }))
+}
+
+/// How many tables, or which.
+fn tables(value: Value<'_>) -> Read<(Option<u64>, Vec<String>)> {
+    const FORM: &str = "a number of tables, or a list of their names";
+    if value.node().is_number() {
+        return value.number(0..=u64::MAX).map(|count| (Some(count), Vec::new()));
+    }
+    value.list(FORM, Value::line).map(|names| (None, names))
+}
+
+/// Columns by name, or by name and type.
+fn columns(value: Value<'_>) -> Read<BTreeMap<String, String>> {
+    if value.node().is_table() {
+        let typed = value.table(|names| names.every(|name, value| Ok((name.to_string(), value.line()?))))?;
+        return Ok(typed.into_iter().collect());
+    }
+    let names = value.list("a list of columns, or a table of columns and their types", Value::line)?;
+    Ok(names.into_iter().map(|name| (name, String::new())).collect())
+}
+
+fn record(table: &mut Table<'_>) -> Read<StepKind> {
+    let changelog = table.take("changelog", Value::line);
+    let schema = table.take("schema", Value::line);
+    Ok(StepKind::Record { changelog: changelog?.map(PathBuf::from), schema: schema?.map(PathBuf::from) })
+}
+
+/// What a step is called that the runbook gives no name.
+fn default_name(step: &StepKind) -> String {
+    match step {
+        StepKind::Preflight => "preflight".into(),
+        StepKind::Backup { .. } => "backup".into(),
+        StepKind::Preview => "preview".into(),
+        StepKind::Approve => "approve".into(),
+        StepKind::Migrate { to, root: None } => format!("migrate to {to}"),
+        StepKind::Migrate { to, root: Some(root) } => format!("migrate {root} to {to}"),
+        StepKind::Command(command) => shorten(&command.run.join(" ")),
+        StepKind::Health { .. } => "health".into(),
+        StepKind::Verify(_) => "verify".into(),
+        StepKind::Record { .. } => "record".into(),
+    }
+}
+
+/// One line of at most [`LONGEST_NAME`] characters, no secret in it: a name is journaled.
+fn shorten(text: &str) -> String {
+    let text = crate::redact::redact(text);
+    let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
+    let line = line.collect::<Vec<_>>().join(" ");
+    if line.chars().count() <= LONGEST_NAME {
+        return line;
+    }
+    let mut short: String = line.chars().take(LONGEST_NAME - 1).collect();
+    short.truncate(short.trim_end().len());
+    short + "…"
+}
