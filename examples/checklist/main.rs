@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use backstay::event::{Event, Events, LineId};
 use backstay::failure::Verdict;
+use backstay::time::now;
 use backstay::ui::{Look, Screen, show};
 use script::Script;
 
@@ -26,12 +27,12 @@ async fn main() {
     let (events, reader) = Events::channel();
     let shown = tokio::spawn(show(screen, reader));
     match arguments.first().map(String::as_str) {
-        Some("refused") => play(&events, script::refused(), speed).await,
-        Some("put-back") => play(&events, script::put_back(), speed).await,
-        Some("not-put-back") => play(&events, script::not_put_back(), speed).await,
-        Some("interrupted") => play(&events, script::interrupted_in_window(), speed).await,
+        Some("refused") => play(&events, script::refused(now()), speed).await,
+        Some("put-back") => play(&events, script::put_back(now()), speed).await,
+        Some("not-put-back") => play(&events, script::not_put_back(now()), speed).await,
+        Some("interrupted") => play(&events, script::interrupted_in_window(now()), speed).await,
         Some("approve") => approve(&events, speed).await,
-        _ => play(&events, script::good(), speed).await,
+        _ => play(&events, script::good(now()), speed).await,
     }
     drop(events);
     let _ = shown.await;
@@ -46,7 +47,7 @@ async fn play(events: &Events, script: Script, speed: u64) {
 
 /// Asks, and goes on as it is answered; a signal ends it as the engine would.
 async fn approve(events: &Events, speed: u64) {
-    let mut script = Script::begin();
+    let mut script = Script::begin(now());
     script.preflight().start(LineId::Line(4));
     let answer = script.ask();
     play(events, script, speed).await;
@@ -54,8 +55,7 @@ async fn approve(events: &Events, speed: u64) {
         typed = answer => typed.ok(),
         _ = tokio::signal::ctrl_c() => None,
     };
-    let mut end = Script::begin();
-    end.beats.clear();
+    let mut end = Script::at(now());
     end.start(LineId::Line(4)).wait(100);
     match typed {
         Some(typed) => end.finish(&format!("typed {typed}")).end(Verdict::Done, [None, None], &[]),

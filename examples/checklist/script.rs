@@ -41,11 +41,15 @@ const LINES: [(Phase, &str); 14] = [
 ];
 
 impl Script {
-    pub fn begin() -> Self {
-        let now = "2025-11-20T23:05:12Z".parse().expect("a time");
-        let mut script = Self { beats: Vec::new(), now, waited: 0, started: now, line: LineId::Line(0) };
+    pub fn begin(now: Timestamp) -> Self {
+        let mut script = Self::at(now);
         script.begin_as(1, 0);
         script
+    }
+
+    /// Nothing yet.
+    pub fn at(now: Timestamp) -> Self {
+        Self { beats: Vec::new(), now, waited: 0, started: now, line: LineId::Line(0) }
     }
 
     /// Driver `epoch` takes the run up, with the first `done` lines done.
@@ -76,7 +80,7 @@ impl Script {
 
     pub fn wait(&mut self, millis: i64) -> &mut Self {
         self.waited += millis;
-        self.now = self.now + SignedDuration::from_millis(millis);
+        self.now += SignedDuration::from_millis(millis);
         self
     }
 
@@ -225,8 +229,8 @@ impl Script {
 
 // Whole runs.
 
-pub fn good() -> Script {
-    let mut script = Script::begin();
+pub fn good(now: Timestamp) -> Script {
+    let mut script = Script::begin(now);
     script.before().during().restart().finish("exit 0");
     script.line(12, 3100, "3 good answers in a row, 41 ms").start(LineId::Line(13)).wait(20).window_ends();
     script.wait(10).finish("maintenance page down").line(14, 15, "CHANGELOG.md");
@@ -234,8 +238,8 @@ pub fn good() -> Script {
     script
 }
 
-pub fn refused() -> Script {
-    let mut script = Script::begin();
+pub fn refused(now: Timestamp) -> Script {
+    let mut script = Script::begin(now);
     let failure = Failure::refused("find production ready for a release")
         .because_of("prepared transaction \"pay-7\" of role pay holds locks since 09:12")
         .because_of("schema public: permission denied for role shop (42501)")
@@ -254,8 +258,8 @@ pub fn migration_failure() -> Failure {
         .then("find the duplicates: SELECT product, count(*) FROM order_lines GROUP BY 1 HAVING count(*) > 1")
 }
 
-pub fn put_back() -> Script {
-    let mut script = Script::begin();
+pub fn put_back(now: Timestamp) -> Script {
+    let mut script = Script::begin(now);
     script.before().window();
     script
         .start(LineId::Line(8))
@@ -275,8 +279,8 @@ pub fn put_back() -> Script {
     script
 }
 
-pub fn not_put_back() -> Script {
-    let mut script = Script::begin();
+pub fn not_put_back(now: Timestamp) -> Script {
+    let mut script = Script::begin(now);
     script.before().during().restart().finish("exit 0");
     let health = Failure::failed("see http://127.0.0.1:8000/health answer well").because_of(
         "status 500 where 200 was expected: {\"db\": \"relation \\\"prices\\\" does not exist\"}",
@@ -293,8 +297,8 @@ pub fn not_put_back() -> Script {
     script
 }
 
-pub fn interrupted_in_window() -> Script {
-    let mut script = Script::begin();
+pub fn interrupted_in_window(now: Timestamp) -> Script {
+    let mut script = Script::begin(now);
     script.before().window();
     script
         .start(LineId::Line(8))

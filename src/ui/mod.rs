@@ -11,7 +11,7 @@ pub mod json;
 mod layout;
 mod look;
 mod paper;
-mod plain;
+pub mod plain;
 mod prompt;
 pub mod rate;
 pub mod table;
@@ -19,6 +19,7 @@ mod terminal;
 pub mod verdict;
 
 pub use look::Look;
+pub use terminal::Page;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::oneshot;

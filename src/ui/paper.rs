@@ -12,8 +12,8 @@ use super::rate::Gauge;
 use crate::event::{Phase, Unit};
 use crate::time::{between, show_bytes, show_duration};
 
-/// Columns of a duration: `59 m 59 s` at most, mostly less.
-const TOOK: usize = 8;
+/// Columns of a duration: `59 m 59 s`.
+const TOOK: usize = 9;
 /// From this width on the result stands beside its line; below, under it.
 const WIDE: usize = 80;
 /// How much of a failed command's output is shown at once; all of it is in the run's log.
@@ -137,9 +137,9 @@ pub(super) fn skipped(list: &Checklist, way: &[Line], look: Look) -> Vec<String>
 }
 
 /// Written when the flag came down.
-pub(super) fn window_closed(window: &Window, look: Look) -> String {
+pub(super) fn window_closed(list: &Checklist, window: &Window, look: Look) -> String {
     let took = show_duration(window.open_for(window.began));
-    look.paint(Ink::Faint, &format!("  maintenance page down after {took}"))
+    Columns::of(list, look).faint(&format!("users saw the maintenance page for {took}"))
 }
 
 /// What is live, in at most `height` rows.
@@ -248,7 +248,7 @@ impl Columns {
         columns.name = if wide {
             longest.clamp(12, 32)
         } else {
-            look.width.saturating_sub(columns.indent() + TOOK + 2).max(8)
+            look.width.saturating_sub(columns.indent() + TOOK + 3).max(8)
         };
         columns
     }
@@ -296,7 +296,7 @@ impl Columns {
         let note = if self.wide { self.look.paint(Ink::Busy, note) } else { String::new() };
         let row =
             format!(" {}  {}  {took}  {note}", self.number(list, line), self.look.paint(Ink::Strong, &name));
-        // The spinner before it takes two columns and its own width.
+        // The spinner before it takes two columns and its own width; the last column stays free.
         cut(row.trim_end(), self.look.width.saturating_sub(3 + self.mark()), self.look)
     }
 

@@ -38,15 +38,16 @@ fn write(look: Look, rows: &[String]) {
     }
 }
 
-/// What was told so far: **pure**.
+/// The rows of a log, one event after another: **pure**.
 #[derive(Debug, Default)]
-pub(super) struct Log {
-    pub list: Checklist,
+pub struct Log {
+    list: Checklist,
     told: HashMap<LineId, Timestamp>,
 }
 
 impl Log {
-    /// The rows that an event adds, each with its time (UTC).
+    /// The rows that an event adds, each with its time (UTC): the event's own, or `now`, when it was
+    /// read. The verdict is not among them, for it has no time (see [`verdict::tell`]).
     pub fn take(&mut self, event: &Event, now: Timestamp) -> Vec<String> {
         self.list.fold(event, now);
         let (at, texts) = match event {

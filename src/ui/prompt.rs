@@ -52,9 +52,13 @@ impl Prompt {
 
 impl Drop for Prompt {
     fn drop(&mut self) {
-        if let (false, Some(before)) = (self.over, &self.before) {
+        if self.over {
+            return;
+        }
+        if let Some(before) = &self.before {
             let _ = tcsetattr(std::io::stdin(), OptionalActions::Drain, before);
         }
+        let _ = Term::stderr().write_line("");
     }
 }
 
@@ -70,8 +74,12 @@ fn read(expects: &str, look: Look) -> Option<String> {
             typed if typed == expects => Ok(()),
             _ => Err(format!("that is not {expects}")),
         })
-        .interact_text_on(&Term::stderr())
-        .ok()?;
+        .interact_text_on(&Term::stderr());
+    if typed.is_err() {
+        // Ctrl-C leaves the cursor behind the question.
+        let _ = Term::stderr().write_line("");
+    }
+    let typed = typed.ok()?;
     Some(typed.trim().to_string()).filter(|typed| !typed.is_empty())
 }
 

@@ -19,17 +19,17 @@ pub struct Column {
 
 impl Column {
     /// Text. Gives way, and is cut, where the terminal is too narrow.
-    pub fn text(heading: &'static str) -> Self {
+    pub const fn text(heading: &'static str) -> Self {
         Self { heading, right: false, gives: true }
     }
 
     /// Ids and names that someone will copy: never cut.
-    pub fn id(heading: &'static str) -> Self {
+    pub const fn id(heading: &'static str) -> Self {
         Self { heading, right: false, gives: false }
     }
 
     /// Numbers, sizes, durations: aligned to the right, never cut.
-    pub fn number(heading: &'static str) -> Self {
+    pub const fn number(heading: &'static str) -> Self {
         Self { heading, right: true, gives: false }
     }
 }

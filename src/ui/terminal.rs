@@ -30,8 +30,10 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
         // No terminal, or one that cannot move its cursor (`TERM=dumb`).
         return plain::show(look, events).await;
     }
-    let mut screen = Screen::new(look, target);
+    let mut page = Page::new(look, 24, target);
+    page.resize();
     let mut prompt: Option<(Prompt, oneshot::Sender<String>)> = None;
+    // The reader of a question that was given up still waits for keys: a second would share them.
     let mut gave_up_asking = false;
     let mut frames = tokio::time::interval(FRAME);
     frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -39,15 +41,18 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
         tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { break };
-                let ended = matches!(event, Event::Ended { .. });
-                screen.take(&event, now());
+                if matches!(event, Event::Ended { .. }) && prompt.take().is_some() {
+                    page.asking(false);
+                }
+                page.take(&event, now());
+                if matches!(event, Event::LineStarted { .. } | Event::LineFinished { .. } | Event::LineFailed { .. }) {
+                    // At once, or the line just ticked would spin on until the next frame.
+                    page.draw(now());
+                }
                 if let Event::Question { expects, reply, .. } = event {
-                    // One reader of the keyboard: a second would lose every other key to the first.
-                    let asked = if gave_up_asking { None } else { Prompt::ask(&foreign::one_line(&expects), screen.look) };
-                    prompt = asked.map(|p| (p, reply));
-                    screen.asking(prompt.is_some());
-                } else if ended && prompt.take().is_some() {
-                    screen.asking(false);
+                    prompt = if gave_up_asking { None } else { Prompt::ask(&foreign::one_line(&expects), page.look) }
+                        .map(|asked| (asked, reply));
+                    page.asking(prompt.is_some());
                 }
             }
             outcome = outcome(&mut prompt) => {
@@ -55,18 +60,18 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
                 match (outcome, reply) {
                     (Outcome::Typed(text), Some(reply)) => drop(reply.send(text)),
                     (Outcome::Unwanted, _) => gave_up_asking = true,
-                    _ => screen.say(screen.look.paint(Ink::Warn, "    no answer, so it does not go on")),
+                    _ => page.say(page.look.paint(Ink::Warn, "    no answer, so it does not go on")),
                 }
-                screen.asking(false);
+                page.asking(false);
             }
             _ = frames.tick() => {
-                screen.resize();
-                screen.draw(now());
+                page.resize();
+                page.draw(now());
             }
         }
     }
     drop(prompt);
-    screen.close();
+    page.close();
 }
 
 enum Outcome {
@@ -85,8 +90,8 @@ async fn outcome(prompt: &mut Option<(Prompt, oneshot::Sender<String>)>) -> Outc
     }
 }
 
-/// What is on the terminal.
-pub(super) struct Screen {
+/// What is on the terminal: the checklist as text above, and what is live below it.
+pub struct Page {
     look: Look,
     height: usize,
     list: Checklist,
@@ -94,9 +99,10 @@ pub(super) struct Screen {
     running: ProgressBar,
     gauge: ProgressBar,
     below: ProgressBar,
-    /// How many of the live parts are in the drawing, so that each is added and removed once.
+    /// Which of the live parts are in the drawing, so that each is added and removed once.
     drawn: Drawn,
     phase: Option<Phase>,
+    window_told: bool,
     /// What waits to be written until a question is out of the way.
     held: Option<Vec<String>>,
 }
@@ -108,14 +114,15 @@ struct Drawn {
     below: bool,
 }
 
-impl Screen {
-    pub(super) fn new(look: Look, target: ProgressDrawTarget) -> Self {
+impl Page {
+    /// An empty page, `height` rows high, drawn on `target`.
+    pub fn new(look: Look, height: usize, target: ProgressDrawTarget) -> Self {
         let multi = MultiProgress::with_draw_target(target);
         let running = ProgressBar::hidden().with_style(running_style(look));
         let below = ProgressBar::hidden().with_style(text_style());
         Self {
             look,
-            height: 24,
+            height,
             list: Checklist::default(),
             multi,
             running,
@@ -123,6 +130,7 @@ impl Screen {
             below,
             drawn: Drawn::default(),
             phase: None,
+            window_told: false,
             held: None,
         }
     }
@@ -130,36 +138,29 @@ impl Screen {
     /// Takes the terminal's size as it is now: it may have been resized.
     fn resize(&mut self) {
         if let Some((height, width)) = Term::stderr().size_checked() {
-            self.set_size(height.into(), width.into());
+            (self.height, self.look.width) = (height.into(), width.into());
         }
     }
 
-    pub(super) fn set_size(&mut self, height: usize, width: usize) {
-        self.height = height;
-        self.look.width = width;
-    }
-
-    /// Takes one event in and writes what it settles.
-    pub(super) fn take(&mut self, event: &Event, now: Timestamp) {
+    /// Takes one event in, read at `now`, and writes what it settles.
+    pub fn take(&mut self, event: &Event, now: Timestamp) {
         self.list.fold(event, now);
         match event {
             Event::RunBegan { .. } => self.begin(),
             Event::LineStarted { line, .. } => self.enter(*line),
             Event::LineFinished { line, .. } | Event::LineFailed { line, .. } => self.settle(*line),
             Event::Note { line: None, text } => self.say_note(text),
-            Event::WindowEnded { .. } => {
-                if let Some(window) = &self.list.window {
-                    self.say(paper::window_closed(window, self.look));
-                }
-            }
+            // Told below the line that took the flag down, when that is ticked.
+            Event::WindowEnded { .. } if self.list.running().is_none() => self.tell_window(),
             Event::PutBackBegan { .. } => self.leave_off(false),
             Event::Question { .. } => self.say_question(now),
             Event::Ended { .. } => self.end(),
-            // Live only: drawn with the next frame.
+            Event::WindowBegan { .. } => self.window_told = false,
+            // Live only, drawn with the next frame; or told with the tick of the line that does it.
             Event::Progress { .. }
             | Event::Output { .. }
             | Event::Note { .. }
-            | Event::WindowBegan { .. } => {}
+            | Event::WindowEnded { .. } => {}
         }
     }
 
@@ -187,6 +188,15 @@ impl Screen {
         self.enter(id);
         let rows = self.list.line(id).map(|l| paper::settled(&self.list, l, self.look));
         self.say_all(rows.unwrap_or_default());
+        self.tell_window();
+    }
+
+    /// Writes once that the flag is down.
+    fn tell_window(&mut self) {
+        let Some(window) = self.list.window.filter(|w| w.ended.is_some()) else { return };
+        if !std::mem::replace(&mut self.window_told, true) {
+            self.say(paper::window_closed(&self.list, &window, self.look));
+        }
     }
 
     /// Writes the lines that were given up: of the checklist, or of the way back.
@@ -231,10 +241,6 @@ impl Screen {
     }
 
     fn end(&mut self) {
-        // A question that still stands is given up: what happened is more than what was asked.
-        if let Some(held) = self.held.take() {
-            self.say_all([String::new()].into_iter().chain(held).collect());
-        }
         self.clear();
         self.leave_off(!self.list.back.is_empty());
         let text = verdict::tell(&self.list, self.look);
@@ -260,8 +266,8 @@ impl Screen {
         }
     }
 
-    /// Draws what is live.
-    pub(super) fn draw(&mut self, now: Timestamp) {
+    /// Draws what is live, as it is at `now`. Nothing, while a question stands and after the end.
+    pub fn draw(&mut self, now: Timestamp) {
         if self.held.is_some() || self.list.end.is_some() || self.list.title.is_none() {
             return;
         }

@@ -114,7 +114,8 @@ fn production(list: &Checklist, end: &End) -> Entry {
             Some(_) => say("", format!("Users saw the maintenance page for {took}.")),
             None => {
                 let since = window.began.strftime("%H:%M:%S");
-                say("", format!("Users see the maintenance page since {since} UTC, for {took} now.")).strong()
+                say("", format!("Users have seen the maintenance page since {since} UTC, for {took} so far."))
+                    .strong()
             }
         });
     }
@@ -149,7 +150,7 @@ fn second_cause(list: &Checklist, end: &End) -> Option<Entry> {
 fn under_way(list: &Checklist) -> Option<Entry> {
     let line = list.all().find(|l| l.state == State::Unfinished)?;
     let text = format!(
-        "{} was under way. What became of it is looked up when the run is resumed, not assumed.",
+        "{}. What became of it is looked up when the run is resumed, not assumed.",
         place(list, line)
     );
     Some(Entry { margin: "under way", said: vec![say("", text)] })
@@ -164,13 +165,17 @@ fn next(list: &Checklist, end: &End) -> Option<Entry> {
     (!said.is_empty()).then_some(Entry { margin: "do next", said })
 }
 
-/// What the run says to do, then what its causes say; each once.
+/// What is to be done, each once. What hinders the way back goes first; the cure of the first cause
+/// waits for production to serve again.
 fn steps(list: &Checklist, end: &End) -> Vec<String> {
-    let causes = end.cause.iter().chain(&end.put_back_cause).flat_map(|failure| &failure.next);
+    let of = |cause: &Option<Failure>| cause.as_ref().map(|f| f.next.clone()).unwrap_or_default();
+    let (hindrance, cure, run) = (of(&end.put_back_cause), of(&end.cause), end.next.clone());
+    let serves = end.verdict != Verdict::NotPutBack;
+    let all = if serves { [hindrance, cure, run] } else { [hindrance, run, cure] };
     let mut steps: Vec<String> = Vec::new();
-    for step in end.next.iter().chain(causes) {
-        if !steps.contains(step) {
-            steps.push(step.clone());
+    for step in all.into_iter().flatten() {
+        if !steps.contains(&step) {
+            steps.push(step);
         }
     }
     if steps.is_empty() {
@@ -199,7 +204,7 @@ fn record(end: &End) -> Entry {
         say(
             "",
             format!(
-                "{run}, exit code {}. Its journal is runs/{run}/ on the store: `backstay runs {run}`",
+                "{run}, exit code {}. Its journal is runs/{run}/journal/ on the store: `backstay runs {run}`",
                 end.exit
             ),
         )
@@ -221,7 +226,7 @@ fn failed_in(lines: &[Line]) -> Option<(&Line, &Failure)> {
     })
 }
 
-/// `line 9 of 14, health, after 30 s`
+/// `line 9 of 14 (health), after 30 s`
 fn place(list: &Checklist, line: &Line) -> String {
     let number = match list.place(line.id) {
         Some((n, of)) if list.back.iter().any(|l| l.id == line.id) => {
@@ -234,5 +239,5 @@ fn place(list: &Checklist, line: &Line) -> String {
         State::Failed { took, .. } => format!(", after {}", show_duration(*took)),
         _ => String::new(),
     };
-    format!("{number}, {}{took}", line.name)
+    format!("{number} ({}){took}", line.name)
 }
