@@ -11,6 +11,7 @@ use backstay::failure::Verdict;
 use backstay::time::now;
 use backstay::ui::{Look, Screen, show};
 use script::Script;
+use tokio::signal::unix::{SignalKind, signal};
 
 #[tokio::main]
 async fn main() {
@@ -51,9 +52,11 @@ async fn approve(events: &Events, speed: u64) {
     script.preflight().start(LineId::Line(4));
     let answer = script.ask();
     play(events, script, speed).await;
+    let mut terminate = signal(SignalKind::terminate()).expect("a handler of SIGTERM");
     let typed = tokio::select! {
         typed = answer => typed.ok(),
         _ = tokio::signal::ctrl_c() => None,
+        _ = terminate.recv() => None,
     };
     let mut end = Script::at(now());
     end.start(LineId::Line(4)).wait(100);

@@ -1,6 +1,7 @@
 //! The checklist in a terminal. Settled lines are written once and scroll away as any text; the
 //! running line, its bar, the lines to come and the window's clock are drawn anew below them.
 
+use std::collections::VecDeque;
 use std::fmt::Write;
 use std::time::Duration;
 
@@ -22,6 +23,8 @@ use crate::time::now;
 const FRAME: Duration = Duration::from_millis(100);
 /// The bar's length in indicatif's own units; the real counts are in the words beside it.
 const FINE: u64 = 10_000;
+/// Rows that are written again after a resize: more than a screen holds.
+const REMEMBERED: usize = 300;
 
 /// Reads `events` to their end and shows them on standard error.
 pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
@@ -52,6 +55,9 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
                 if let Event::Question { expects, reply, .. } = event {
                     prompt = if gave_up_asking { None } else { Prompt::ask(&foreign::one_line(&expects), page.look) }
                         .map(|asked| (asked, reply));
+                    if prompt.is_none() {
+                        page.say(page.look.paint(Ink::Warn, "    nobody can answer here, so it does not go on"));
+                    }
                     page.asking(prompt.is_some());
                 }
             }
@@ -105,6 +111,8 @@ pub struct Page {
     window_told: bool,
     /// What waits to be written until a question is out of the way.
     held: Option<Vec<String>>,
+    /// The last rows written, to write them again.
+    said: VecDeque<String>,
 }
 
 #[derive(Default)]
@@ -132,13 +140,35 @@ impl Page {
             phase: None,
             window_told: false,
             held: None,
+            said: VecDeque::new(),
         }
     }
 
     /// Takes the terminal's size as it is now: it may have been resized.
     fn resize(&mut self) {
-        if let Some((height, width)) = Term::stderr().size_checked() {
-            (self.height, self.look.width) = (height.into(), width.into());
+        let Some((height, width)) = Term::stderr().size_checked() else { return };
+        let reflowed = self.look.width != usize::from(width) && !self.said.is_empty();
+        (self.height, self.look.width) = (height.into(), width.into());
+        if reflowed && self.held.is_none() {
+            self.repaint(now());
+        }
+    }
+
+    /// Writes the page anew. A terminal that gets another width breaks all lines again, and what was
+    /// live can no longer be found and erased.
+    fn repaint(&mut self, now: Timestamp) {
+        self.clear();
+        let _ = Term::stderr().clear_screen();
+        let live = paper::live(&self.list, now, self.look, self.height);
+        let mut room = self.height.saturating_sub(live.below.len() + 3);
+        let rows = |text: &String| layout::width_of(text).div_ceil(self.look.width.max(1)).max(1);
+        let fits = |text: &&String| {
+            room = room.checked_sub(rows(text)).unwrap_or_default();
+            room > 0
+        };
+        let last: Vec<String> = self.said.iter().rev().take_while(fits).cloned().collect();
+        for row in last.iter().rev() {
+            let _ = self.multi.println(row);
         }
     }
 
@@ -259,11 +289,17 @@ impl Page {
     }
 
     fn say(&mut self, row: String) {
-        match &mut self.held {
-            Some(held) => held.push(row),
-            // A terminal that is gone is no reason to stop a release.
-            None => drop(self.multi.println(self.look.last_pass(row.trim_end()))),
+        if let Some(held) = &mut self.held {
+            held.push(row);
+            return;
         }
+        let row = self.look.last_pass(row.trim_end());
+        // A terminal that is gone is no reason to stop a release.
+        let _ = self.multi.println(&row);
+        if self.said.len() == REMEMBERED {
+            self.said.pop_front();
+        }
+        self.said.push_back(row);
     }
 
     /// Draws what is live, as it is at `now`. Nothing, while a question stands and after the end.
