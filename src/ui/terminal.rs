@@ -163,7 +163,7 @@ impl Page {
         let mut room = self.height.saturating_sub(live.below.len() + 3);
         let rows = |text: &String| layout::width_of(text).div_ceil(self.look.width.max(1)).max(1);
         let fits = |text: &&String| {
-            room = room.checked_sub(rows(text)).unwrap_or_default();
+            room = room.saturating_sub(rows(text));
             room > 0
         };
         let last: Vec<String> = self.said.iter().rev().take_while(fits).cloned().collect();
