@@ -1,6 +1,7 @@
 //! backstay runs a production release of a PostgreSQL application as a scripted checklist, and guards
 //! it with a backup that has been proven to restore.
 
+pub mod backup;
 pub mod config;
 pub mod demo;
 pub mod document;

@@ -1,0 +1,198 @@
+//! Why a backup, a restore or a verification did not happen.
+
+use std::io;
+
+use super::manifest::ManifestError;
+use super::verify::Mismatch;
+use crate::failure::Failure;
+use crate::pg::ConnectError;
+use crate::store::StoreError;
+
+/// Each variant's text reads after "could not".
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// No session.
+    #[error("connect to database {database:?}")]
+    Connect {
+        /// The database.
+        database: String,
+        /// Why.
+        #[source]
+        source: ConnectError,
+    },
+    /// The server refused.
+    #[error("{what}")]
+    Sql {
+        /// What was being done, to what.
+        what: String,
+        /// What the server said.
+        #[source]
+        source: tokio_postgres::Error,
+    },
+    /// The server gave something that we do not understand.
+    #[error("understand {what}: {reason}")]
+    Strange {
+        /// What.
+        what: String,
+        /// Why not.
+        reason: String,
+    },
+    /// The schema changed each time between the look and the locks.
+    #[error("lock the tables: tables came or went {tries} times in a row while they were being locked")]
+    Restless {
+        /// How often it was tried.
+        tries: u32,
+    },
+    /// No `pg_dump` that is new enough.
+    #[error("find a pg_dump of PostgreSQL {major} or newer (found: {found})")]
+    NoPgDump {
+        /// The server's major version.
+        major: u32,
+        /// What there is.
+        found: String,
+    },
+    /// `pg_dump` failed.
+    #[error("run pg_dump: {output}")]
+    PgDump {
+        /// What it printed, or how it ended.
+        output: String,
+    },
+    /// A row of COPY text has no end.
+    #[error("read {0}: its last row is cut")]
+    CutRow(String),
+    /// The store refused.
+    #[error("use the store {url}")]
+    Store {
+        /// The store.
+        url: String,
+        /// Why.
+        #[source]
+        source: StoreError,
+    },
+    /// A stream to or from the store broke.
+    #[error("{verb} {object}")]
+    Stream {
+        /// `write` or `read`.
+        verb: &'static str,
+        /// Which object.
+        object: String,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The manifest is refused.
+    #[error("read the manifest {object}")]
+    Manifest {
+        /// Which.
+        object: String,
+        /// Why.
+        #[source]
+        source: ManifestError,
+    },
+    /// An object is not what the manifest says.
+    #[error("trust the backup: {0}")]
+    Mismatch(Mismatch),
+    /// A backup of that id is there already.
+    #[error("write backup {0}: a backup of that id is there already")]
+    IdTaken(String),
+    /// No backup answers to that name.
+    #[error("find backup {wanted:?} of {environment}: {reason}")]
+    NotFound {
+        /// What was asked for.
+        wanted: String,
+        /// In which environment.
+        environment: String,
+        /// Nothing, or too much, answers to it.
+        reason: String,
+    },
+    /// A restore never goes into a database that is there.
+    #[error("restore into database {0:?}: it is there already")]
+    DatabaseExists(String),
+    /// Roles that the backup names are not on the server.
+    #[error("restore: the server lacks the roles {}", .0.join(", "))]
+    RolesMissing(Vec<String>),
+    /// A restore failed and its database could not be dropped.
+    #[error("{first}; and could not drop the half-restored database {database:?}: {drop}")]
+    LeftBehind {
+        /// The first cause.
+        first: Box<BackupError>,
+        /// What is left.
+        database: String,
+        /// Why it could not be dropped.
+        drop: String,
+    },
+    /// No randomness.
+    #[error("make an id: {0}")]
+    Randomness(String),
+    /// A thread of ours ended early.
+    #[error("finish {0}: a worker thread ended early")]
+    Thread(String),
+}
+
+impl BackupError {
+    /// The server refused `what`.
+    pub(super) fn sql(what: impl Into<String>, source: tokio_postgres::Error) -> Self {
+        BackupError::Sql { what: what.into(), source }
+    }
+
+    /// The store refused.
+    pub(super) fn store(store: &dyn crate::store::Store, source: StoreError) -> Self {
+        BackupError::Store { url: store.url(), source }
+    }
+
+    /// What the server's text means, where that is known to help.
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            BackupError::NoPgDump { major, .. } => {
+                return Some(format!(
+                    "install the client programs of PostgreSQL {major} (postgresql-client-{major})"
+                ));
+            }
+            BackupError::Restless { .. } => "run it again when no one creates or drops tables",
+            BackupError::DatabaseExists(_) => "name another database, or drop that one first",
+            BackupError::RolesMissing(_) => {
+                "create them first: the backup's globals.sql.gz holds their definitions, without passwords"
+            }
+            BackupError::LeftBehind { .. } => "drop it by hand when nobody is connected to it any more",
+            BackupError::Mismatch(_) | BackupError::Manifest { .. } => {
+                "do not rely on this backup: take another, and look after the store's disk"
+            }
+            BackupError::Sql { source, .. } => match source.code().map(|code| code.code()) {
+                Some("42501") => {
+                    "give the role the right that the server misses, or connect as the database's owner"
+                }
+                Some("55P03") => "find who holds the lock (pg_stat_activity, pg_locks) and run it again",
+                Some("53100") => "make room on the server's disk, then run it again",
+                _ => return None,
+            },
+            _ => return None,
+        };
+        Some(hint.to_string())
+    }
+}
+
+impl From<BackupError> for Failure {
+    fn from(error: BackupError) -> Failure {
+        let hint = error.hint();
+        let failure = match error {
+            // The store's own failure knows its remedy.
+            BackupError::Store { source, url } => {
+                Failure::from(source).because_of(format!("the store is {url}"))
+            }
+            BackupError::LeftBehind { first, database, drop } => Failure::from(*first)
+                .leaving(format!("the half-restored database {database:?} is left behind ({drop})")),
+            BackupError::NotFound { .. } | BackupError::NoPgDump { .. } | BackupError::RolesMissing(_) => {
+                Failure::refused(error.to_string())
+            }
+            BackupError::DatabaseExists(_) => Failure::refused(error.to_string()),
+            error => {
+                let failure = Failure::failed(error.to_string());
+                match std::error::Error::source(&error) {
+                    Some(source) => failure.caused_by(source),
+                    None => failure,
+                }
+            }
+        };
+        hint.into_iter().fold(failure, Failure::then)
+    }
+}

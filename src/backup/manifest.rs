@@ -1,0 +1,338 @@
+//! The manifest: what a backup says of itself, written last.
+//!
+//! It is JSON, and it is strict on read: an unknown format, an unknown key or a byte changed by anyone is
+//! refused. `checksum` is the SHA-256 of the file itself with the checksum's own 64 digits taken as zeros.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use super::attributes::DatabaseAttributes;
+use super::fingerprint::{Fingerprint, TableContent};
+use super::name;
+
+/// The one format there is.
+pub const FORMAT: u32 = 1;
+
+const NO_CHECKSUM: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+/// A whole backup, described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// The format's version: [`FORMAT`].
+    pub format: u32,
+    /// SHA-256 of this file, with these digits as zeros; filled by [`Manifest::to_bytes`].
+    pub checksum: String,
+    /// Who wrote it: `backstay 0.1.0`.
+    pub tool: String,
+    /// The backup's id.
+    pub id: String,
+    /// The environment's name.
+    pub environment: String,
+    /// The server that it was taken from.
+    pub server: Server,
+    /// What belongs to the database itself.
+    pub database: DatabaseAttributes,
+    /// The moment in the database's life that this is.
+    pub snapshot: Snapshot,
+    /// How the objects whose names end in `.gz` are compressed.
+    pub codec: Codec,
+    /// The roles that the database names: they must exist where it is restored.
+    pub roles: Vec<String>,
+    /// The extensions that it uses, with their versions.
+    pub extensions: Vec<Extension>,
+    /// Every object of the backup but this one, sorted by name.
+    pub objects: Vec<Object>,
+    /// Every table whose rows are carried, sorted by name.
+    pub tables: Vec<Table>,
+    /// Every sequence with its state.
+    pub sequences: Vec<Sequence>,
+    /// Large objects, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_objects: Option<TableContent>,
+}
+
+/// The server that a backup was taken from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// `server_version_num`: 150018.
+    pub version: u32,
+    /// What the server calls itself.
+    pub name: String,
+    /// What the `pg_dump` that wrote the DDL calls itself.
+    pub pg_dump: String,
+}
+
+/// The moment that a backup is of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Snapshot {
+    /// The position in the write-ahead log just before the snapshot was taken: all that committed
+    /// before it is in the backup.
+    pub lsn: String,
+    /// The server's clock at the snapshot.
+    pub at: Timestamp,
+}
+
+/// How objects are compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "name", rename_all = "lowercase", deny_unknown_fields)]
+pub enum Codec {
+    /// RFC 1952; `gunzip` reads it.
+    Gzip {
+        /// 1 (fast) to 9 (small).
+        level: u32,
+    },
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Codec::Gzip { level: 4 }
+    }
+}
+
+/// An extension that the database uses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extension {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+}
+
+/// One object of a backup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Object {
+    /// Its name within the backup: `data/1.copy.gz`.
+    pub name: String,
+    /// Bytes before compression.
+    pub raw_bytes: u64,
+    /// Bytes as stored.
+    pub stored_bytes: u64,
+    /// SHA-256 of the stored bytes, in hex.
+    pub sha256: String,
+}
+
+/// The name of a table or sequence. Shown quoted: `"public"."users"`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableName {
+    /// Its schema.
+    pub schema: String,
+    /// Its own name.
+    pub name: String,
+}
+
+impl TableName {
+    /// `schema` and `name`, unquoted.
+    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { schema: schema.into(), name: name.into() }
+    }
+
+    /// As SQL.
+    pub fn quoted(&self) -> String {
+        format!("{}.{}", crate::pg::quote_ident(&self.schema), crate::pg::quote_ident(&self.name))
+    }
+}
+
+impl std::fmt::Display for TableName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.quoted())
+    }
+}
+
+/// One table whose rows are carried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Table {
+    /// Its name.
+    pub table: TableName,
+    /// Its columns in the order in which they stand in the data; generated ones are not carried.
+    pub columns: Vec<String>,
+    /// For an extension's configuration table: the extension's own condition for which rows are the user's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<String>,
+    /// Its rows.
+    pub rows: u64,
+    /// The fingerprint of its rows.
+    pub fingerprint: Fingerprint,
+    /// The objects that carry its rows; an empty table has none.
+    pub chunks: Vec<Chunk>,
+}
+
+impl Table {
+    /// Rows and fingerprint as one.
+    pub fn content(&self) -> TableContent {
+        TableContent { rows: self.rows, fingerprint: self.fingerprint }
+    }
+}
+
+/// The rows of one object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chunk {
+    /// The object's name within the backup.
+    pub object: String,
+    /// Its rows.
+    pub rows: u64,
+    /// The fingerprint of its rows; the chunks' sum is the table's.
+    pub fingerprint: Fingerprint,
+}
+
+/// A sequence's state.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sequence {
+    /// Its name.
+    pub sequence: TableName,
+    /// `last_value`.
+    pub last_value: i64,
+    /// `is_called`: whether the next value is the one after it.
+    pub is_called: bool,
+}
+
+impl Manifest {
+    /// The file's bytes, with the checksum filled.
+    ///
+    /// # Errors
+    /// Never for a manifest of ours; what the serializer says otherwise.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
+        let blank = Manifest { checksum: NO_CHECKSUM.to_string(), ..self.clone() };
+        let mut bytes = serde_json::to_vec_pretty(&blank).map_err(ManifestError::Json)?;
+        bytes.push(b'\n');
+        let checksum = hex::encode(Sha256::digest(&bytes));
+        let at = checksum_at(&bytes, NO_CHECKSUM).ok_or(ManifestError::Checksum)?;
+        bytes[at..at + NO_CHECKSUM.len()].copy_from_slice(checksum.as_bytes());
+        Ok(bytes)
+    }
+
+    /// Reads a manifest's bytes.
+    ///
+    /// # Errors
+    /// If the format is unknown, the text is no manifest, its checksum does not hold, or its parts
+    /// contradict each other.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ManifestError> {
+        #[derive(Deserialize)]
+        struct Header {
+            format: u32,
+        }
+        let header: Header = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+        if header.format != FORMAT {
+            return Err(ManifestError::Format(header.format));
+        }
+        let manifest: Manifest = serde_json::from_slice(bytes).map_err(ManifestError::Json)?;
+        let mut blank = bytes.to_vec();
+        let at = checksum_at(bytes, &manifest.checksum).ok_or(ManifestError::Checksum)?;
+        blank[at..at + NO_CHECKSUM.len()].copy_from_slice(NO_CHECKSUM.as_bytes());
+        if hex::encode(Sha256::digest(&blank)) != manifest.checksum {
+            return Err(ManifestError::Checksum);
+        }
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// The object of this name.
+    pub fn object(&self, name: &str) -> Option<&Object> {
+        self.objects.iter().find(|object| object.name == name)
+    }
+
+    /// Bytes before compression, of all objects.
+    pub fn raw_bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.raw_bytes).sum()
+    }
+
+    /// Bytes as stored, of all objects.
+    pub fn stored_bytes(&self) -> u64 {
+        self.objects.iter().map(|object| object.stored_bytes).sum()
+    }
+
+    /// Rows of all tables.
+    pub fn rows(&self) -> u64 {
+        self.tables.iter().map(|table| table.rows).sum()
+    }
+
+    /// Whether the parts agree: every chunk has its object and every data object its chunk, and the
+    /// chunks' rows and fingerprints add up to their table's.
+    fn check(&self) -> Result<(), ManifestError> {
+        let mut unused: BTreeSet<&str> = BTreeSet::new();
+        for object in &self.objects {
+            if !unused.insert(&object.name) {
+                return Err(ManifestError::Twice(object.name.clone()));
+            }
+        }
+        for needed in [name::PRE_DATA, name::POST_DATA] {
+            if !unused.contains(needed) {
+                return Err(ManifestError::NoObject(needed.to_string()));
+            }
+        }
+        let mut seen = BTreeSet::new();
+        for table in &self.tables {
+            if !seen.insert(&table.table) {
+                return Err(ManifestError::Twice(table.table.to_string()));
+            }
+            let mut sum = TableContent::default();
+            for chunk in &table.chunks {
+                if !unused.remove(chunk.object.as_str()) {
+                    return Err(ManifestError::NoObject(chunk.object.clone()));
+                }
+                sum += TableContent { rows: chunk.rows, fingerprint: chunk.fingerprint };
+            }
+            if sum != table.content() {
+                return Err(ManifestError::Sum(table.table.clone()));
+            }
+        }
+        match unused.iter().find(|object| object.starts_with("data/")) {
+            Some(object) => Err(ManifestError::NoTable((*object).to_string())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where the checksum's digits stand.
+fn checksum_at(bytes: &[u8], checksum: &str) -> Option<usize> {
+    if checksum.len() != NO_CHECKSUM.len() {
+        return None;
+    }
+    let wanted = format!("\"checksum\": \"{checksum}\"");
+    let at = bytes.windows(wanted.len()).position(|window| window == wanted.as_bytes())?;
+    Some(at + wanted.len() - 1 - checksum.len())
+}
+
+/// Why a manifest is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// Written by a newer backstay.
+    #[error("its format is {0}, and this backstay knows only format {FORMAT}")]
+    Format(u32),
+    /// No manifest at all, or a changed one.
+    #[error("it is no manifest: {0}")]
+    Json(#[source] serde_json::Error),
+    /// A byte was changed since it was written.
+    #[error("its checksum does not hold: it was changed after it was written")]
+    Checksum,
+    /// The same thing stands in it twice.
+    #[error("it names {0} twice")]
+    Twice(String),
+    /// A chunk's object, or one that every backup has, is not among its objects.
+    #[error("{0} is missing among its objects")]
+    NoObject(String),
+    /// A data object belongs to no table.
+    #[error("its object {0} belongs to no table")]
+    NoTable(String),
+    /// It is another backup's.
+    #[error("it is that of backup {0}, not of this one")]
+    Elsewhere(String),
+    /// A table's chunks do not add up.
+    #[error("the chunks of table {0} do not add up to the table")]
+    Sum(TableName),
+}
+
+#[cfg(test)]
+#[path = "manifest_tests.rs"]
+mod tests;

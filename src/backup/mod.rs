@@ -1,0 +1,48 @@
+//! Backups: portable dumps on the store, proven as far as asked, restorable with `gunzip` and `psql` alone.
+//!
+//! One backup is a folder of objects, `backups/<environment>/<id>/…`, and its [`Manifest`] is written last:
+//! without it there is no backup, whatever a crash has left (invariant 4). All of DDL comes from
+//! PostgreSQL's own `pg_dump`; the rows go through `COPY` on several connections that share one exported
+//! snapshot, and are compressed, hashed and fingerprinted on their way to the store.
+//!
+//! | module | its job |
+//! | --- | --- |
+//! | [`manifest`] | what a backup says of itself |
+//! | [`write`](mod@write) | a database to objects, manifest last |
+//! | [`restore`](mod@restore) | objects to a side database |
+//! | [`verify`](mod@verify) | how far a backup is proven |
+//! | [`fingerprint`] | the content of a database as numbers that can be compared |
+//! | [`schema`] | the schema of a database as text that can be compared |
+//! | [`attributes`] | what belongs to the database itself and no clone or dump carries |
+//! | [`survey`](mod@survey) | what stands in a backup's way, found before it begins |
+//! | [`list`](mod@list) | which backups there are, which may go |
+
+pub mod attributes;
+mod catalog;
+mod dump;
+mod error;
+pub mod fingerprint;
+pub mod list;
+pub mod manifest;
+mod meter;
+mod name;
+mod pack;
+mod pinned;
+pub mod restore;
+mod roles;
+pub mod schema;
+mod script;
+mod split;
+pub mod survey;
+pub mod verify;
+pub mod write;
+
+pub use attributes::DatabaseAttributes;
+pub use error::BackupError;
+pub use list::{BackupEntry, find, list, prune};
+pub use manifest::{Manifest, TableName};
+pub use name::{Place, new_id, time_of_id};
+pub use restore::{Restored, restore};
+pub use survey::survey;
+pub use verify::{Level, verify};
+pub use write::write;

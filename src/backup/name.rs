@@ -1,0 +1,101 @@
+//! How backups and their objects are named.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use super::BackupError;
+
+/// The manifest's name within a backup.
+pub(super) const MANIFEST: &str = "manifest.json";
+/// DDL before the data.
+pub(super) const PRE_DATA: &str = "pre-data.sql.gz";
+/// DDL after the data: indexes, constraints, triggers, and the filling of materialized views.
+pub(super) const POST_DATA: &str = "post-data.sql.gz";
+/// The bytes of large objects (that they exist, and whose they are, stands in [`PRE_DATA`]).
+pub(super) const LARGE_OBJECTS: &str = "large-objects.sql.gz";
+/// The roles that the database names.
+pub(super) const GLOBALS: &str = "globals.sql.gz";
+/// Subscriptions, apart, never created by a restore.
+pub(super) const SUBSCRIPTIONS: &str = "subscriptions.sql";
+/// How to restore without backstay: for people, and as a script.
+pub(super) const README: &str = "RESTORE.md";
+pub(super) const SCRIPT: &str = "restore.sh";
+
+/// A fresh id: it sorts by time (UTC, to the second) and ends in a short random suffix
+/// (`20261120t230205z-k3f9`).
+///
+/// # Errors
+/// If the system has no randomness to give.
+pub fn new_id() -> Result<String, BackupError> {
+    const LETTERS: &[u8; 32] = b"abcdefghijkmnopqrstuvwxyz2345679";
+    let mut random = [0u8; 4];
+    getrandom::fill(&mut random).map_err(|e| BackupError::Randomness(e.to_string()))?;
+    let suffix: String = random.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect();
+    let at = crate::time::now().to_zoned(TimeZone::UTC);
+    Ok(format!("{}-{suffix}", at.strftime("%Y%m%dt%H%M%Sz")))
+}
+
+/// When the backup of this id was begun, if it is an id of ours.
+pub fn time_of_id(id: &str) -> Option<Timestamp> {
+    let (time, suffix) = id.split_once('-')?;
+    if suffix.is_empty() || !suffix.bytes().all(|b| b.is_ascii_alphanumeric()) {
+        return None;
+    }
+    let at = jiff::civil::DateTime::strptime("%Y%m%dt%H%M%Sz", time).ok()?;
+    at.to_zoned(TimeZone::UTC).ok().map(|z| z.timestamp())
+}
+
+/// Where one backup stands on the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The environment's name.
+    pub environment: String,
+    /// The backup's id.
+    pub id: String,
+}
+
+impl Place {
+    /// A place for a new backup of `environment`.
+    ///
+    /// # Errors
+    /// If the system has no randomness to give.
+    pub fn fresh(environment: &str) -> Result<Self, BackupError> {
+        Ok(Self { environment: environment.to_string(), id: new_id()? })
+    }
+
+    /// The prefix of all its objects, with the last slash.
+    pub fn prefix(&self) -> String {
+        format!("{}{}/", prefix_of(&self.environment), self.id)
+    }
+
+    /// The full name of one of its objects.
+    pub fn object(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix())
+    }
+}
+
+/// The prefix of all backups of an environment, with the last slash.
+pub(super) fn prefix_of(environment: &str) -> String {
+    format!("backups/{environment}/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_tells_its_time_and_sorts_by_it() {
+        let id = new_id().unwrap();
+        let at = time_of_id(&id).unwrap();
+        assert!((crate::time::now().as_second() - at.as_second()).abs() <= 2, "{id}");
+        assert_eq!(time_of_id("20261120t230205z-k3f9").unwrap().to_string(), "2026-11-20T23:02:05Z");
+        assert!(*"20261120t230205z-zzzz" < *"20261120t230206z-aaaa");
+    }
+
+    #[test]
+    fn what_is_no_id_has_no_time() {
+        for text in ["", "latest", "20261120t230205z", "20261120t230205z-", "20261320t230205z-abcd", "x-y"] {
+            assert_eq!(time_of_id(text), None, "{text}");
+        }
+    }
+}
