@@ -18,7 +18,7 @@ pub enum BackupError {
         database: String,
         /// Why.
         #[source]
-        source: ConnectError,
+        source: Box<ConnectError>,
     },
     /// The server refused.
     #[error("{what}")]

@@ -451,7 +451,12 @@ async fn restore_and_compare(
     Ok((mismatches, Some(crate::event::millis(restored.took))))
 }
 
-async fn compare(
+/// Holds a restored database against its manifest: the content of every table, and the schema against a fresh
+/// dump of it. Gives what differs.
+///
+/// # Errors
+/// If the database or the store can't be read.
+pub async fn compare(
     store: &dyn Store,
     place: &Place,
     manifest: &Manifest,

@@ -69,8 +69,7 @@ fn decide_failed(plan: &Plan, state: &State, line: &Line) -> Option<Decision> {
 }
 
 fn decide_interrupted(plan: &Plan, state: &State) -> Decision {
-    let window = entered_window(plan, state) && !cleared(plan, state);
-    if window { Decision::PutBack } else { Decision::End(Verdict::Interrupted) }
+    if in_window(plan, state) { Decision::PutBack } else { Decision::End(Verdict::Interrupted) }
 }
 
 fn decide_back(plan: &Plan, state: &State) -> Decision {
@@ -163,6 +162,11 @@ pub fn entered_window(plan: &Plan, state: &State) -> bool {
         .as_ref()
         .is_some_and(|(line, failure)| *line == flag.id && failure.kind == Kind::Refused);
     state.ever_started(flag.id) && !still_down
+}
+
+/// Whether production may be in maintenance now: the flag may be up, and no `Clearing` stands in the journal.
+pub fn in_window(plan: &Plan, state: &State) -> bool {
+    entered_window(plan, state) && (state.putting_back || !cleared(plan, state))
 }
 
 /// Whether `Clearing` stands in the journal: from here users may be back.

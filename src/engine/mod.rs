@@ -1,5 +1,12 @@
 //! The workflow engine: a plan, a pure decision, and the loop that writes ahead.
+//!
+//! What happens next is answered by [`decide`] alone, from the plan and what the journal adds up to.
+//! [`drive`] only carries it out: journal `Started`, perform, journal how it ended.
 
+pub mod advice;
+pub mod begin;
 pub mod decide;
+pub mod drive;
 pub mod plan;
+mod recall;
 pub mod state;

@@ -5,6 +5,8 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::DbError;
 
+use crate::failure::Failure;
+
 /// The SQLSTATE (PostgreSQL manual, appendix A) of an error that came from the server.
 ///
 /// Nothing for an error of the connection itself.
@@ -19,6 +21,11 @@ pub fn describe_error(error: &Error) -> String {
         Some(db) => describe_answer(db),
         None => describe_chain(error),
     }
+}
+
+/// A statement's failure: `what` reads after "could not", the server's own words are the cause.
+pub fn refused(what: &str, error: &Error) -> Failure {
+    Failure::failed(what).because_of(describe_error(error))
 }
 
 /// An answer of the server (an error or a notice), one line each for what it says.

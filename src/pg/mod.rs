@@ -11,7 +11,7 @@ mod socket;
 mod tls;
 pub mod tools;
 
-pub use answer::{describe_answer, describe_error, sqlstate};
+pub use answer::{describe_answer, describe_error, refused, sqlstate};
 pub use connect::{connect, connect_with_retry};
 pub use conninfo::{ConnInfo, ConnInfoError, SslMode};
 pub use refusal::{ConnectError, Refusal};

@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use crate::backup::Level;
 use crate::config::{HttpCheck, SqlCheck};
 
 /// A runbook. Orders that can't work are refused when it is read.
@@ -107,18 +108,6 @@ pub enum StepKind {
         /// A file for the schema dump.
         schema: Option<PathBuf>,
     },
-}
-
-/// How far a backup is proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Level {
-    /// The manifest is whole and every object has its size.
-    Manifest,
-    /// Every object read to its last byte: hashes, rows, fingerprints.
-    Read,
-    /// Restored to a side database and compared.
-    Restore,
 }
 
 /// `step = "command"`.

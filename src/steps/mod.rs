@@ -1,9 +1,29 @@
-//! The kinds of lines.
+//! The kinds of lines, one file a kind: prepare (what it is going to do), perform, probe.
+//!
+//! A step knows no other step. What it needs of earlier lines it is given as [`Recall`].
+
+mod approve;
+mod backup;
+pub mod command;
+pub mod health;
+mod migrate;
+pub mod preflight;
+mod preview;
+mod put_back;
+mod record;
+mod site;
+mod verify;
+mod window;
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::event::LineId;
+use crate::failure::Failure;
 use crate::runbook::{GuardKind, StepKind};
+
+pub use site::{Outline, Recall, Site, migrate_options, roots, session_options};
 
 /// What a line does: a step of the runbook, a line of the window, or a line of the way back.
 #[derive(Debug, Clone)]
@@ -46,9 +66,134 @@ pub enum Action {
     Reopen,
 }
 
+/// What a line that did its work says.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// In a few words, for the checklist.
+    pub summary: String,
+    /// For later lines; journaled.
+    pub facts: Value,
+}
+
+/// What a look at a line that was under way found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Probe {
+    /// It took effect wholly.
+    Done(Report),
+    /// It had no effect, or can simply be done again; why we know.
+    NotDone(String),
+    /// It cannot be known or was done in part: it counts as failed.
+    Failed(Failure),
+}
+
 impl Action {
     /// Whether this line may change the database's content or schema while it is ours alone.
     pub fn may_change_database(&self) -> bool {
         matches!(self, Action::Step(StepKind::Migrate { .. } | StepKind::Command(_)))
     }
+}
+
+impl Report {
+    /// A report without facts.
+    pub fn saying(summary: impl Into<String>) -> Self {
+        Self { summary: summary.into(), facts: Value::Null }
+    }
+
+    /// A report with facts for later lines.
+    ///
+    /// # Errors
+    /// If the facts are no JSON: a defect.
+    pub fn with(summary: impl Into<String>, facts: &impl serde::Serialize) -> Result<Self, Failure> {
+        Ok(Self { summary: summary.into(), facts: to_json(facts)? })
+    }
+}
+
+/// What the line is going to do, by id and name; journaled before it acts. Changes nothing.
+///
+/// # Errors
+/// Whatever makes it impossible to say; then the line failed before it acted.
+pub async fn prepare(action: &Action, site: &mut Site<'_>) -> Result<Value, Failure> {
+    match action {
+        Action::Close => window::prepare_close(site).await,
+        Action::Guard(_) => Ok(window::prepare_guard(site)),
+        Action::Open => window::prepare_open(site).await,
+        Action::Swap { .. } => put_back::prepare_swap(site),
+        _ => Ok(Value::Null),
+    }
+}
+
+/// Does the line's work. `intent` is what [`prepare`] said and the journal holds.
+///
+/// # Errors
+/// Why it failed; what a failure may have left is the probe's and the way back's business.
+pub async fn perform(action: &Action, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
+    match action {
+        Action::Step(kind) => perform_step(kind, site).await,
+        Action::RaiseFlag { max } => window::raise_flag(site, *max).await,
+        Action::Close => window::close(intent, site).await,
+        Action::Guard(kind) => window::guard(*kind, intent, site).await,
+        Action::Open => window::open(site).await,
+        Action::Prove { health } => window::prove(*health, site).await,
+        Action::ClearFlag => window::clear_flag(site).await,
+        Action::ReadLedger => put_back::read_ledger(site).await,
+        Action::Undo { line, run } => command::undo(*line, run, site).await,
+        Action::Swap { opened } => put_back::swap(*opened, intent, site).await,
+        Action::Reopen => put_back::reopen(site).await,
+    }
+}
+
+async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Failure> {
+    match kind {
+        StepKind::Preflight => preflight::perform(site).await,
+        StepKind::Backup { verify } => backup::perform(*verify, site).await,
+        StepKind::Preview => preview::perform(site).await,
+        StepKind::Approve => approve::perform(site).await,
+        StepKind::Migrate { to, root } => migrate::perform(to, root.as_deref(), site).await,
+        StepKind::Command(command) => command::perform(command, site).await,
+        StepKind::Health { http, sql } => health::perform(http, sql, site).await,
+        StepKind::Verify(expected) => verify::perform(expected, site).await,
+        StepKind::Record { changelog, schema } => {
+            record::perform(changelog.as_deref(), schema.as_deref(), site).await
+        }
+    }
+}
+
+/// Looks what a line that was started, and of which nobody wrote down the end, has done.
+///
+/// # Errors
+/// If it can't be looked at all (no connection): nothing is decided then, and the run can be resumed.
+pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Result<Probe, Failure> {
+    match action {
+        Action::RaiseFlag { .. } => window::probe_flag(site, true).await,
+        Action::ClearFlag => window::probe_flag(site, false).await,
+        Action::Close => window::probe_close(site).await,
+        Action::Open => window::probe_open(site).await,
+        Action::Swap { .. } => put_back::probe_swap(intent, site).await,
+        Action::Step(StepKind::Migrate { to, root }) => migrate::probe(to, root.as_deref(), site).await,
+        Action::Step(StepKind::Command(command)) => Ok(Probe::Failed(command::unknown(command))),
+        Action::Step(_) | Action::Prove { .. } | Action::ReadLedger => {
+            Ok(Probe::NotDone("it changes nothing and is done again".into()))
+        }
+        Action::Guard(_) => Ok(Probe::NotDone("the guard is made anew".into())),
+        Action::Undo { .. } | Action::Reopen => {
+            Ok(Probe::NotDone("it is idempotent and is done again".into()))
+        }
+    }
+}
+
+/// A value as JSON.
+///
+/// # Errors
+/// A defect: a type that is no JSON.
+pub(crate) fn to_json(value: &impl serde::Serialize) -> Result<Value, Failure> {
+    serde_json::to_value(value).map_err(|error| Failure::internal("write facts as JSON").caused_by(&error))
+}
+
+/// Facts as their type.
+///
+/// # Errors
+/// A journal that another version wrote in another shape.
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(value: &Value) -> Result<T, Failure> {
+    serde_json::from_value(value.clone())
+        .map_err(|error| Failure::refused("read the journal's facts").caused_by(&error))
 }

@@ -1,0 +1,46 @@
+//! What to do next, for whoever reads the last screen at 3 a.m. **Pure.**
+
+use super::plan::Plan;
+use super::state::State;
+use crate::failure::Verdict;
+
+/// Lines to read and type, most urgent first.
+pub fn next_steps(plan: &Plan, state: &State, verdict: Verdict, run: &str, environment: &str) -> Vec<String> {
+    let mut next = Vec::new();
+    if let Some((_, failure)) = &state.first_failure {
+        next.extend(failure.next.iter().cloned());
+    }
+    if let Some((_, failure)) = &state.back_failure {
+        next.extend(failure.next.iter().cloned());
+    }
+    match verdict {
+        Verdict::Done if plan.find(|a| matches!(a, crate::steps::Action::Guard(_))).is_some() => {
+            next.push(format!(
+                "backstay cleanup -e {environment} drops the guard once you no longer need it"
+            ));
+        }
+        Verdict::Done | Verdict::Usage => {}
+        Verdict::Refused => next.push("mend the cause, then run the release again".into()),
+        Verdict::PutBack => {
+            next.push(format!(
+                "the failed database is kept for a look; backstay cleanup -e {environment} drops it"
+            ));
+        }
+        Verdict::NotPutBack => {
+            let anyway = if state.back_failure.is_none() { " --put-back" } else { "" };
+            next.push(format!("backstay resume {run} -e {environment}{anyway} tries to put back again"));
+            next.push(format!("backstay status -e {environment} shows database, flag and fence as they are"));
+        }
+        Verdict::Interrupted | Verdict::InterruptedInWindow => {
+            next.push(format!("backstay resume {run} -e {environment}"));
+        }
+        Verdict::ChangedButFailing => {
+            next.push(format!(
+                "production serves the new version; look at the failed check, then backstay runs {run}"
+            ));
+        }
+        Verdict::Internal => next.push(format!("backstay status -e {environment}")),
+    }
+    next.dedup();
+    next
+}

@@ -1,0 +1,260 @@
+//! How a run is begun, and how the next driver takes it up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::drive::{Driving, Stop};
+use super::plan::{self, Plan};
+use super::recall;
+use super::state::State;
+use crate::config::Config;
+use crate::event::{Event, Events};
+use crate::failure::Failure;
+use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
+use crate::pg::catalog::Database;
+use crate::runbook::Runbook;
+use crate::steps::{Action, session_options};
+use crate::store::Store;
+use crate::time::now;
+use crate::window::admin::{self, Admin};
+use crate::window::names::Trace;
+use crate::{id, redact};
+
+/// How long a new run waits for the lock: another driver's server process may take a moment to be gone.
+const LOCK_WAIT: Duration = Duration::from_secs(3);
+
+/// How long a resume waits: the dead driver's statement may still be under way.
+const RESUME_WAIT: Duration = Duration::from_secs(30);
+
+/// Begins a run: takes the lock, finds the database, refuses on traces of another, writes the first record.
+///
+/// Nothing of production is changed. A crash leaves a journal of one record at most.
+///
+/// # Errors
+/// The connection's failures; a refusal naming who holds the lock, or the run that is unfinished.
+pub async fn begin<'a>(
+    config: &'a Config,
+    runbook: &Runbook,
+    store: &'a Arc<dyn Store>,
+    events: &'a Events,
+    stop: Stop,
+) -> Result<Driving<'a>, Failure> {
+    refuse_unfinished(config, store).await?;
+    let admin = take_lock(config, "run", LOCK_WAIT).await?;
+    let target = find_target(config, &admin).await?;
+    refuse_strangers(store, &admin.companions(&target.name).await?).await?;
+    let plan = Plan::compile(runbook, config);
+    let run = id::fresh(now());
+    let mut journal = Journal::begin(store.clone(), run);
+    let began = journal
+        .append(Entry::Began {
+            environment: config.environment.clone(),
+            config_hash: config.hash.clone(),
+            runbook: copy_of(runbook),
+            target: target.clone(),
+            driver: Driver::this_process(),
+            lines: plan::cards(&plan.lines),
+        })
+        .await?;
+    let mut driving = Driving {
+        config,
+        store,
+        events,
+        stop,
+        outline: recall::outline(&plan, &runbook.name),
+        plan,
+        journal,
+        state: State::default(),
+        target,
+        admin,
+        yes: false,
+    };
+    driving.state.add(&began);
+    driving.announce(runbook);
+    Ok(driving)
+}
+
+/// Takes an interrupted run up as its next driver: reads the journal, fences the earlier driver by the
+/// first record, then makes the fence of the window its own.
+///
+/// # Errors
+/// A journal that can't be read; a run that has ended; another driver that is alive and holds the lock.
+pub async fn resume<'a>(
+    config: &'a Config,
+    runbook: &Runbook,
+    store: &'a Arc<dyn Store>,
+    run: &str,
+    events: &'a Events,
+    stop: Stop,
+) -> Result<Driving<'a>, Failure> {
+    let history = journal::read(&**store, run).await?;
+    let mut state = State::of(&history.records);
+    let target = target_of(&history.records)?;
+    let admin = take_lock(config, "resume", RESUME_WAIT).await?;
+    let plan = Plan::compile(runbook, config);
+    same_lines(&plan, &history.records)?;
+    let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
+    state.add(&journal.append(Entry::TookOver { driver: Driver::this_process() }).await?);
+    let driving = Driving {
+        config,
+        store,
+        events,
+        stop,
+        outline: recall::outline(&plan, &runbook.name),
+        plan,
+        journal,
+        state,
+        target,
+        admin,
+        yes: false,
+    };
+    driving.announce(runbook);
+    Ok(driving)
+}
+
+impl Driving<'_> {
+    /// Tells the screens of the run and its lines, those that are done already included.
+    fn announce(&self, runbook: &Runbook) {
+        let mut lines = plan::cards(&self.plan.lines);
+        for card in &mut lines {
+            card.done = self.state.line(card.id).summary;
+        }
+        let url = &self.config.database.url;
+        self.events.emit(Event::RunBegan {
+            at: now(),
+            run: self.journal.run().to_string(),
+            epoch: self.journal.epoch(),
+            environment: self.config.environment.clone(),
+            database: format!("{} on {}:{}", self.target.name, url.host(), url.port()),
+            runbook: runbook.name.clone(),
+            description: runbook.description.clone(),
+            lines,
+        });
+    }
+}
+
+/// The runbook as the journal keeps it.
+fn copy_of(runbook: &Runbook) -> RunbookCopy {
+    RunbookCopy {
+        name: runbook.name.clone(),
+        origin: runbook.origin.clone(),
+        text: runbook.text.clone(),
+        hash: journal::hash(runbook.text.as_bytes()),
+    }
+}
+
+async fn take_lock(config: &Config, verb: &str, wait: Duration) -> Result<Admin, Failure> {
+    let info = config.database.admin_url.with_database(&config.database.maintenance_database);
+    let name = format!("backstay {verb} of {}", config.environment);
+    Admin::acquire(info, session_options(config, &name), config.database.url.database(), wait).await
+}
+
+async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> {
+    let name = config.database.url.database().to_string();
+    let system = admin::system(admin.session()).await?;
+    match admin.by_name(&name).await? {
+        Some(database) => Ok(Target { system, name, oid: database.oid }),
+        None => Err(Failure::refused(format!("find database {name} on the server"))
+            .because_of(format!("there is no database called {name}"))
+            .leaving("nothing was changed")
+            .then(format!("create it (createdb {name}), or correct [database] url"))
+            .then("if it is fenced by an interrupted run, backstay status names that run")),
+    }
+}
+
+/// A run that this store knows and that has not ended must be ended first.
+async fn refuse_unfinished(config: &Config, store: &Arc<dyn Store>) -> Result<(), Failure> {
+    for run in journal::runs(&**store).await? {
+        let history = journal::read(&**store, &run).await?;
+        if ended(&history.records) || environment_of(&history.records) != Some(&config.environment) {
+            continue;
+        }
+        let environment = &config.environment;
+        return Err(Failure::refused("begin a run")
+            .because_of(format!("run {run} of {environment} is not finished"))
+            .leaving("nothing was changed by this one")
+            .then(format!("backstay resume {run} -e {environment}"))
+            .then(format!("backstay status -e {environment} shows what it left")));
+    }
+    Ok(())
+}
+
+/// Traces of a run that the store does not know: somebody releases with another store (invariant 8).
+async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace)]) -> Result<(), Failure> {
+    let known = journal::runs(&**store).await?;
+    match companions.iter().find(|(_, trace)| !known.contains(&trace.run)) {
+        None => Ok(()),
+        Some((database, trace)) => Err(Failure::refused("begin a run")
+            .because_of(format!(
+                "database {} belongs to run {}, which the store {} does not know",
+                database.name,
+                trace.run,
+                store.url()
+            ))
+            .leaving("nothing was changed")
+            .then("use the store that knows that run, or drop the database once you know what it is")),
+    }
+}
+
+/// Whether nothing is left to do for a run: it ended otherwise than by a person's being needed.
+pub fn ended(records: &[journal::Record]) -> bool {
+    State::of(records).ended.is_some_and(|verdict| verdict != crate::failure::Verdict::NotPutBack)
+}
+
+/// The environment that a run belongs to.
+pub fn environment_of(records: &[journal::Record]) -> Option<&str> {
+    records.iter().find_map(|record| match &record.entry {
+        Entry::Began { environment, .. } => Some(environment.as_str()),
+        _ => None,
+    })
+}
+
+/// The runbook that a run follows, if the journal's copy is whole (no secret was masked in it).
+pub fn runbook_of(records: &[journal::Record]) -> Option<&RunbookCopy> {
+    records.iter().find_map(|record| match &record.entry {
+        Entry::Began { runbook, .. } => Some(runbook),
+        _ => None,
+    })
+}
+
+fn target_of(records: &[journal::Record]) -> Result<Target, Failure> {
+    let found = records.iter().find_map(|record| match &record.entry {
+        Entry::Began { target, .. } => Some(target.clone()),
+        _ => None,
+    });
+    found.ok_or_else(|| {
+        Failure::refused("resume the run")
+            .because_of("its first record is missing")
+            .then("nothing was done yet: run the release again")
+    })
+}
+
+/// The plan must be the one that was begun: line by line the same names.
+fn same_lines(plan: &Plan, records: &[journal::Record]) -> Result<(), Failure> {
+    let began = records.iter().find_map(|record| match &record.entry {
+        Entry::Began { lines, .. } => Some(lines),
+        _ => None,
+    });
+    let same = began.is_some_and(|lines| {
+        lines.len() == plan.lines.len()
+            && lines
+                .iter()
+                .zip(&plan.lines)
+                .all(|(card, line)| card.phase == line.phase && card.name == redact::redact(&line.name))
+    });
+    if same {
+        return Ok(());
+    }
+    Err(Failure::refused("resume the run")
+        .because_of("its lines are not those that were begun: variables that the runbook uses have changed")
+        .then("give the variables the values that they had, then resume again"))
+}
+
+/// Whether a line of the window is between close and open: the fence is ours to hold.
+pub(super) fn fenced(plan: &Plan, state: &State, back: &[plan::Line]) -> bool {
+    let started = |wanted: fn(&Action) -> bool| plan.find(wanted).is_some_and(|l| state.ever_started(l.id));
+    let left = back.iter().any(|line| {
+        matches!(line.action, Action::Swap { .. } | Action::Reopen) && state.ever_started(line.id)
+    });
+    started(|a| matches!(a, Action::Close)) && !started(|a| matches!(a, Action::Open)) && !left
+}

@@ -1,0 +1,74 @@
+//! What lines need of the plan and of earlier lines, gathered from plan and journal. **Pure.**
+
+use sha2::{Digest, Sha256};
+
+use super::plan::{Line, Plan};
+use super::state::{State, Status};
+use crate::config::OnWrites;
+use crate::event::{LineId, Phase};
+use crate::runbook::{GuardKind, StepKind};
+use crate::steps::{Action, Outline, Recall};
+
+/// What lines need to know of the plan as a whole.
+pub fn outline(plan: &Plan, runbook: &str) -> Outline {
+    let mut outline = Outline {
+        runbook: runbook.to_string(),
+        window: plan.find(|action| matches!(action, Action::Close)).is_some(),
+        backup_guard: plan.find(|action| matches!(action, Action::Guard(GuardKind::Backup))).is_some(),
+        first_deploy: plan.first_deploy,
+        ..Outline::default()
+    };
+    let mut digest = Sha256::new();
+    for line in &plan.lines {
+        digest.update(format!("{:?}\n", line.action));
+        match &line.action {
+            Action::Step(StepKind::Migrate { to, root }) => {
+                outline.migrations.push((root.clone(), to.clone()))
+            }
+            Action::Step(StepKind::Verify(_)) if line.phase <= Phase::Open => outline.counts_rows = true,
+            Action::Step(StepKind::Command(command)) => {
+                outline.commands.insert(line.id, command.clone());
+            }
+            _ => {}
+        }
+    }
+    outline.digest = hex::encode(digest.finalize());
+    outline
+}
+
+/// What earlier lines left. Facts that another version wrote in another shape are left out: the line
+/// that needs them says so.
+pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
+    let find = |wanted: fn(&Action) -> bool| plan.find(wanted).map(|line| state.line(line.id));
+    let facts = |wanted: fn(&Action) -> bool| find(wanted).map(|standing| standing.facts).unwrap_or_default();
+    let intent =
+        |wanted: fn(&Action) -> bool| find(wanted).map(|standing| standing.intent).unwrap_or_default();
+    Recall {
+        closing: serde_json::from_value(intent(|a| matches!(a, Action::Close))).ok(),
+        guard: serde_json::from_value(facts(|a| matches!(a, Action::Guard(_)))).ok(),
+        mark: serde_json::from_value(intent(|a| matches!(a, Action::Open))).ok(),
+        preview: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Preview)))).ok(),
+        backup: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Backup { .. })))).ok(),
+        swapped: back.iter().any(|line| {
+            matches!(line.action, Action::Swap { .. }) && state.status(line.id) == Status::Finished
+        }),
+        put_back_anyway: state.put_back_anyway || plan.on_writes == OnWrites::PutBack,
+        applied: applied(plan, state),
+    }
+}
+
+fn applied(plan: &Plan, state: &State) -> Vec<String> {
+    let migrates = |line: &&Line| matches!(line.action, Action::Step(StepKind::Migrate { .. }));
+    plan.lines
+        .iter()
+        .filter(migrates)
+        .filter_map(|line| state.line(line.id).facts.get("applied").cloned())
+        .filter_map(|applied| serde_json::from_value::<Vec<String>>(applied).ok())
+        .flatten()
+        .collect()
+}
+
+/// The line with this id: of the plan, or of the way back.
+pub fn line_of<'a>(plan: &'a Plan, back: &'a [Line], id: LineId) -> Option<&'a Line> {
+    plan.line(id).or_else(|| back.iter().find(|line| line.id == id))
+}

@@ -1,0 +1,50 @@
+//! `step = "approve"`: a person agrees to what was previewed.
+
+use tokio::sync::oneshot;
+
+use super::{Report, Site};
+use crate::event::Event;
+use crate::failure::{Failure, Kind};
+use crate::journal::Driver;
+
+pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
+    let what = match &site.recall.preview {
+        Some(preview) if preview.revisions.is_empty() => format!("no migrations ({})", short(&preview.hash)),
+        Some(preview) => {
+            format!("{} migrations ({}): {}", preview.revisions.len(), short(&preview.hash), preview.object)
+        }
+        None => "what stands above".to_string(),
+    };
+    let driver = Driver::this_process();
+    let hash = site.recall.preview.as_ref().map(|p| p.hash.clone());
+    let facts =
+        serde_json::json!({ "by": driver.user, "host": driver.host, "hash": hash, "asked": !site.yes });
+    if site.yes {
+        return Report::with(format!("{what}, by --yes of {}", driver.user), &facts);
+    }
+    let (reply, answer) = oneshot::channel();
+    let environment = site.config.environment.clone();
+    site.events.emit(Event::Question {
+        line: site.line,
+        text: format!("Release {what} to {environment}?"),
+        expects: environment.clone(),
+        reply,
+    });
+    match answer.await {
+        Ok(typed) if typed.trim() == environment => {
+            Report::with(format!("{what}, by {}", driver.user), &facts)
+        }
+        Ok(_) => Err(Failure::refused("get the release approved")
+            .because_of(format!("the answer was not {environment}"))
+            .leaving("nothing was changed")),
+        Err(_) => Err(Failure::new(Kind::Refused, "get the release approved")
+            .because_of("nobody answered")
+            .leaving("nothing was changed")
+            .then("run it again and type the environment's name, or give --yes")),
+    }
+}
+
+/// The beginning of a hash, for people.
+fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
+}

@@ -1,0 +1,92 @@
+//! `step = "backup"`: a backup on the store, proven as far as the runbook asks.
+
+use super::site::{BackupFacts, direct};
+use super::{Report, Site, window};
+use crate::backup::manifest::Codec;
+use crate::backup::verify::{Proof, Scratch};
+use crate::backup::{self, Level, Manifest, Place, restore, verify, write};
+use crate::failure::Failure;
+use crate::pg::ConnInfo;
+use crate::time::{show_bytes, show_duration};
+use crate::window::guard;
+use crate::window::names::Role;
+
+pub(super) async fn perform(level: Level, site: &mut Site<'_>) -> Result<Report, Failure> {
+    let source = direct(site.config).clone();
+    let (place, manifest) = write_backup(&source, site).await?;
+    let proof = prove(&place, level, site).await?;
+    let summary = format!(
+        "{}: {} tables, {} rows, {} stored, {}",
+        manifest.id,
+        manifest.tables.len(),
+        manifest.rows(),
+        show_bytes(manifest.stored_bytes()),
+        proven(&proof)
+    );
+    Report::with(summary, &BackupFacts { backup: manifest.id.clone() })
+}
+
+/// Writes a backup of `source`.
+pub(super) async fn write_backup(
+    source: &ConnInfo,
+    site: &mut Site<'_>,
+) -> Result<(Place, Manifest), Failure> {
+    let place = Place::fresh(&site.config.environment)?;
+    let options = write::Options {
+        session: site.session("backup"),
+        codec: Codec::Gzip { level: site.config.backup.level },
+        jobs: site.config.backup.jobs,
+        ..write::Options::default()
+    };
+    let manifest = backup::write(source, &**site.store, &place, &options, &site.progress()).await?;
+    Ok((place, manifest))
+}
+
+/// Restores the backup as database `name`, holds it against the manifest, and keeps it.
+pub(super) async fn restore_as(
+    place: &Place,
+    manifest: &Manifest,
+    name: &str,
+    site: &mut Site<'_>,
+) -> Result<String, Failure> {
+    let scratch = Scratch { admin: maintenance(site), database: name.to_string() };
+    let (options, progress) = (restore_options(site), site.progress());
+    let store = &**site.store;
+    let restored = backup::restore(store, manifest, &scratch.admin, name, &options, &progress).await?;
+    let mismatches = verify::compare(store, place, manifest, &scratch, &options, &progress).await?;
+    if let Some(mismatch) = mismatches.into_iter().next() {
+        return Err(backup::BackupError::Mismatch(mismatch).into());
+    }
+    Ok(format!("{} rows restored and compared in {}", restored.rows, show_duration(restored.took)))
+}
+
+/// Proves the backup to `level` and records the proof beside the manifest.
+async fn prove(place: &Place, level: Level, site: &mut Site<'_>) -> Result<Proof, Failure> {
+    let database = site.companion(Role::Side);
+    guard::discard(site.admin, &database).await?;
+    let scratch = Scratch { admin: maintenance(site), database };
+    let (options, progress) = (restore_options(site), site.progress());
+    let store = &**site.store;
+    let proof = verify::verify(store, place, level, Some(&scratch), &options, &progress).await?;
+    verify::record(store, place, &proof).await?;
+    Ok(proof)
+}
+
+fn maintenance(site: &Site<'_>) -> ConnInfo {
+    window::server(site).with_database(&site.config.database.maintenance_database)
+}
+
+fn restore_options(site: &Site<'_>) -> restore::Options {
+    restore::Options { session: site.session("restore"), jobs: site.config.backup.jobs }
+}
+
+fn proven(proof: &Proof) -> String {
+    match (proof.level, proof.restore_millis) {
+        (Level::Manifest, _) => "every object there".into(),
+        (Level::Read, _) => "read back to the last byte".into(),
+        (Level::Restore, took) => {
+            let took = std::time::Duration::from_millis(took.unwrap_or_default());
+            format!("restored in {} and compared", show_duration(took))
+        }
+    }
+}

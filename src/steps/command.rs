@@ -1,0 +1,80 @@
+//! `step = "command"`: a program of the operator's, and its undo.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{Report, Site};
+use crate::event::LineId;
+use crate::failure::Failure;
+use crate::process::{self, Program};
+use crate::runbook::CommandStep;
+
+/// A bound on an undo whose command gives none of its own.
+const UNDO_TIMEOUT: Duration = Duration::from_secs(600);
+
+pub(super) async fn perform(command: &CommandStep, site: &mut Site<'_>) -> Result<Report, Failure> {
+    let program = Program {
+        argv: command.run.clone(),
+        directory: directory(command, site),
+        env: environment(site, &command.env).await?,
+        timeout: command.timeout,
+    };
+    run(&program, site).await
+}
+
+/// Runs the undo of the command on `line`; idempotent by contract.
+pub(super) async fn undo(line: LineId, argv: &[String], site: &mut Site<'_>) -> Result<Report, Failure> {
+    let command = site.outline.commands.get(&line);
+    let program = Program {
+        argv: argv.to_vec(),
+        directory: command.map_or_else(|| site.config.root.clone(), |c| directory(c, site)),
+        env: environment(site, command.map_or(&BTreeMap::new(), |c| &c.env)).await?,
+        timeout: command.map_or(UNDO_TIMEOUT, |c| c.timeout),
+    };
+    run(&program, site).await
+}
+
+/// What is known of a command that was under way when its driver died: nothing.
+pub(super) fn unknown(command: &CommandStep) -> Failure {
+    Failure::failed(format!("know how {} ended", command.run.join(" ")))
+        .because_of("it was under way when its driver died")
+}
+
+async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> {
+    let progress = site.progress();
+    let mut lines = 0u64;
+    process::run(program, |line| {
+        lines += 1;
+        progress.output(line);
+    })
+    .await?;
+    Ok(Report::saying(match lines {
+        0 => "exit 0".to_string(),
+        1 => "exit 0, 1 line of output".to_string(),
+        n => format!("exit 0, {n} lines of output"),
+    }))
+}
+
+/// The environment's variables, the step's own, and what the contract promises. `DATABASE_URL` is the
+/// window's while the database is fenced: its own name would lead nowhere.
+async fn environment(
+    site: &Site<'_>,
+    own: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>, Failure> {
+    let mut env = site.config.variables.clone();
+    let fenced = site.present_name().await? != site.target.name;
+    let info = if fenced { site.live().await? } else { site.config.database.url.clone() };
+    let url = info.to_url();
+    crate::redact::register(&url);
+    env.insert("DATABASE_URL".into(), url);
+    env.extend(own.clone());
+    env.insert("BACKSTAY_RUN".into(), site.run.to_string());
+    env.insert("BACKSTAY_EPOCH".into(), site.epoch.to_string());
+    env.insert("BACKSTAY_ENV".into(), site.config.environment.clone());
+    Ok(env)
+}
+
+fn directory(command: &CommandStep, site: &Site<'_>) -> PathBuf {
+    command.directory.clone().unwrap_or_else(|| site.config.root.clone())
+}

@@ -1,0 +1,215 @@
+//! Health checks: does the application serve, as a user would see it?
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{Report, Site};
+use crate::config::{HttpCheck, SqlCheck};
+use crate::event::{Progress, Unit};
+use crate::failure::Failure;
+use crate::pg::{self, ConnInfo, SessionOptions};
+use crate::time::show_duration;
+
+/// A health page has no reason to be longer; the rest is not read.
+const LONGEST_BODY: usize = 1 << 20;
+
+pub(super) async fn perform(
+    http: &[HttpCheck],
+    sql: &[SqlCheck],
+    site: &mut Site<'_>,
+) -> Result<Report, Failure> {
+    let own = !http.is_empty() || !sql.is_empty();
+    let configured = &site.config.health;
+    let (http, sql) = if own { (http, sql) } else { (&configured.http[..], &configured.sql[..]) };
+    Ok(Report::saying(check(http, sql, site).await?))
+}
+
+/// Runs checks, one after another; each until it is good or its deadline passes. Gives a summary.
+///
+/// # Errors
+/// The first check that did not become good, with what was seen last.
+pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) -> Result<String, Failure> {
+    let progress = site.progress();
+    let mut said = Vec::new();
+    if !http.is_empty() {
+        let client = client(http.iter().any(is_secure))?;
+        for check in http {
+            said.push(until_good(&client, check, &progress).await?);
+        }
+    }
+    if !sql.is_empty() {
+        let info = site.config.database.url.with_database(&site.present_name().await?);
+        for check in sql {
+            said.push(ask(&info, &site.session("health"), check).await?);
+        }
+    }
+    Ok(if said.is_empty() { "no checks are configured".into() } else { said.join(", ") })
+}
+
+/// One look at every check, for preflight: is the application healthy now?
+///
+/// # Errors
+/// The first that is not.
+pub async fn look_once(check: &HttpCheck) -> Result<(), String> {
+    let client = client(is_secure(check)).map_err(|failure| failure.to_string())?;
+    attempt(&client, check).await.map(|_| ())
+}
+
+/// The HTTP client: no redirects (the page asked for must answer itself), no proxy between.
+fn client(secure: bool) -> Result<reqwest::Client, Failure> {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls(secure)?)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(|error| Failure::failed("make an HTTP client").caused_by(&error))
+}
+
+/// TLS with the system's certificates; they are read only if an address needs them.
+fn tls(secure: bool) -> Result<rustls::ClientConfig, Failure> {
+    let mut roots = rustls::RootCertStore::empty();
+    if secure {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    }
+    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
+        .map_err(|error| Failure::internal("set up TLS for HTTPS").caused_by(&error))
+}
+
+fn is_secure(check: &HttpCheck) -> bool {
+    check.url.starts_with("https:")
+}
+
+async fn until_good(
+    client: &reqwest::Client,
+    check: &HttpCheck,
+    progress: &Progress,
+) -> Result<String, Failure> {
+    let began = Instant::now();
+    let mut good = 0;
+    let mut tries = 0u64;
+    loop {
+        tries += 1;
+        let seen = match attempt(client, check).await {
+            Ok(latency) => {
+                good += 1;
+                if good >= check.successes {
+                    return Ok(summary(check, latency));
+                }
+                None
+            }
+            Err(why) => {
+                good = 0;
+                Some(why)
+            }
+        };
+        let elapsed = began.elapsed();
+        let note = seen.clone().unwrap_or_else(|| format!("{good} of {} good in a row", check.successes));
+        let total = Some(crate::event::millis(check.deadline));
+        progress.at(crate::event::millis(elapsed), total, Unit::Millis, format!("{}: {note}", check.url));
+        if elapsed + check.interval >= check.deadline {
+            let last =
+                seen.unwrap_or_else(|| format!("only {good} good answers in a row of {}", check.successes));
+            return Err(unhealthy(check, tries, &last));
+        }
+        tokio::time::sleep(check.interval).await;
+    }
+}
+
+/// One try; how long the answer took, or what is wrong with it.
+async fn attempt(client: &reqwest::Client, check: &HttpCheck) -> Result<Duration, String> {
+    let began = Instant::now();
+    let answer = tokio::time::timeout(check.timeout, fetch(client, check)).await;
+    let latency = began.elapsed();
+    let (status, body) = match answer {
+        Err(_) => return Err(format!("no answer within {}", show_duration(check.timeout))),
+        Ok(Err(error)) => return Err(innermost(&error)),
+        Ok(Ok(answer)) => answer,
+    };
+    if status != check.status {
+        return Err(format!("answered {status}, not {}{}", check.status, beginning(&body)));
+    }
+    if let Some(bound) = check.latency.filter(|bound| latency > *bound) {
+        return Err(format!("answered after {} ms, over {} ms", latency.as_millis(), bound.as_millis()));
+    }
+    if let Some(text) = check.contains.as_deref().filter(|text| !body.contains(*text)) {
+        return Err(format!("the body does not contain {text:?}{}", beginning(&body)));
+    }
+    if check.json.is_empty() {
+        return Ok(latency);
+    }
+    let json: serde_json::Value =
+        serde_json::from_str(&body).map_err(|_| format!("the body is no JSON{}", beginning(&body)))?;
+    for (pointer, expected) in &check.json {
+        match json.pointer(pointer) {
+            Some(found) if found == expected => {}
+            Some(found) => return Err(format!("{pointer} is {found}, not {expected}")),
+            None => return Err(format!("there is no {pointer} in the body{}", beginning(&body))),
+        }
+    }
+    Ok(latency)
+}
+
+async fn fetch(client: &reqwest::Client, check: &HttpCheck) -> Result<(u16, String), reqwest::Error> {
+    let request = check.headers.iter().fold(client.get(&check.url), |r, (name, value)| r.header(name, value));
+    let mut answer = request.send().await?;
+    let mut body = Vec::new();
+    while body.len() < LONGEST_BODY {
+        match answer.chunk().await? {
+            Some(piece) => body.extend_from_slice(&piece),
+            None => break,
+        }
+    }
+    body.truncate(LONGEST_BODY);
+    Ok((answer.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
+}
+
+async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Result<String, Failure> {
+    let options = SessionOptions { statement_timeout: Some(check.timeout), ..options.clone() };
+    let session = pg::connect(info, &options).await?;
+    let failed = || Failure::failed(format!("find true: {}", check.expect));
+    let rows = session
+        .query(&check.expect, &[])
+        .await
+        .map_err(|error| failed().because_of(pg::describe_error(&error)))?;
+    let value = match rows.as_slice() {
+        [row] if row.len() == 1 => row.try_get::<_, Option<bool>>(0).ok().flatten(),
+        _ => None,
+    };
+    match value {
+        Some(true) => Ok("SQL check true".into()),
+        Some(false) => Err(failed().because_of("it is false")),
+        None => Err(failed().because_of("it did not give one row with one true or false")),
+    }
+}
+
+fn summary(check: &HttpCheck, latency: Duration) -> String {
+    let times = if check.successes > 1 { format!(", {} in a row", check.successes) } else { String::new() };
+    format!("{} answered {} in {} ms{times}", check.url, check.status, latency.as_millis())
+}
+
+fn unhealthy(check: &HttpCheck, tries: u64, last: &str) -> Failure {
+    Failure::failed(format!("see {} healthy", check.url))
+        .because_of(last)
+        .because_of(format!("{tries} tries in {}", show_duration(check.deadline)))
+        .then("look at the application's own log")
+}
+
+/// The innermost cause says it best: `Connection refused`, not `error sending request`.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(below) = cause.source() {
+        cause = below;
+    }
+    cause.to_string()
+}
+
+fn beginning(body: &str) -> String {
+    let line: String = body.trim().lines().next().unwrap_or_default().chars().take(120).collect();
+    if line.is_empty() { String::new() } else { format!(" ({line})") }
+}

@@ -1,0 +1,73 @@
+//! `step = "migrate"`: migrations, in the window, on the window's name.
+
+use super::preview::{hash, pending_sql};
+use super::{Probe, Report, Site, site};
+use crate::event::Progress;
+use crate::failure::Failure;
+use crate::migrate::{self, Attempt, Migrations};
+use crate::pg;
+
+pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -> Result<Report, Failure> {
+    expect_what_was_approved(site).await?;
+    let live = site.live().await?;
+    let progress: Progress = site.progress();
+    let mut applied = Vec::new();
+    for root in site::roots(site.config, root)? {
+        let migrations = Migrations::load(&root.directory)?;
+        let options = site.migrate_options(root);
+        let mut session = pg::connect(&live, &site.session("migrate")).await?;
+        let done = migrate::upgrade(&mut session, &migrations, to, &options, &progress).await?;
+        applied.extend(done.revisions.into_iter().map(|revision| revision.revision));
+    }
+    let summary = match applied.len() {
+        0 => "nothing was pending".to_string(),
+        _ => format!("applied {}", applied.join(", ")),
+    };
+    Report::with(summary, &serde_json::json!({ "applied": applied }))
+}
+
+/// What is applied must be what was previewed, and so what was approved.
+async fn expect_what_was_approved(site: &mut Site<'_>) -> Result<(), Failure> {
+    let Some(preview) = site.recall.preview.clone() else { return Ok(()) };
+    // A later migrate step, or this one again after a death: a part of what was approved is applied already.
+    let pending = pending_sql(site).await?;
+    let begun = pending.revisions.len() < preview.revisions.len();
+    let known = if begun {
+        preview.revisions.ends_with(&pending.revisions)
+    } else {
+        hash(&pending.sql) == preview.sql_hash
+    };
+    if known {
+        return Ok(());
+    }
+    Err(Failure::refused("migrate what was approved")
+        .because_of("the migrations or the database's revision changed since the preview")
+        .then("run the release again and approve the new preview"))
+}
+
+fn broken_off(attempt: &Attempt) -> Failure {
+    Failure::failed(format!("finish the migration {}", attempt.revision))
+        .because_of("it runs outside a transaction and was under way when its driver died")
+        .because_of(attempt.extent())
+}
+
+/// No "dirty" state exists: what is applied is applied, the rest is done by running the line again.
+pub(super) async fn probe(to: &str, root: Option<&str>, site: &mut Site<'_>) -> Result<Probe, Failure> {
+    let session = pg::connect(&site.live().await?, &site.session("probe")).await?;
+    let mut pending = Vec::new();
+    for root in site::roots(site.config, root)? {
+        let migrations = Migrations::load(&root.directory)?;
+        let options = site.migrate_options(root);
+        let current = migrate::current(&session, &migrations, &options).await?;
+        if let Some(attempt) = current.unfinished.first() {
+            return Ok(Probe::Failed(broken_off(attempt)));
+        }
+        let steps = migrate::pending(&session, &migrations, to, &options).await?;
+        pending.extend(steps.into_iter().map(|step| step.revision));
+    }
+    Ok(if pending.is_empty() {
+        Probe::Done(Report::saying(format!("the database is at {to}")))
+    } else {
+        Probe::NotDone(format!("still pending: {}", pending.join(", ")))
+    })
+}

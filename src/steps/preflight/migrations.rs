@@ -1,0 +1,55 @@
+//! The migration files, and whether the database's revision is one of theirs.
+
+use super::{Check, Finding, Premises};
+use crate::config::MigrationRoot;
+use crate::failure::Failure;
+use crate::migrate::{self, Migrations, State};
+use crate::pg::Session;
+use crate::steps::site::{migrate_options, roots};
+
+pub(super) async fn examine(premises: &Premises<'_>, session: &Session) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for (name, target) in &premises.outline.migrations {
+        match roots(premises.config, name.as_deref()) {
+            Ok(roots) => {
+                for root in roots {
+                    checks.push(examine_root(root, target, session).await);
+                }
+            }
+            Err(failure) => checks.push(Check::new("migrations", "", vec![Finding::of(&failure)])),
+        }
+    }
+    checks
+}
+
+async fn examine_root(root: &MigrationRoot, target: &str, session: &Session) -> Check {
+    let (said, findings) = match look(root, target, session).await {
+        Ok((said, findings)) => (said, findings),
+        Err(failure) => (String::new(), vec![Finding::of(&failure)]),
+    };
+    Check::new("migrations", said, findings)
+}
+
+async fn look(
+    root: &MigrationRoot,
+    target: &str,
+    session: &Session,
+) -> Result<(String, Vec<Finding>), Failure> {
+    let migrations = Migrations::load(&root.directory)?;
+    let options = migrate_options(root, None);
+    let current = migrate::current(session, &migrations, &options).await?;
+    let at = match &current.state {
+        State::Unversioned => {
+            let finding = Finding::blocks(
+                format!("the database has tables, but no revision is recorded in {}", options.version_table),
+                "if its schema is that of a known revision: backstay migrate stamp REVISION",
+            );
+            return Ok((String::new(), vec![finding]));
+        }
+        State::Missing => "base".to_string(),
+        State::At(revisions) => revisions.iter().cloned().collect::<Vec<_>>().join(", "),
+    };
+    let pending = migrate::pending(session, &migrations, target, &options).await?;
+    let files = migrations.graph().len();
+    Ok((format!("{files} files, the database is at {at}, {} pending", pending.len()), vec![]))
+}

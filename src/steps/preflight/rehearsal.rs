@@ -1,0 +1,91 @@
+//! The window rehearsed with a tiny side database under the real name pattern: made, given production's
+//! attributes, connected to, renamed, dropped. What would fail behind the flag fails here.
+
+use super::server::Sessions;
+use super::{Check, Finding, Premises};
+use crate::backup::attributes::{DatabaseAttributes, apply_attributes};
+use crate::failure::Failure;
+use crate::pg::{self, Session, quote_ident};
+use crate::steps::site::{direct, session_options};
+use crate::window::names::{Role, companion};
+
+pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Check {
+    let database = premises.config.database.url.database();
+    let id = crate::id::fresh(crate::time::now());
+    let (made, renamed) =
+        (companion(database, Role::Rehearsal, &id, 1), companion(database, Role::Rehearsal, &id, 2));
+    let mut findings = match rehearse(premises, sessions, &made, &renamed).await {
+        Ok(findings) => findings,
+        Err(failure) => vec![Finding::of(&failure)],
+    };
+    for name in [&made, &renamed] {
+        let statement = format!("DROP DATABASE IF EXISTS {}", quote_ident(name));
+        if let Err(error) = sessions.admin.batch_execute(&statement).await {
+            let failure = pg::refused(&format!("drop the rehearsal's database {name}"), &error);
+            findings.push(Finding::of(&failure));
+        }
+    }
+    Check::new("rehearsal", "a side database was made, dressed, entered, renamed and dropped", findings)
+}
+
+async fn rehearse(
+    premises: &Premises<'_>,
+    sessions: &Sessions,
+    made: &str,
+    renamed: &str,
+) -> Result<Vec<Finding>, Failure> {
+    let attributes =
+        DatabaseAttributes::read(&sessions.admin, premises.config.database.url.database()).await?;
+    let owner = quote_ident(&attributes.owner);
+    execute(
+        &sessions.admin,
+        "make",
+        made,
+        &format!("CREATE DATABASE {} TEMPLATE template0 OWNER {owner}", quote_ident(made)),
+    )
+    .await?;
+    let refused = apply_attributes(&sessions.admin, made, &attributes).await?;
+    let findings = refused
+        .iter()
+        .map(|r| {
+            Finding::blocks(
+                format!("a clone could not be given this attribute of production: {} ({})", r.statement, r.reason),
+                "have a superuser take that attribute away or set it for all databases, or grant our role what it needs",
+            )
+        })
+        .collect();
+    for user in [direct(premises.config), &premises.config.database.admin_url] {
+        let options = session_options(premises.config, "backstay rehearsal");
+        let session = pg::connect(&user.with_database(made), &options).await.map_err(|error| {
+            Failure::from(error)
+                .then("a pg_hba.conf line that names databases must let ours in: use all, or a /pattern on 16 and newer")
+        })?;
+        session.close().await;
+    }
+    let rename = format!("ALTER DATABASE {} RENAME TO {}", quote_ident(made), quote_ident(renamed));
+    let shut = format!("ALTER DATABASE {} ALLOW_CONNECTIONS false", quote_ident(made));
+    execute(&sessions.admin, "close", made, &shut).await?;
+    rename_when_empty(&sessions.admin, made, &rename).await?;
+    Ok(findings)
+}
+
+/// A session that just ended may still be seen for a moment.
+async fn rename_when_empty(admin: &Session, name: &str, statement: &str) -> Result<(), Failure> {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(5);
+    loop {
+        match admin.batch_execute(statement).await {
+            Ok(()) => return Ok(()),
+            Err(error) if pg::sqlstate(&error) == Some("55006") && tokio::time::Instant::now() < deadline => {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            Err(error) => {
+                return Err(pg::refused(&format!("rename the rehearsal's database {name}"), &error));
+            }
+        }
+    }
+}
+
+async fn execute(admin: &Session, verb: &str, name: &str, statement: &str) -> Result<(), Failure> {
+    let what = format!("{verb} the rehearsal's database {name}");
+    admin.batch_execute(statement).await.map_err(|error| pg::refused(&what, &error))
+}

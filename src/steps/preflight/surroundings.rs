@@ -1,0 +1,130 @@
+//! What lies around the database: store, flag, the application's health, commands.
+
+use std::path::Path;
+
+use super::{Check, Finding, Premises};
+use crate::config::{Config, Flag};
+use crate::failure::Failure;
+use crate::steps::health;
+use crate::window::flag::{self, Standing};
+
+pub(super) async fn examine(premises: &Premises<'_>) -> Vec<Check> {
+    let mut checks = vec![store(premises).await];
+    if premises.outline.window {
+        checks.push(flag_check(premises.config).await);
+        if !premises.outline.first_deploy {
+            checks.push(healthy(premises.config).await);
+        }
+    }
+    checks.push(commands(premises));
+    checks
+}
+
+/// Writes, reads and removes an object.
+async fn store(premises: &Premises<'_>) -> Check {
+    let name = format!("probe/{}", crate::id::fresh(crate::time::now()));
+    let tried = async {
+        premises.store.create(&name, b"backstay").await?;
+        let read = premises.store.read(&name).await?;
+        premises.store.delete(&name).await?;
+        Ok::<_, crate::store::StoreError>(read == b"backstay")
+    };
+    let url = premises.store.url();
+    let findings = match tried.await {
+        Ok(true) => vec![],
+        Ok(false) => vec![Finding::blocks(
+            format!("the store {url} gave back other bytes than were written"),
+            "use another disk or bucket for [store] url",
+        )],
+        Err(error) => vec![Finding::of(&Failure::from(error))],
+    };
+    Check::new("store", format!("{url} takes and gives back objects"), findings)
+}
+
+async fn flag_check(config: &Config) -> Check {
+    const NAME: &str = "maintenance flag";
+    let Some(flag) = &config.flag else {
+        let remedy = "add [maintenance] flag = { file = \"/opt/app/maintenance\" }";
+        return Check::new(
+            NAME,
+            "",
+            vec![Finding::blocks("the environment has no maintenance flag", remedy)],
+        );
+    };
+    let place = flag::describe(flag);
+    let mut findings = match flag::look(flag, &config.root).await {
+        Ok(Standing::Down) => vec![],
+        Ok(Standing::Up(whose)) => vec![Finding::blocks(
+            format!(
+                "the flag {place} is up already{}",
+                whose.map(|w| format!(", held by {w}")).unwrap_or_default()
+            ),
+            "backstay status tells whose it is; backstay maintenance off takes it down",
+        )],
+        Err(failure) => vec![Finding::of(&failure)],
+    };
+    if let Flag::File(path) = flag {
+        findings.extend(unwritable_folder(path));
+    }
+    Check::new(NAME, format!("{place} is down and can be raised"), findings)
+}
+
+fn unwritable_folder(path: &Path) -> Option<Finding> {
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let error = tempfile::Builder::new().prefix(".backstay-flag-").tempfile_in(folder).err()?;
+    Some(Finding::blocks(
+        format!("the flag's folder {} can't be written: {error}", folder.display()),
+        format!("make {} writable for this user", folder.display()),
+    ))
+}
+
+/// An application that is ill before the release could not be proven healthy after a put-back.
+async fn healthy(config: &Config) -> Check {
+    let mut findings = Vec::new();
+    for check in &config.health.http {
+        if let Err(why) = health::look_once(check).await {
+            findings.push(Finding::blocks(
+                format!("{} is not healthy now: {why}", check.url),
+                "mend the application first, or set first_deploy = true in the runbook's [window] if there is none yet",
+            ));
+        }
+    }
+    Check::new("health now", format!("{} checks pass", config.health.http.len()), findings)
+}
+
+/// Programs of the runbook that cannot be started are better known before the window.
+fn commands(premises: &Premises<'_>) -> Check {
+    let commands = &premises.outline.commands;
+    let findings = commands
+        .values()
+        .flat_map(|command| {
+            let undo = match &command.undo {
+                crate::runbook::Undo::Run(argv) => argv.first(),
+                crate::runbook::Undo::None => None,
+            };
+            let folder = command.directory.clone().unwrap_or_else(|| premises.config.root.clone());
+            command.run.first().into_iter().chain(undo).filter_map(move |program| missing(program, &folder))
+        })
+        .collect();
+    Check::new("commands", format!("{} can be started", commands.len()), findings)
+}
+
+fn missing(program: &str, folder: &Path) -> Option<Finding> {
+    let executable = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|meta| {
+            meta.is_file() && std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o111 != 0
+        })
+    };
+    let found = if program.contains('/') {
+        executable(&folder.join(program))
+    } else {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|place| executable(&place.join(program)))
+    };
+    (!found).then(|| {
+        Finding::blocks(
+            format!("the command {program} of the runbook is not there or not executable"),
+            format!("install {program}, or give its full path in the runbook"),
+        )
+    })
+}

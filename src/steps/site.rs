@@ -1,0 +1,242 @@
+//! Where a line works: the environment, the run, the lock connection, and what earlier lines left.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::backup::attributes::DatabaseAttributes;
+use crate::config::{Config, MigrationRoot};
+use crate::event::{Events, LineId, Progress};
+use crate::failure::Failure;
+use crate::journal::Target;
+use crate::migrate;
+use crate::pg::{ConnInfo, SessionOptions};
+use crate::runbook::CommandStep;
+use crate::store::Store;
+use crate::window::admin::Admin;
+use crate::window::flag::Bearer;
+use crate::window::guard::Guard;
+use crate::window::ledger::Mark;
+use crate::window::names::{self, Role};
+
+/// Everything that a line may use.
+pub struct Site<'a> {
+    /// The environment.
+    pub config: &'a Config,
+    /// The store.
+    pub store: &'a Arc<dyn Store>,
+    /// The run's id.
+    pub run: &'a str,
+    /// Which driver of it we are.
+    pub epoch: u32,
+    /// The database that the run is about.
+    pub target: &'a Target,
+    /// The connection that holds the lock.
+    pub admin: &'a mut Admin,
+    /// The event stream.
+    pub events: &'a Events,
+    /// The line at work.
+    pub line: LineId,
+    /// Confirmations are answered with yes (`--yes`).
+    pub yes: bool,
+    /// What earlier lines left.
+    pub recall: Recall,
+    /// What stands in this run's plan and matters to its lines.
+    pub outline: &'a Outline,
+}
+
+/// What a line needs to know of the plan as a whole.
+#[derive(Debug, Clone, Default)]
+pub struct Outline {
+    /// The runbook's name.
+    pub runbook: String,
+    /// There is a window.
+    pub window: bool,
+    /// A `verify` stands in the window: the guard counts rows for it.
+    pub counts_rows: bool,
+    /// There is no earlier application.
+    pub first_deploy: bool,
+    /// The guard is a backup.
+    pub backup_guard: bool,
+    /// The targets of the migrate steps: root (or all) and target.
+    pub migrations: Vec<(Option<String>, String)>,
+    /// The commands of the plan, by line: an undo runs where its command ran.
+    pub commands: BTreeMap<LineId, CommandStep>,
+    /// SHA-256 over every line of the plan: a part of what is approved.
+    pub digest: String,
+}
+
+/// What earlier lines left for later ones; read from the journal, so it survives the driver.
+#[derive(Debug, Clone, Default)]
+pub struct Recall {
+    /// Production's attributes and names, from the start of `close`.
+    pub closing: Option<Closing>,
+    /// The proven guard.
+    pub guard: Option<GuardFacts>,
+    /// The mark of `open`.
+    pub mark: Option<Mark>,
+    /// What was previewed.
+    pub preview: Option<Preview>,
+    /// The backup of this run.
+    pub backup: Option<BackupFacts>,
+    /// The swap took place: production is the guard now.
+    pub swapped: bool,
+    /// Somebody decided that others' writes go to the ledger, by config or by word.
+    pub put_back_anyway: bool,
+    /// What the run applied: revisions, in order.
+    pub applied: Vec<String>,
+}
+
+/// The intent of `close`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Closing {
+    /// Production's attributes, to be given to the guard.
+    pub attributes: DatabaseAttributes,
+}
+
+/// What the guard line left.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuardFacts {
+    /// The guard.
+    pub guard: Guard,
+    /// Rows of every table behind the fence, where a later line asks for them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub rows: BTreeMap<String, i64>,
+}
+
+/// What the preview line left: what is approved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Preview {
+    /// SHA-256 over commit, SQL and plan.
+    pub hash: String,
+    /// SHA-256 over the SQL alone: a migrate step compares it.
+    pub sql_hash: String,
+    /// The revisions that are pending, in order.
+    pub revisions: Vec<String>,
+    /// The object on the store that holds the SQL.
+    pub object: String,
+    /// The commit of the project, if it is a git checkout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub commit: Option<String>,
+}
+
+/// What the backup line left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackupFacts {
+    /// The backup's id.
+    pub backup: String,
+}
+
+impl Site<'_> {
+    /// A handle for this line's progress.
+    pub fn progress(&self) -> Progress {
+        self.events.progress(self.line)
+    }
+
+    /// The name that the database has for this driver while it is fenced.
+    pub fn window_name(&self) -> String {
+        self.companion(Role::Window)
+    }
+
+    /// The name of a companion database of this run.
+    pub fn companion(&self, role: Role) -> String {
+        names::companion(&self.target.name, role, self.run, self.epoch)
+    }
+
+    /// The flag's bearer.
+    pub fn bearer(&self) -> Bearer {
+        Bearer { run: self.run.to_string(), epoch: self.epoch }
+    }
+
+    /// What sessions of this run set; `role` tells them apart in `pg_stat_activity`.
+    pub fn session(&self, role: &str) -> SessionOptions {
+        session_options(self.config, &format!("backstay {} {} {role}", self.run, self.epoch))
+    }
+
+    /// The database's present name: in the window it is the fence's.
+    ///
+    /// # Errors
+    /// If it is gone.
+    pub async fn present_name(&self) -> Result<String, Failure> {
+        match self.admin.by_oid(self.live_oid()).await? {
+            Some(database) => Ok(database.name),
+            None => Err(Failure::refused(format!("find database {}", self.target.name))
+                .because_of("it does not exist any more")
+                .then("restore the latest backup: backstay backup list")),
+        }
+    }
+
+    /// The id of the database that production is now: the guard's after a swap.
+    pub fn live_oid(&self) -> u32 {
+        match (&self.recall.guard, self.recall.swapped) {
+            (Some(facts), true) => facts.guard.oid,
+            _ => self.target.oid,
+        }
+    }
+
+    /// The way to the live database as the application's role, past any pooler: a pooler does not know the
+    /// window's name.
+    ///
+    /// # Errors
+    /// As [`Site::present_name`].
+    pub async fn live(&self) -> Result<ConnInfo, Failure> {
+        Ok(direct(self.config).with_database(&self.present_name().await?))
+    }
+
+    /// The migration roots that a step means: the named one, or all.
+    ///
+    /// # Errors
+    /// A name that the environment does not know.
+    pub fn roots(&self, wanted: Option<&str>) -> Result<Vec<&MigrationRoot>, Failure> {
+        roots(self.config, wanted)
+    }
+
+    /// How migrations run for this root.
+    pub fn migrate_options(&self, root: &MigrationRoot) -> migrate::Options {
+        migrate_options(root, Some(self.run))
+    }
+}
+
+/// What every session for this environment sets.
+pub fn session_options(config: &Config, application_name: &str) -> SessionOptions {
+    SessionOptions {
+        application_name: application_name.to_string(),
+        connect_timeout: config.database.connect_timeout,
+        ..SessionOptions::default()
+    }
+}
+
+/// The server past any pooler, as the application's role where both URLs name the same server.
+pub fn direct(config: &Config) -> &ConnInfo {
+    let (app, admin) = (&config.database.url, &config.database.admin_url);
+    if app.host() == admin.host() && app.port() == admin.port() { app } else { admin }
+}
+
+/// The migration roots that are meant: the named one, or all.
+///
+/// # Errors
+/// A name that the environment does not know.
+pub fn roots<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Vec<&'a MigrationRoot>, Failure> {
+    let found: Vec<&MigrationRoot> =
+        config.migrations.iter().filter(|root| wanted.is_none_or(|name| name == root.name)).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let known: Vec<&str> = config.migrations.iter().map(|root| root.name.as_str()).collect();
+    Err(Failure::usage(format!("find the migrations called {}", wanted.unwrap_or_default()))
+        .because_of(format!("the environment {} has {}", config.environment, known.join(", "))))
+}
+
+/// How migrations of `root` run, for `run` or by hand.
+pub fn migrate_options(root: &MigrationRoot, run: Option<&str>) -> migrate::Options {
+    migrate::Options {
+        schema: Some(root.version_schema.clone()),
+        version_table: root.version_table.clone(),
+        lock_timeout: root.lock_timeout,
+        lock_retries: root.lock_retries,
+        statement_timeout: root.statement_timeout.unwrap_or_default(),
+        run: run.map(String::from),
+        ..migrate::Options::default()
+    }
+}

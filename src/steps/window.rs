@@ -1,0 +1,177 @@
+//! The lines of the window itself.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::site::{Closing, GuardFacts, Site};
+use super::{Probe, Report, from_json, health, to_json};
+use crate::backup::attributes::DatabaseAttributes;
+use crate::config::Flag;
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::pg::{self, ConnInfo};
+use crate::runbook::GuardKind;
+use crate::time::{now, show_bytes};
+use crate::window::flag::{self, Standing};
+use crate::window::guard::{self, Guard, Sample};
+use crate::window::ledger;
+use crate::window::names::Role;
+use crate::window::{fence, proof};
+
+pub(super) async fn raise_flag(site: &mut Site<'_>, max: Duration) -> Result<Report, Failure> {
+    let flag = flag_of(site)?;
+    flag::raise(flag, &site.bearer(), &site.config.root).await?;
+    let max_millis = Some(crate::event::millis(max));
+    site.events.emit(Event::WindowBegan { at: now(), max_millis });
+    Ok(Report::saying(flag::describe(flag)))
+}
+
+pub(super) async fn clear_flag(site: &mut Site<'_>) -> Result<Report, Failure> {
+    let flag = flag_of(site)?;
+    flag::lower(flag, &site.bearer(), &site.config.root).await?;
+    site.events.emit(Event::WindowEnded { at: now() });
+    Ok(Report::saying(format!("{} is down", flag::describe(flag))))
+}
+
+pub(super) async fn probe_flag(site: &mut Site<'_>, wanted_up: bool) -> Result<Probe, Failure> {
+    let flag = flag_of(site)?;
+    let up = match flag::look(flag, &site.config.root).await? {
+        Standing::Down => false,
+        Standing::Up(Some(run)) => run == site.run,
+        Standing::Up(None) => true,
+    };
+    let state = if up { "the flag is up" } else { "the flag is down" };
+    Ok(if up == wanted_up { Probe::Done(Report::saying(state)) } else { Probe::NotDone(state.into()) })
+}
+
+pub(super) async fn prepare_close(site: &mut Site<'_>) -> Result<Value, Failure> {
+    let attributes = DatabaseAttributes::read(site.admin.session(), &site.target.name).await?;
+    to_json(&Closing { attributes })
+}
+
+pub(super) async fn close(_intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
+    let window = site.window_name();
+    fence::close(site.admin, site.target.oid, &window, site.config.database.close_timeout).await?;
+    Ok(Report::saying(format!("now called {window}")))
+}
+
+pub(super) async fn probe_close(site: &mut Site<'_>) -> Result<Probe, Failure> {
+    let name = site.present_name().await?;
+    Ok(if name == site.window_name() {
+        Probe::Done(Report::saying(format!("now called {name}")))
+    } else {
+        Probe::NotDone(format!("the database is called {name}"))
+    })
+}
+
+pub(super) fn prepare_guard(site: &Site<'_>) -> Value {
+    json!({ "name": site.companion(Role::Guard), "source": site.target.oid })
+}
+
+pub(super) async fn guard(kind: GuardKind, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
+    let name = intent["name"].as_str().map_or_else(|| site.companion(Role::Guard), String::from);
+    let closing = site.recall.closing.clone().ok_or_else(|| Failure::internal("find what close noted"))?;
+    let (guard, summary) = match kind {
+        GuardKind::Clone => clone_guard(&name, &closing.attributes, site).await?,
+        GuardKind::Backup => restore_guard(&name, &closing.attributes, site).await?,
+    };
+    guard::shut(site.admin, guard.oid, site.config.database.close_timeout).await?;
+    let rows =
+        if site.outline.counts_rows { super::verify::count_rows(site).await? } else { BTreeMap::new() };
+    Report::with(summary, &GuardFacts { guard, rows })
+}
+
+async fn clone_guard(
+    name: &str,
+    attributes: &DatabaseAttributes,
+    site: &mut Site<'_>,
+) -> Result<(Guard, String), Failure> {
+    let source = site.window_name();
+    let oid = guard::clone(site.admin, &source, name, attributes).await?;
+    let server = server(site);
+    let (relations, sampled) = guard::verify(
+        &server.with_database(&source),
+        &server.with_database(name),
+        &site.session("guard"),
+        Sample { bytes: site.config.window.sample_bytes },
+        &site.progress(),
+    )
+    .await?;
+    let bytes = site.admin.by_oid(oid).await?.and_then(|db| db.size_bytes).unwrap_or_default();
+    let summary =
+        format!("{}, same schema, {relations} relations, {sampled} tables compared", show_bytes(bytes));
+    Ok((Guard { oid, name: name.to_string(), relations, sampled, backup: None }, summary))
+}
+
+async fn restore_guard(
+    name: &str,
+    attributes: &DatabaseAttributes,
+    site: &mut Site<'_>,
+) -> Result<(Guard, String), Failure> {
+    guard::discard(site.admin, name).await?;
+    let source = server(site).with_database(&site.window_name());
+    let (place, manifest) = super::backup::write_backup(&source, site).await?;
+    let restored = super::backup::restore_as(&place, &manifest, name, site).await?;
+    let oid = guard::dress(site.admin, name, attributes).await?;
+    let summary = format!("backup {}, {restored}", manifest.id);
+    let relations = manifest.tables.len() as u64;
+    let backup = Some(manifest.id.clone());
+    Ok((Guard { oid, name: name.to_string(), relations, sampled: relations, backup }, summary))
+}
+
+pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> {
+    let live = site.live().await?;
+    let session = pg::connect(&live, &site.session("open")).await?;
+    to_json(&ledger::mark(&session).await?)
+}
+
+pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {
+    fence::open(site.admin, site.target.oid, &site.target.name, site.config.database.close_timeout).await?;
+    Ok(Report::saying(format!("{} is called so again and lets sessions in", site.target.name)))
+}
+
+pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
+    match site.admin.by_oid(site.target.oid).await? {
+        Some(db) if db.name == site.target.name && db.allow_connections => {
+            Ok(Probe::Done(Report::saying("the database is open")))
+        }
+        Some(db) => Ok(Probe::NotDone(format!("the database is called {}", db.name))),
+        None => Ok(Probe::NotDone("the database is gone".into())),
+    }
+}
+
+/// The flag clears only on this (invariant 7).
+pub(super) async fn prove(with_health: bool, site: &mut Site<'_>) -> Result<Report, Failure> {
+    let info = site.config.database.url.clone();
+    proof::can_write(&info, &site.session("proof"), site.live_oid()).await?;
+    if !with_health {
+        let why =
+            if site.outline.first_deploy { "; no earlier application to ask (first_deploy)" } else { "" };
+        return Ok(Report::saying(format!("a new session can write{why}")));
+    }
+    let checks = health::check(&site.config.health.http, &site.config.health.sql, site).await?;
+    Ok(Report::saying(format!("a new session can write; {checks}")))
+}
+
+/// The server past any pooler, as our own role.
+pub(super) fn server(site: &Site<'_>) -> ConnInfo {
+    site.config.database.admin_url.clone()
+}
+
+fn flag_of<'a>(site: &Site<'a>) -> Result<&'a Flag, Failure> {
+    site.config.flag.as_ref().ok_or_else(|| {
+        Failure::usage("find the flag")
+            .because_of(format!("{} has no [maintenance] flag", site.config.path.display()))
+            .then("add one, like flag = { file = \"/opt/app/maintenance\" }")
+    })
+}
+
+/// Reads a guard's facts back.
+pub(super) fn guard_of(site: &Site<'_>) -> Result<Guard, Failure> {
+    match &site.recall.guard {
+        Some(facts) => Ok(facts.guard.clone()),
+        None => from_json(&Value::Null).map_err(|f| f.because_of("no guard was finished")),
+    }
+}

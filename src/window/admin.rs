@@ -1,0 +1,187 @@
+//! The one connection that holds the run's lock and on which databases are closed, cloned, swapped and dropped.
+
+use std::time::Duration;
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::failure::Failure;
+use crate::pg::catalog::{self, Database, SystemIdentifier};
+use crate::pg::{self, ConnInfo, Session, SessionOptions, refused};
+
+/// How often a lock that somebody holds is asked for again. Polled, never awaited inside the server: a
+/// blocked waiter holds a snapshot, and that deadlocks with concurrent index builds.
+const POLL: Duration = Duration::from_millis(250);
+
+/// A session on the maintenance database, holding the advisory lock of one production database.
+pub struct Admin {
+    session: Session,
+    info: ConnInfo,
+    options: SessionOptions,
+    key: i64,
+}
+
+impl Admin {
+    /// Connects to the maintenance database at `info` and takes the lock of the production database
+    /// called `name`, waiting for at most `wait`.
+    ///
+    /// # Errors
+    /// The connection's failure; or a refusal that names who holds the lock.
+    pub async fn acquire(
+        info: ConnInfo,
+        options: SessionOptions,
+        name: &str,
+        wait: Duration,
+    ) -> Result<Self, Failure> {
+        let session = pg::connect(&info, &options).await?;
+        let key = lock_key(&system(&session).await?, name);
+        let admin = Self { session, info, options, key };
+        admin.lock(name, wait).await?;
+        Ok(admin)
+    }
+
+    /// Makes sure that the lock is still held; connects and locks again if the connection is gone.
+    ///
+    /// # Errors
+    /// As [`Admin::acquire`]: whoever holds the lock now may be another driver.
+    pub async fn ensure(&mut self, name: &str, wait: Duration) -> Result<(), Failure> {
+        if self.session.simple_query("").await.is_ok() {
+            return Ok(());
+        }
+        self.session = pg::connect(&self.info, &self.options).await?;
+        self.lock(name, wait).await
+    }
+
+    async fn lock(&self, name: &str, wait: Duration) -> Result<(), Failure> {
+        let deadline = tokio::time::Instant::now() + wait;
+        loop {
+            let row = self
+                .session
+                .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&self.key])
+                .await
+                .map_err(|error| refused("take the run's lock", &error))?;
+            if row.get::<_, bool>(0) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() >= deadline {
+                return Err(held(name, &self.holder().await));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    async fn holder(&self) -> String {
+        let query = "SELECT a.pid, a.application_name, a.usename::text, coalesce(host(a.client_addr), 'local'), \
+                     a.backend_start::text FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
+                     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+                     AND (l.classid::bigint << 32 | l.objid::bigint) = $1";
+        match self.session.query_opt(query, &[&self.key]).await {
+            Ok(Some(row)) => format!(
+                "{} (server process {}, user {}, from {}, since {})",
+                row.get::<_, String>(1),
+                row.get::<_, i32>(0),
+                row.get::<_, Option<String>>(2).unwrap_or_default(),
+                row.get::<_, String>(3),
+                row.get::<_, Option<String>>(4).unwrap_or_default(),
+            ),
+            _ => "somebody who was gone when we looked".to_string(),
+        }
+    }
+
+    /// The session itself, for statements of the window.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// The session, for transactions.
+    pub fn session_mut(&mut self) -> &mut Session {
+        &mut self.session
+    }
+
+    /// Where it is connected; with another database's name it is the way there.
+    pub fn info(&self) -> &ConnInfo {
+        &self.info
+    }
+
+    /// The database with this id, whatever it is called now.
+    ///
+    /// # Errors
+    /// The query's.
+    pub async fn by_oid(&self, oid: u32) -> Result<Option<Database>, Failure> {
+        catalog::database_by_oid(&self.session, oid)
+            .await
+            .map_err(|error| refused("look for the database", &error))
+    }
+
+    /// The database with this name.
+    ///
+    /// # Errors
+    /// The query's.
+    pub async fn by_name(&self, name: &str) -> Result<Option<Database>, Failure> {
+        catalog::database_by_name(&self.session, name)
+            .await
+            .map_err(|error| refused("look for the database", &error))
+    }
+
+    /// Every database that is a companion of `name`, with what its name says.
+    ///
+    /// # Errors
+    /// The query's.
+    pub async fn companions(&self, name: &str) -> Result<Vec<(Database, super::names::Trace)>, Failure> {
+        companions(&self.session, name).await
+    }
+
+    /// Drops the database with this id; no error if it is gone.
+    ///
+    /// # Errors
+    /// The server's, with the name that it has now.
+    pub async fn drop_database(&self, oid: u32) -> Result<(), Failure> {
+        let Some(database) = self.by_oid(oid).await? else { return Ok(()) };
+        let what = format!("drop database {}", database.name);
+        let statement = format!("DROP DATABASE IF EXISTS {}", pg::quote_ident(&database.name));
+        super::fence::end_sessions(&self.session, oid, Duration::from_secs(10)).await?;
+        self.session.batch_execute(&statement).await.map_err(|error| refused(&what, &error))
+    }
+}
+
+/// Every database that is a companion of `name`, with what its name says.
+///
+/// # Errors
+/// The query's.
+pub async fn companions(
+    session: &Session,
+    name: &str,
+) -> Result<Vec<(Database, super::names::Trace)>, Failure> {
+    let failed = |error: tokio_postgres::Error| refused("list databases", &error);
+    let rows = session.query("SELECT oid, datname::text FROM pg_catalog.pg_database ORDER BY 2", &[]).await;
+    let mut found = Vec::new();
+    for row in rows.map_err(failed)? {
+        let Some(trace) = super::names::trace(name, row.get(1)) else { continue };
+        if let Some(database) = catalog::database_by_oid(session, row.get(0)).await.map_err(failed)? {
+            found.push((database, trace));
+        }
+    }
+    Ok(found)
+}
+
+/// The server's system identifier, as far as it is told: the same name on another server is another database.
+///
+/// # Errors
+/// The query's.
+pub async fn system(session: &Session) -> Result<String, Failure> {
+    match catalog::system_identifier(session).await {
+        Ok(SystemIdentifier::Known(number)) => Ok(number.to_string()),
+        Ok(SystemIdentifier::Withheld(_)) => Ok("withheld".to_string()),
+        Err(error) => Err(refused("read the server's system identifier", &error)),
+    }
+}
+
+fn lock_key(system: &str, name: &str) -> i64 {
+    xxh3_64(format!("backstay run lock\0{system}\0{name}").as_bytes()) as i64
+}
+
+fn held(name: &str, holder: &str) -> Failure {
+    Failure::refused(format!("take the lock of {name}"))
+        .because_of(format!("it is held by {holder}"))
+        .leaving("nothing was changed")
+        .then("wait for that run to end, or look at it with backstay status")
+}

@@ -1,0 +1,214 @@
+//! The flag: what tells the application that it is in maintenance.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::config::Flag;
+use crate::failure::Failure;
+use crate::process::{self, Program};
+
+/// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN` and `BACKSTAY_EPOCH`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bearer {
+    /// The run, or `by hand`.
+    pub run: String,
+    /// The driver.
+    pub epoch: u32,
+}
+
+/// What a look at the flag found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Standing {
+    /// It is down.
+    Down,
+    /// It is up; whose it is, where the flag can say.
+    Up(Option<String>),
+}
+
+/// Raises the flag. Idempotent for one run.
+///
+/// A file appears whole, by rename, and durable; a crash leaves it up or down, never half.
+///
+/// # Errors
+/// A refusal (kind `Refused`) when the flag is proven to be still down, or another run's; otherwise a
+/// failure after which it may be up.
+pub async fn raise(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Failure> {
+    match look(flag, root).await? {
+        Standing::Up(Some(run)) if run != bearer.run => {
+            return Err(Failure::refused("raise the flag")
+                .because_of(format!("it is up already, held by {run}"))
+                .leaving("the flag was left as it is")
+                .then("backstay status shows that run; if it is none, take the flag down with backstay maintenance off"));
+        }
+        _ => {}
+    }
+    let raised = match flag {
+        Flag::File(path) => write_file(path, bearer).map_err(|error| {
+            Failure::failed(format!("raise the flag {}", path.display()))
+                .caused_by(&error)
+                .then(format!("make {} writable for this user", folder_of(path).display()))
+        }),
+        Flag::Command { on, .. } => command(flag, on, bearer, root).await,
+    };
+    let Err(mut failure) = raised else { return Ok(()) };
+    if matches!(look(flag, root).await, Ok(Standing::Down)) {
+        failure.kind = crate::failure::Kind::Refused;
+        failure.state = Some("the flag is down, production serves".into());
+    }
+    Err(failure)
+}
+
+/// Takes the flag down, if it is this run's (or nobody's in particular). Idempotent.
+///
+/// # Errors
+/// A refusal if another run holds it; a failure after which it may be up or down.
+pub async fn lower(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Failure> {
+    match look(flag, root).await? {
+        Standing::Down => return Ok(()),
+        Standing::Up(Some(run)) if run != bearer.run => {
+            return Err(Failure::refused("take the flag down")
+                .because_of(format!("it is held by {run}, not by {}", bearer.run))
+                .then("backstay status shows both runs"));
+        }
+        Standing::Up(_) => {}
+    }
+    match flag {
+        Flag::File(path) => {
+            std::fs::remove_file(path).and_then(|()| sync(folder_of(path))).map_err(|error| {
+                Failure::failed(format!("take the flag {} down", path.display()))
+                    .caused_by(&error)
+                    .then(format!("remove it by hand: rm {}", path.display()))
+            })
+        }
+        Flag::Command { off, .. } => command(flag, off, bearer, root).await,
+    }
+}
+
+/// Looks at the flag.
+///
+/// # Errors
+/// If it cannot be known: a file that can't be read, a status command that ends with neither 0 nor 1.
+pub async fn look(flag: &Flag, root: &Path) -> Result<Standing, Failure> {
+    match flag {
+        Flag::File(path) => match std::fs::read_to_string(path) {
+            Ok(text) => Ok(Standing::Up(text.lines().find_map(|l| l.strip_prefix("run=")).map(String::from))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Standing::Down),
+            Err(error) => {
+                Err(Failure::failed(format!("look at the flag {}", path.display())).caused_by(&error))
+            }
+        },
+        Flag::Command { status, timeout, .. } => {
+            let program = Program {
+                argv: status.clone(),
+                directory: root.to_path_buf(),
+                env: BTreeMap::new(),
+                timeout: *timeout,
+            };
+            match process::run(&program, |_| ()).await {
+                Ok(()) => Ok(Standing::Up(None)),
+                Err(error) if error.code() == Some(1) => Ok(Standing::Down),
+                Err(error) => {
+                    Err(Failure::from(error)
+                        .then("the flag's status command must end with 0 (up) or 1 (down)"))
+                }
+            }
+        }
+    }
+}
+
+/// Where the flag is, for messages.
+pub fn describe(flag: &Flag) -> String {
+    match flag {
+        Flag::File(path) => path.display().to_string(),
+        Flag::Command { on, .. } => on.join(" "),
+    }
+}
+
+async fn command(flag: &Flag, argv: &[String], bearer: &Bearer, root: &Path) -> Result<(), Failure> {
+    let Flag::Command { timeout, .. } = flag else { return Ok(()) };
+    let program = Program {
+        argv: argv.to_vec(),
+        directory: root.to_path_buf(),
+        env: BTreeMap::from([
+            ("BACKSTAY_RUN".to_string(), bearer.run.clone()),
+            ("BACKSTAY_EPOCH".to_string(), bearer.epoch.to_string()),
+        ]),
+        timeout: *timeout,
+    };
+    Ok(process::run(&program, |_| ()).await?)
+}
+
+fn write_file(path: &Path, bearer: &Bearer) -> io::Result<()> {
+    let folder = folder_of(path);
+    let mut file = tempfile::Builder::new().prefix(".backstay-flag-").tempfile_in(&folder)?;
+    writeln!(file, "run={}\nepoch={}\nsince={}", bearer.run, bearer.epoch, crate::time::now())?;
+    // The application runs as another user and must be able to read it.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    file.as_file().set_permissions(mode)?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    sync(folder)
+}
+
+fn sync(folder: PathBuf) -> io::Result<()> {
+    std::fs::File::open(folder)?.sync_all()
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::failure::Kind;
+
+    fn bearer(run: &str) -> Bearer {
+        Bearer { run: run.into(), epoch: 1 }
+    }
+
+    #[tokio::test]
+    async fn a_file_flag_goes_up_and_down_and_knows_whose_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = Flag::File(folder.path().join("maintenance"));
+        let root = folder.path();
+        assert_eq!(look(&flag, root).await.unwrap(), Standing::Down);
+        raise(&flag, &bearer("a"), root).await.unwrap();
+        raise(&flag, &bearer("a"), root).await.unwrap();
+        assert_eq!(look(&flag, root).await.unwrap(), Standing::Up(Some("a".into())));
+        assert_eq!(raise(&flag, &bearer("b"), root).await.unwrap_err().kind, Kind::Refused);
+        assert_eq!(lower(&flag, &bearer("b"), root).await.unwrap_err().kind, Kind::Refused);
+        lower(&flag, &bearer("a"), root).await.unwrap();
+        lower(&flag, &bearer("a"), root).await.unwrap();
+        assert_eq!(look(&flag, root).await.unwrap(), Standing::Down);
+    }
+
+    #[tokio::test]
+    async fn a_flag_that_can_not_be_raised_is_proven_down() {
+        let folder = tempfile::tempdir().unwrap();
+        let flag = Flag::File(folder.path().join("no/such/folder/flag"));
+        let failure = raise(&flag, &bearer("a"), folder.path()).await.unwrap_err();
+        assert_eq!(failure.kind, Kind::Refused);
+    }
+
+    #[tokio::test]
+    async fn a_command_flag_is_three_commands() {
+        let folder = tempfile::tempdir().unwrap();
+        let sh = |script: &str| ["sh", "-c", script].map(String::from).to_vec();
+        let flag = Flag::Command {
+            on: sh("echo $BACKSTAY_RUN > flag"),
+            off: sh("rm flag"),
+            status: sh("test -e flag"),
+            timeout: std::time::Duration::from_secs(5),
+        };
+        raise(&flag, &bearer("run-7"), folder.path()).await.unwrap();
+        assert_eq!(std::fs::read_to_string(folder.path().join("flag")).unwrap(), "run-7\n");
+        assert_eq!(look(&flag, folder.path()).await.unwrap(), Standing::Up(None));
+        lower(&flag, &bearer("run-7"), folder.path()).await.unwrap();
+        assert_eq!(look(&flag, folder.path()).await.unwrap(), Standing::Down);
+    }
+}

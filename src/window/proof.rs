@@ -1,0 +1,36 @@
+//! The proof that a flag may clear on: a new session of the application's can write.
+
+use crate::failure::Failure;
+use crate::pg::{self, ConnInfo, SessionOptions, refused};
+
+/// Opens a new session as the application does and commits a write that touches nothing of anyone's.
+///
+/// # Errors
+/// The connection's; a server or role that only reads; another database under that name than `oid`.
+pub async fn can_write(info: &ConnInfo, options: &SessionOptions, oid: u32) -> Result<(), Failure> {
+    let mut session = pg::connect(info, options).await?;
+    let what = format!("write to {} in a new session", info.describe());
+    let failed = |error: tokio_postgres::Error| refused(&what, &error);
+    let row = session
+        .query_one(
+            "SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()",
+            &[],
+        )
+        .await
+        .map_err(failed)?;
+    let found: u32 = row.get(0);
+    if found != oid {
+        return Err(Failure::refused("prove that production serves")
+            .because_of(format!("{} is the database with oid {found}, not {oid}", info.describe()))
+            .then("look at the databases with backstay status before anything else"));
+    }
+    let transaction = session.transaction().await.map_err(failed)?;
+    transaction
+        .batch_execute(
+            "CREATE TEMPORARY TABLE backstay_proof (written boolean) ON COMMIT DROP; \
+                        INSERT INTO backstay_proof VALUES (true)",
+        )
+        .await
+        .map_err(failed)?;
+    transaction.commit().await.map_err(failed)
+}
