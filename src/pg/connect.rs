@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::Config;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::connect_error::ConnectError;
 use super::conninfo::{ChannelBinding, ConnInfo, Endpoint, SslMode, TargetSession};
-use super::refusal::{ConnectError, Refusal};
-use super::session::{Route, Session, SessionOptions};
+use super::options::SessionOptions;
+use super::refusal::Refusal;
+use super::session::{Route, Session};
 use super::socket::Socket;
 use super::tls::{self, handshake::Handshake};
 
@@ -63,7 +64,7 @@ pub async fn connect_with_retry(
     loop {
         let left = end.saturating_duration_since(Instant::now());
         // One attempt must not outlast what is left of the whole.
-        let limit = info.connect_timeout.unwrap_or(options.connect_timeout).min(left).max(FIRST_PAUSE);
+        let limit = limit_of(info, options).min(left).max(FIRST_PAUSE);
         let mut hurried = info.clone();
         hurried.connect_timeout = Some(limit);
         match connect(&hurried, options).await {
@@ -74,6 +75,12 @@ pub async fn connect_with_retry(
             other => return other,
         }
     }
+}
+
+/// How long one address may take. As in libpq zero means no limit.
+fn limit_of(info: &ConnInfo, options: &SessionOptions) -> Duration {
+    let limit = info.connect_timeout.unwrap_or(options.connect_timeout);
+    if limit.is_zero() { Duration::MAX } else { limit }
 }
 
 /// One host.
@@ -94,9 +101,7 @@ enum Manner {
 
 impl Attempt<'_> {
     async fn over_all_addresses(&self) -> Result<Session, Refusal> {
-        let limit = self.info.connect_timeout.unwrap_or(self.options.connect_timeout);
-        // As in libpq zero means no limit.
-        let limit = if limit.is_zero() { Duration::MAX } else { limit };
+        let limit = limit_of(self.info, self.options);
         let within = async |route: Route| {
             let attempt = timeout(limit, self.over(route)).await;
             attempt.unwrap_or(Err(Refusal::Timeout(limit)))
@@ -131,55 +136,51 @@ impl Attempt<'_> {
 
     /// One address, in the manners that `sslmode` allows, in its order (manual 34.19.3).
     async fn over(&self, route: Route) -> Result<Session, Refusal> {
-        let mode = self.info.tls.mode;
-        if matches!(route, Route::Unix(_)) || mode == SslMode::Disable {
-            return self.once(&route, Manner::Plain, None).await.map_err(|failed| failed.reason);
-        }
-        let connector = tls::connector(&self.info.tls);
-        let (first, second) = match mode {
-            SslMode::Disable | SslMode::Allow => (Manner::Plain, Some(Manner::Tls)),
-            SslMode::Prefer => (Manner::TlsIfOffered, Some(Manner::Plain)),
-            SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => (Manner::Tls, None),
+        let manners = match (&route, self.info.tls.mode) {
+            (Route::Unix(_), _) | (_, SslMode::Disable) => (Manner::Plain, None),
+            (_, SslMode::Allow) => (Manner::Plain, Some(Manner::Tls)),
+            (_, SslMode::Prefer) => (Manner::TlsIfOffered, Some(Manner::Plain)),
+            (_, SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull) => (Manner::Tls, None),
         };
-        let connector = connector?;
-        let failed = match self.once(&route, first, Some(&connector)).await {
+        let failed = match self.once(&route, manners.0).await {
             Ok(session) => return Ok(session),
             Err(failed) => failed,
         };
-        let other_way = second.filter(|_| failed.other_manner_may_help(first));
-        let Some(second) = other_way else { return Err(failed.reason) };
-        match self.once(&route, second, Some(&connector)).await {
+        let other = manners.1.filter(|_| failed.other_manner_may_help(manners.0));
+        let Some(other) = other else { return Err(failed.reason) };
+        match self.once(&route, other).await {
             Ok(session) => Ok(session),
             Err(again) => Err(the_more_telling(failed.reason, again.reason)),
         }
     }
 
-    async fn once(
-        &self,
-        route: &Route,
-        manner: Manner,
-        connector: Option<&MakeRustlsConnect>,
-    ) -> Result<Session, Failed> {
+    async fn once(&self, route: &Route, manner: Manner) -> Result<Session, Failed> {
+        // Certificates are read only where TLS is asked for: a start must be quick.
+        let connector = match manner {
+            Manner::Plain => None,
+            Manner::TlsIfOffered | Manner::Tls => {
+                let made = tls::connector(&self.info.tls);
+                Some(made.map_err(|error| Failed::before_tls(error.into()))?)
+            }
+        };
         let io = |error| Failed::before_tls(Refusal::of_io(error, route.path()));
         let socket = match route {
             Route::Tcp(address) => Socket::tcp(*address, self.info.keepalives).await.map_err(io)?,
             Route::Unix(path) => Socket::unix(path).await.map_err(io)?,
         };
-        let connector = connector.filter(|_| manner != Manner::Plain && socket.is_tcp());
-        let handshake = match connector {
+        let handshake = match &connector {
             Some(connector) => Handshake::with(connector, &self.endpoint.host),
             None => Handshake::none(),
         };
         let begun = handshake.begun();
-        let config = self.config(if connector.is_some() { manner } else { Manner::Plain });
-        let opened = config.connect_raw(socket, handshake).await;
+        let opened = self.config(manner).connect_raw(socket, handshake).await;
         let tls = begun.load(Ordering::Relaxed);
         let failed = |reason| Failed { reason, tls };
         let (client, connection) = opened.map_err(|error| failed(Refusal::of(&error, self.info.tls.mode)))?;
         let way = super::session::Way {
             route: route.clone(),
             keepalives: self.info.keepalives,
-            connector: connector.filter(|_| tls).cloned(),
+            connector: connector.filter(|_| tls),
             host: self.endpoint.host.clone(),
         };
         Session::begin(client, connection, way, self.options, self.wanted).await.map_err(failed)

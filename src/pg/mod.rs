@@ -4,7 +4,10 @@
 mod answer;
 pub mod catalog;
 pub mod connect;
+mod connect_error;
 pub mod conninfo;
+mod options;
+mod record;
 mod refusal;
 pub mod session;
 mod socket;
@@ -13,9 +16,11 @@ pub mod tools;
 
 pub use answer::{describe_answer, describe_error, refused, sqlstate};
 pub use connect::{connect, connect_with_retry};
+pub use connect_error::ConnectError;
 pub use conninfo::{ConnInfo, ConnInfoError, SslMode};
-pub use refusal::{ConnectError, Refusal};
-pub use session::{Canceller, Session, SessionOptions};
+pub use options::SessionOptions;
+pub use refusal::Refusal;
+pub use session::{Canceller, Session};
 pub use tls::TlsSetupError;
 
 /// `name` as an SQL identifier, always quoted.

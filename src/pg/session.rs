@@ -1,10 +1,8 @@
 //! An open session: its settings, its notices, its end.
 
-use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Connection, SimpleQueryMessage};
@@ -12,65 +10,11 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::answer::{describe_answer, describe_error};
 use super::conninfo::{Keepalives, SslMode, TargetSession};
+use super::options::SessionOptions;
+use super::record::Record;
 use super::refusal::Refusal;
 use super::socket::Socket;
 use super::tls::handshake::{Handshake, TlsSocket};
-
-/// More notices than this are not kept; a migration may raise one a row.
-const NOTICES_KEPT: usize = 1000;
-
-/// What every session of ours sets. A limit of `None` means that there is none, whatever role, database or
-/// server say: a default made for web requests must not end a backup.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SessionOptions {
-    /// `application_name`, shown in `pg_stat_activity`; if empty, the URL's, else `backstay`. At most 63 bytes
-    /// are kept.
-    pub application_name: String,
-    /// How long one host's address may take to give a session; a URL's `connect_timeout` goes before it.
-    pub connect_timeout: Duration,
-    /// `statement_timeout`.
-    pub statement_timeout: Option<Duration>,
-    /// `lock_timeout`.
-    pub lock_timeout: Option<Duration>,
-    /// `idle_in_transaction_session_timeout`.
-    pub idle_in_transaction_session_timeout: Option<Duration>,
-}
-
-impl Default for SessionOptions {
-    fn default() -> Self {
-        Self {
-            application_name: String::new(),
-            connect_timeout: Duration::from_secs(10),
-            statement_timeout: None,
-            lock_timeout: None,
-            idle_in_transaction_session_timeout: Some(Duration::from_secs(60)),
-        }
-    }
-}
-
-impl SessionOptions {
-    /// The settings, for a server of `version`.
-    fn batch(&self, version: u32) -> String {
-        let mut settings = vec![
-            ("statement_timeout", self.statement_timeout),
-            ("lock_timeout", self.lock_timeout),
-            ("idle_in_transaction_session_timeout", self.idle_in_transaction_session_timeout),
-        ];
-        // The session that holds a run's lock is idle for hours.
-        if version >= 140_000 {
-            settings.push(("idle_session_timeout", None));
-        }
-        if version >= 170_000 {
-            settings.push(("transaction_timeout", None));
-        }
-        settings.iter().map(|(name, limit)| format!("SET {name} = {};", millis(*limit))).collect()
-    }
-}
-
-/// Zero is the server's word for no limit; a limit below a millisecond must not become one.
-fn millis(limit: Option<Duration>) -> u128 {
-    limit.map_or(0, |limit| limit.as_millis().clamp(1, i32::MAX as u128))
-}
 
 /// How a server was reached.
 #[derive(Debug, Clone)]
@@ -268,47 +212,6 @@ async fn drive(mut connection: Connection<Socket, TlsSocket>, record: Arc<Record
     }
 }
 
-/// What a session's driver heard.
-#[derive(Default)]
-struct Record(Mutex<Heard>);
-
-#[derive(Default)]
-struct Heard {
-    notices: VecDeque<String>,
-    dropped: usize,
-    end: Option<String>,
-}
-
-impl Record {
-    fn locked(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn add_notice(&self, text: String) {
-        let mut heard = self.locked();
-        if heard.notices.len() == NOTICES_KEPT {
-            heard.notices.pop_front();
-            heard.dropped += 1;
-        }
-        heard.notices.push_back(text);
-    }
-
-    fn take_notices(&self) -> Vec<String> {
-        let mut heard = self.locked();
-        let dropped = std::mem::take(&mut heard.dropped);
-        let first = (dropped > 0).then(|| format!("({dropped} earlier notices were not kept)"));
-        first.into_iter().chain(heard.notices.drain(..)).collect()
-    }
-
-    fn set_end(&self, text: String) {
-        self.locked().end = Some(text);
-    }
-
-    fn end(&self) -> Option<String> {
-        self.locked().end.clone()
-    }
-}
-
 /// What a server tells of itself.
 struct State {
     pid: i32,
@@ -365,25 +268,5 @@ mod tests {
         assert_eq!(version_number("16"), Some(160_000));
         assert_eq!(version_number("PgBouncer"), None);
         assert_eq!(version_number("99999999999"), None);
-    }
-
-    #[test]
-    fn no_limit_is_zero_and_a_tiny_limit_is_not() {
-        assert_eq!(millis(None), 0);
-        assert_eq!(millis(Some(Duration::from_micros(1))), 1);
-        assert_eq!(millis(Some(Duration::MAX)), i32::MAX as u128);
-    }
-
-    #[test]
-    fn later_notices_push_out_earlier_ones() {
-        let record = Record::default();
-        for n in 0..NOTICES_KEPT + 2 {
-            record.add_notice(n.to_string());
-        }
-        let notices = record.take_notices();
-        assert_eq!(notices.len(), NOTICES_KEPT + 1);
-        assert_eq!(notices[0], "(2 earlier notices were not kept)");
-        assert_eq!(notices[1], "2");
-        assert!(record.take_notices().is_empty());
     }
 }

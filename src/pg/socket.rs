@@ -32,11 +32,6 @@ impl Socket {
     pub(super) async fn unix(path: &Path) -> io::Result<Self> {
         UnixStream::connect(path).await.map(Self::Unix)
     }
-
-    /// Whether TLS can be asked for: libpq never does on a unix socket.
-    pub(super) fn is_tcp(&self) -> bool {
-        matches!(self, Self::Tcp(_))
-    }
 }
 
 /// Sets the kernel's timers. A kernel without one of them is no reason to stop: the connection works.

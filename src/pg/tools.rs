@@ -126,7 +126,8 @@ impl Tool {
                 command.env_remove(name);
             }
         }
-        command.envs(info.tool_env());
+        // Without a limit a lost network would hold the program for minutes.
+        command.env("PGCONNECT_TIMEOUT", "10").envs(info.tool_env());
         if self.version < 160_000 && info.tool_env().iter().any(is_system_roots) {
             // Older ones take `system` for a file's name.
             if let Some(path) = SYSTEM_ROOTS.iter().find(|path| Path::new(path).is_file()) {

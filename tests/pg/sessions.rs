@@ -83,6 +83,16 @@ async fn a_dropped_session_leaves_no_backend() {
 }
 
 #[tokio::test]
+async fn a_connect_timeout_of_zero_is_no_limit() {
+    let url = format!("{}?connect_timeout=0", fresh_database().await);
+    try_to(&url).await.expect("a session");
+    let second = Duration::from_secs(1);
+    backstay::pg::connect_with_retry(&info(&url), &SessionOptions::default(), second)
+        .await
+        .expect("a session");
+}
+
+#[tokio::test]
 async fn notices_are_kept_in_order() {
     let session = try_to(&fresh_database().await).await.unwrap();
     assert!(session.notices().is_empty());

@@ -205,7 +205,8 @@ async fn what_pg_hba_demands_is_tried_where_the_mode_leaves_it_open() {
     let bound = "secret:long-secret";
     try_to(&url(bound, "sslmode=require&channel_binding=require")).await.expect("a bound channel");
     try_to(&url(bound, "sslmode=require&channel_binding=disable")).await.expect("no binding");
-    let (_, text) = refused(&url(bound, "sslmode=disable&channel_binding=require")).await;
+    let (error, text) = refused(&url(bound, "sslmode=disable&channel_binding=require")).await;
+    assert!(matches!(error.reason, Refusal::Authentication(_)) && !error.is_transient(), "{error:?}");
     assert!(text.contains("channel binding") && !text.contains("long-secret"), "{text}");
     let (error, _) = refused(&url("secret:wrong-secret", "sslmode=prefer")).await;
     assert!(matches!(error.reason, Refusal::WrongPassword(_)), "{error:?}");

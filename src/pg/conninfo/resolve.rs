@@ -65,6 +65,7 @@ pub(super) fn resolve(
         passfile: given.text("passfile").map(PathBuf::from),
         scheme: written.scheme,
         dialect: written.dialect,
+        drivers_own: written.drivers_own,
         notes,
     })
 }

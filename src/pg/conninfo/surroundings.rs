@@ -34,11 +34,7 @@ impl Surroundings {
                 .collect(),
             home: home.or(account.home),
             user: account.name,
-            socket_folder: SOCKET_FOLDERS
-                .iter()
-                .find(|folder| holds_a_socket(Path::new(folder)))
-                .or_else(|| SOCKET_FOLDERS.iter().find(|f| **f != "/tmp" && Path::new(f).is_dir()))
-                .map(ToString::to_string),
+            socket_folder: socket_folder(),
         }
     }
 
@@ -48,13 +44,13 @@ impl Surroundings {
     }
 }
 
-fn holds_a_socket(folder: &Path) -> bool {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.take(10_000).any(|entry| {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        name.starts_with(".s.PGSQL.") && !name.ends_with(".lock")
-    })
+/// The folder with a server's socket; if there is none yet, Debian's; none where PostgreSQL is not packaged.
+fn socket_folder() -> Option<String> {
+    let port = std::env::var("PGPORT").unwrap_or_else(|_| "5432".into());
+    let holds_a_socket = |folder: &&&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
+    let found = SOCKET_FOLDERS.iter().find(holds_a_socket);
+    let expected = || SOCKET_FOLDERS.first().filter(|folder| Path::new(folder).is_dir());
+    found.or_else(expected).map(ToString::to_string)
 }
 
 /// What the password file gave.

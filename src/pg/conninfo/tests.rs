@@ -146,6 +146,8 @@ fn every_letter_survives_the_url() {
 fn urls_for_a_child_speak_its_drivers_dialect() {
     let url = parse("postgresql+asyncpg://u:p@h/db?ssl=require").with_database("db__w").to_url();
     assert_eq!(url, "postgresql+asyncpg://u:p@h:5432/db__w?ssl=require");
+    let url = "postgresql+asyncpg://u:p@h:5432/db?ssl=disable&prepared_statement_cache_size=0";
+    assert_eq!(parse(url).to_url(), url);
     assert_eq!(parse("postgresql+pg8000://u:p@h/db").to_url(), "postgresql+pg8000://u:p@h:5432/db");
     assert_eq!(
         parse("postgresql+psycopg2://u:p@h/db").to_url(),

@@ -29,6 +29,8 @@ pub(super) struct Written {
     pub dialect: Dialect,
     /// Parameter names and values, decoded.
     pub values: BTreeMap<&'static str, String>,
+    /// Parameters of a driver that is not libpq: nothing to us, and passed on to a child.
+    pub drivers_own: Vec<(String, String)>,
 }
 
 /// Reads `text`.
@@ -43,8 +45,9 @@ pub(super) fn read(text: &str) -> Result<Written, Problem> {
     match text.split_once("://") {
         Some((scheme, rest)) if !scheme.contains(|c: char| c == '=' || c.is_whitespace()) => {
             let dialect = dialect_of(scheme)?;
-            let values = read_url(rest, dialect)?;
-            Ok(Written { scheme: Some(scheme.to_string()), dialect, values })
+            let mut written = Written { scheme: Some(scheme.to_string()), dialect, ..Written::default() };
+            read_url(rest, &mut written)?;
+            Ok(written)
         }
         _ if text.contains('=') => Ok(Written { values: read_pairs(text)?, ..Written::default() }),
         _ => Err(Problem::Shape),
@@ -70,19 +73,17 @@ fn dialect_of(scheme: &str) -> Result<Dialect, Problem> {
 }
 
 /// Reads what stands after `://`.
-fn read_url(rest: &str, dialect: Dialect) -> Result<BTreeMap<&'static str, String>, Problem> {
+fn read_url(rest: &str, written: &mut Written) -> Result<(), Problem> {
     // As libpq: credentials end at the first `@`, if it comes before the first `/`.
     let (credentials, place) = match rest.find(['@', '/']) {
         Some(at) if rest[at..].starts_with('@') => (Some(&rest[..at]), &rest[at + 1..]),
         _ => (None, rest),
     };
-    let read = || {
-        let mut values = BTreeMap::new();
+    let mut read = || {
         if let Some(credentials) = credentials {
-            read_credentials(credentials, &mut values)?;
+            read_credentials(credentials, &mut written.values)?;
         }
-        read_place(place, dialect, &mut values)?;
-        Ok(values)
+        read_place(place, written)
     };
     // An `@` further on explains whatever went wrong, and no piece of the text may be shown then.
     let stray = place.contains('@');
@@ -96,19 +97,15 @@ fn read_credentials(text: &str, values: &mut BTreeMap<&'static str, String>) -> 
     Ok(())
 }
 
-fn read_place(
-    text: &str,
-    dialect: Dialect,
-    values: &mut BTreeMap<&'static str, String>,
-) -> Result<(), Problem> {
+fn read_place(text: &str, written: &mut Written) -> Result<(), Problem> {
     let (place, query) = text.split_once('?').map_or((text, None), |(place, query)| (place, Some(query)));
     let (hosts, database) = split_path(place);
     if hosts.contains('@') || database.contains('@') {
         return Err(Problem::Unescaped);
     }
-    read_hosts(hosts, values)?;
-    store(values, "dbname", decode(database, "database name")?);
-    query.map_or(Ok(()), |query| read_query(query, dialect, values))
+    read_hosts(hosts, &mut written.values)?;
+    store(&mut written.values, "dbname", decode(database, "database name")?);
+    query.map_or(Ok(()), |query| read_query(query, written))
 }
 
 fn split_path(place: &str) -> (&str, &str) {
@@ -148,11 +145,8 @@ pub(super) fn port_expected(name: &'static str) -> Problem {
     Problem::Value { name, expected: "a number from 1 to 65535".into() }
 }
 
-fn read_query(
-    query: &str,
-    dialect: Dialect,
-    values: &mut BTreeMap<&'static str, String>,
-) -> Result<(), Problem> {
+fn read_query(query: &str, written: &mut Written) -> Result<(), Problem> {
+    let values = &mut written.values;
     let mut hosts: Vec<String> = Vec::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
         let (key, value) = pair.split_once('=').ok_or(Problem::Query)?;
@@ -161,15 +155,14 @@ fn read_query(
         }
         let key = decode(key, "name of a parameter")?;
         let value = decode(value, "value of a parameter")?;
-        match (key.as_str(), dialect) {
-            ("ssl", _) => {
-                values.insert("sslmode", ssl_as_sslmode(&value));
-            }
+        match key.as_str() {
+            "ssl" => drop(values.insert("sslmode", ssl_as_sslmode(&value))),
             // SQLAlchemy writes several hosts as several parameters, each with its port.
-            ("host", _) if query_has_several_hosts(query) => hosts.push(value),
-            _ => {
-                values.insert(accept(&key, true)?, value);
+            "host" if query_has_several_hosts(query) => hosts.push(value),
+            _ if written.dialect != Dialect::Libpq && keys::find(&key).is_none() => {
+                written.drivers_own.push((key, value));
             }
+            _ => drop(values.insert(accept(&key, true)?, value)),
         }
     }
     if !hosts.is_empty() {

@@ -1,0 +1,126 @@
+//! A described connection written out again: as a URL for a child, as environment for libpq's programs.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::text::{Dialect, encode};
+use super::values::{ChannelBinding, Endpoint, Keepalives, TargetSession, name_of};
+use super::{ConnInfo, keys};
+
+impl ConnInfo {
+    /// A URL of it all, with the password: for a child's `DATABASE_URL`, never for a text.
+    ///
+    /// It has the scheme that was written (`postgresql+asyncpg://`) and only parameters that this driver takes.
+    /// Several hosts share one password in it, the first known.
+    pub fn to_url(&self) -> String {
+        let mut url = format!("{}://{}", self.scheme.as_deref().unwrap_or("postgresql"), encode(&self.user));
+        if let Some(password) = self.password() {
+            url.push(':');
+            url.push_str(&encode(password.reveal()));
+        }
+        url.push('@');
+        let mut query: Vec<(&str, String)> = Vec::new();
+        if self.endpoints.iter().any(|place| place.socket().is_some()) {
+            // A socket's folder fits into no host part that every driver reads.
+            query.push(("host", self.host()));
+            query.push(("port", self.ports()));
+        } else {
+            let places: Vec<String> = self.endpoints.iter().map(host_part).collect();
+            url.push_str(&places.join(","));
+        }
+        url.push('/');
+        url.push_str(&encode(&self.database));
+        match self.dialect {
+            Dialect::Libpq => query.extend(self.libpq_parameters()),
+            Dialect::Asyncpg => query.push(("ssl", self.tls.mode.name().to_string())),
+            Dialect::Pg8000 => {}
+        }
+        query.extend(self.drivers_own.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        let pairs: Vec<String> =
+            query.iter().map(|(key, value)| format!("{}={}", encode(key), encode(value))).collect();
+        if !pairs.is_empty() {
+            url.push('?');
+            url.push_str(&pairs.join("&"));
+        }
+        url
+    }
+
+    /// The environment of `psql`, `pg_dump` and other children of libpq: everything, the password too, so
+    /// that nothing of it stands among their arguments, where every user of the machine can read it.
+    pub fn tool_env(&self) -> Vec<(String, String)> {
+        let mut env = vec![
+            ("PGHOST", self.host()),
+            ("PGPORT", self.ports()),
+            ("PGUSER", self.user.clone()),
+            ("PGDATABASE", self.database.clone()),
+            // GSSAPI is never ours; asking for it costs a round trip on servers that know it.
+            ("PGGSSENCMODE", "disable".to_string()),
+        ];
+        if let Some(password) = self.password() {
+            env.push(("PGPASSWORD", password.reveal().to_string()));
+        }
+        if let Some(passfile) = &self.passfile {
+            env.push(("PGPASSFILE", passfile.display().to_string()));
+        }
+        for (key, value) in self.libpq_parameters() {
+            if let Some(variable) = keys::find(key).and_then(|key| key.variable) {
+                env.push((variable, value));
+            }
+        }
+        env.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
+    }
+
+    fn ports(&self) -> String {
+        self.endpoints.iter().map(|place| place.port.to_string()).collect::<Vec<_>>().join(",")
+    }
+
+    /// Every parameter beside who, where and the password that differs from libpq's default.
+    fn libpq_parameters(&self) -> Vec<(&'static str, String)> {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let differs = |name: &'static str, default: bool| (!default).then(|| name.to_string());
+        let seconds = |now: Duration, default: Duration| (now != default).then(|| now.as_secs().to_string());
+        let (keep, kept) = (self.keepalives, Keepalives::default());
+        let root = if self.tls.system_roots { Some("system".to_string()) } else { path(&self.tls.root) };
+        let binding = name_of(ChannelBinding::NAMES, self.channel_binding);
+        let parameters = [
+            ("hostaddr", self.addresses()),
+            ("sslmode", Some(self.tls.mode.name().to_string())),
+            ("sslrootcert", root),
+            ("sslcert", path(&self.tls.certificate)),
+            ("sslkey", path(&self.tls.key)),
+            ("sslcrl", path(&self.tls.revoked)),
+            ("ssl_min_protocol_version", self.tls.only_13.then(|| "TLSv1.3".to_string())),
+            ("channel_binding", differs(binding, self.channel_binding == ChannelBinding::Prefer)),
+            (
+                "target_session_attrs",
+                differs(self.target_session.name(), self.target_session == TargetSession::Any),
+            ),
+            ("application_name", self.application_name.clone()),
+            ("options", self.options.clone()),
+            ("connect_timeout", self.connect_timeout.map(|limit| limit.as_secs().to_string())),
+            ("keepalives", (!keep.on).then(|| "0".to_string())),
+            ("keepalives_idle", seconds(keep.idle, kept.idle)),
+            ("keepalives_interval", seconds(keep.interval, kept.interval)),
+            ("keepalives_count", (keep.count != kept.count).then(|| keep.count.to_string())),
+            (
+                "tcp_user_timeout",
+                (keep.user_timeout != kept.user_timeout).then(|| keep.user_timeout.as_millis().to_string()),
+            ),
+        ];
+        parameters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
+    }
+
+    fn addresses(&self) -> Option<String> {
+        let all: Vec<String> =
+            self.endpoints.iter().map(|p| p.address.map(|a| a.to_string()).unwrap_or_default()).collect();
+        all.iter().any(|address| !address.is_empty()).then(|| all.join(","))
+    }
+}
+
+fn host_part(place: &Endpoint) -> String {
+    if place.host.contains(':') {
+        format!("[{}]:{}", place.host.replace('%', "%25"), place.port)
+    } else {
+        format!("{}:{}", encode(&place.host), place.port)
+    }
+}
