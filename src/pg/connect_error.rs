@@ -99,6 +99,9 @@ impl ConnectError {
             Refusal::TlsNotOffered(_) => {
                 one("Switch TLS on in the server (ssl = on), or write sslmode=disable if the network is private.".into())
             }
+            Refusal::CertificateNotTrusted(text) if text.contains("xpired") => {
+                one("Renew the server's certificate, or put this machine's clock right.".into())
+            }
             Refusal::CertificateNotTrusted(_) => {
                 one("Give the authority's certificate as sslrootcert=FILE (or `system` for a public one).".into())
             }
@@ -112,7 +115,10 @@ impl ConnectError {
                 one("Give the authority's certificate as sslrootcert=FILE, or sslrootcert=system for a public one.".into())
             }
             Refusal::WrongKind(_) => one("Name the primary server, or wait until one is promoted.".into()),
-            Refusal::TlsFailed(_) | Refusal::TlsSetup(_) | Refusal::Server { .. } | Refusal::Broken(_) => {
+            Refusal::TlsSetup(_) => {
+                one("Mend that file, or name the right one: sslrootcert=, sslcert=, sslkey=, sslcrl=.".into())
+            }
+            Refusal::TlsFailed(_) | Refusal::Server { .. } | Refusal::Broken(_) => {
                 one(format!("Check that {place} is a PostgreSQL server or pooler, and look into its log."))
             }
         }

@@ -120,7 +120,8 @@ impl Refusal {
     }
 
     fn of_answer(answer: &DbError) -> Self {
-        let text = describe_answer(answer);
+        // One line: it becomes a part of a sentence.
+        let text = describe_answer(answer).replace('\n', "; ");
         // Servers speak in their own language; SQLSTATE and the routine's name are in none.
         match (answer.code().code(), answer.routine()) {
             ("28P01", _) => Self::WrongPassword(text),
@@ -135,10 +136,13 @@ impl Refusal {
     }
 
     fn of_tls(error: &rustls::Error) -> Self {
-        use rustls::CertificateError::{NotValidForName, NotValidForNameContext};
+        use rustls::CertificateError::{NotValidForName, NotValidForNameContext, UnknownIssuer};
         match error {
             rustls::Error::InvalidCertificate(NotValidForName | NotValidForNameContext { .. }) => {
                 Self::CertificateName(error.to_string())
+            }
+            rustls::Error::InvalidCertificate(UnknownIssuer) => {
+                Self::CertificateNotTrusted("none of the root certificates in use signed it".into())
             }
             rustls::Error::InvalidCertificate(_) => Self::CertificateNotTrusted(error.to_string()),
             other => Self::TlsFailed(other.to_string()),
