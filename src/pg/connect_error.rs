@@ -7,8 +7,12 @@ use crate::failure::Failure;
 
 /// No session; worded to follow "could not". Holds no password.
 #[derive(Debug, thiserror::Error)]
-#[error("connect to {database} on {place} as {user}: {reason}")]
-pub struct ConnectError {
+#[error("connect to {} on {} as {}: {}", .0.database, .0.place, .0.user, .0.reason)]
+pub struct ConnectError(Box<Refused>);
+
+/// Who was refused, where and why; [`ConnectError`] derefs to it.
+#[derive(Debug)]
+pub struct Refused {
     /// The database.
     pub database: String,
     /// The host and port that the reason is about.
@@ -23,6 +27,13 @@ pub struct ConnectError {
     notes: Vec<String>,
 }
 
+impl std::ops::Deref for ConnectError {
+    type Target = Refused;
+    fn deref(&self) -> &Refused {
+        &self.0
+    }
+}
+
 impl ConnectError {
     /// `attempts` are the places that were tried, with their reasons; never empty.
     pub(super) fn new(info: &ConnInfo, mut attempts: Vec<(String, Refusal)>) -> Self {
@@ -34,7 +45,7 @@ impl ConnectError {
         } else {
             attempts.remove(at)
         };
-        Self {
+        Self(Box::new(Refused {
             database: info.database.clone(),
             place,
             user: info.user.clone(),
@@ -42,17 +53,19 @@ impl ConnectError {
             elsewhere: attempts,
             mode: info.tls.mode,
             notes: info.notes().to_vec(),
-        }
+        }))
     }
 
     /// Whether trying again a little later may help: the server starts, is full, or was not reached.
     pub fn is_transient(&self) -> bool {
-        self.reason.is_transient() || self.elsewhere.iter().any(|(_, reason)| reason.is_transient())
+        // A wrong password stays wrong; sending it again may lock the account.
+        let elsewhere = || self.elsewhere.iter().any(|(_, reason)| reason.is_transient());
+        self.reason.is_transient() || (!self.reason.is_final() && elsewhere())
     }
 
     /// What to do next: whole sentences, and lines to type.
     fn remedies(&self) -> Vec<String> {
-        let ConnectError { database, place, user, .. } = self;
+        let Refused { database, place, user, .. } = &**self;
         let one = |text: String| vec![text];
         match &self.reason {
             Refusal::NoSuchHost { temporary: true, .. } => {
@@ -147,7 +160,7 @@ impl From<ConnectError> for Failure {
             failure = failure.then(next);
         }
         if matches!(error.reason, Refusal::WrongPassword(_) | Refusal::PasswordMissing) {
-            for note in error.notes {
+            for note in &error.notes {
                 failure = failure.then(format!("Mind that {note}."));
             }
         }
@@ -199,6 +212,7 @@ mod tests {
         ];
         let error = ConnectError::new(&info, attempts);
         assert_eq!(error.place, "b:1");
+        assert!(!error.is_transient(), "a wrong password is not tried again");
         assert_eq!(error.elsewhere.len(), 2);
         let failure = Failure::from(error);
         assert_eq!(failure.what, "connect to d on b:1 as u");

@@ -16,7 +16,7 @@ pub mod tools;
 
 pub use answer::{describe_answer, describe_error, refused, sqlstate};
 pub use connect::{connect, connect_with_retry};
-pub use connect_error::ConnectError;
+pub use connect_error::{ConnectError, Refused};
 pub use conninfo::{ConnInfo, ConnInfoError, SslMode};
 pub use options::SessionOptions;
 pub use refusal::Refusal;
