@@ -143,9 +143,7 @@ fn read_env_file(
             Ok(variables)
         }
         Err(noted) => {
-            table
-                .reader()
-                .look_in(hidden.with_file("the env file, which could not be read".into(), BTreeMap::new()));
+            table.reader().look_in(hidden.with_unreadable_file());
             Err(noted)
         }
     }

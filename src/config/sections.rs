@@ -21,7 +21,8 @@ pub(super) fn database(value: Value<'_>, root: &Path) -> Read<Database> {
         let url = url?;
         let maintenance_database = maintenance_database?;
         if url.database() == maintenance_database {
-            return Err(table.wrong_at("maintenance_database", same_database(&maintenance_database)));
+            let key = if table.says("maintenance_database") { "maintenance_database" } else { "url" };
+            return Err(table.wrong_at(key, same_database(&maintenance_database)));
         }
         Ok(Database {
             admin_url: admin_url?.unwrap_or_else(|| url.clone()),
@@ -45,9 +46,9 @@ fn connection(value: Value<'_>) -> Read<ConnInfo> {
     let text = value.clone().filled()?;
     ConnInfo::parse(&text).map_err(|error| {
         value.wrong(
-            Finding::new(format!("`{}` is no PostgreSQL connection: {error}", value.key()))
+            Finding::new(format!("`{}` is no PostgreSQL connection: {}", value.key(), error.problem))
                 .label("this one")
-                .help("write postgresql://user:password@host:5432/database, or host=… dbname=… user=…"),
+                .help(error.problem.remedy()),
         )
     })
 }
@@ -68,7 +69,9 @@ fn free_disk(value: Value<'_>, root: &Path) -> Read<FreeDisk> {
         match (command?, bytes?) {
             (Some(command), None) => Ok(FreeDisk::Command(command)),
             (None, Some(bytes)) => Ok(FreeDisk::Bytes(bytes)),
-            _ => Err(table.wrong(Finding::new("`free_disk` is not one thing").label("here").help(FORMS))),
+            _ => Err(table.wrong(
+                Finding::new("`free_disk` must say either `command` or `bytes`").label("here").help(FORMS),
+            )),
         }
     })
 }
@@ -133,9 +136,9 @@ fn migration_root(value: Value<'_>, root: &Path) -> Read<MigrationRoot> {
 }
 
 fn tool(value: Value<'_>) -> Read<Tool> {
-    match value.clone().word(&[("sql", Some(Tool::Sql)), ("alembic", None)])? {
-        Some(tool) => Ok(tool),
-        None => Err(later(&value, "the migration tool `alembic`", "tool = \"sql\"")),
+    match value.node().as_text() {
+        Some("alembic") => Err(later(&value, "the migration tool `alembic`", "tool = \"sql\"")),
+        _ => value.word(&[("sql", Tool::Sql)]),
     }
 }
 
@@ -213,12 +216,11 @@ fn in_ci(process: &BTreeMap<String, String>) -> bool {
 /// `[backup]`.
 pub(super) fn backup(value: Value<'_>) -> Read<Backup> {
     value.table(|table| {
-        let compression = table.require("compression", "compression = \"gzip\"", |value| {
-            match value.clone().word(&[("gzip", true), ("zstd", false)])? {
-                true => Ok(()),
-                false => Err(later(&value, "compression with zstd", "compression = \"gzip\"")),
-            }
-        });
+        let compression =
+            table.require("compression", "compression = \"gzip\"", |value| match value.node().as_text() {
+                Some("zstd") => Err(later(&value, "compression with zstd", "compression = \"gzip\"")),
+                _ => value.word(&[("gzip", ())]),
+            });
         let level = table.require("level", "level = 6", |v| v.number(1..=9));
         let jobs = table.require("jobs", "jobs = 4", |v| v.number(1..=64));
         compression?;

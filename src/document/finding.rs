@@ -167,6 +167,11 @@ impl Noted {
     pub(super) fn new() -> Self {
         Self(())
     }
+
+    /// For what could not be read because of a finding that was noted elsewhere.
+    pub(super) fn follows() -> Self {
+        Self(())
+    }
 }
 
 /// `diagnostic` as text for a terminal `width` columns wide, coloured or plain, with every secret masked.

@@ -11,6 +11,7 @@ use super::secret::{is_telling, url_password};
 pub(crate) fn secrets(text: &str) -> Vec<Range<usize>> {
     let mut found = values_of_telling_keys(text);
     found.extend(passwords_of_urls(text));
+    found.extend(passwords_before_hosts(text));
     found.retain(|place| !is_reference(&text[place.clone()]));
     let mut lines: Vec<Range<usize>> = found.into_iter().flat_map(|place| split_lines(text, place)).collect();
     lines.sort_by_key(|place| (place.start, place.end));
@@ -57,6 +58,19 @@ fn passwords_of_urls(text: &str) -> Vec<Range<usize>> {
             };
             let password = url_password(&text[start..end])?;
             Some(start + password.start..start + password.end)
+        })
+        .collect()
+}
+
+/// What stands between `user:` and `@host` where the rest of the URL is mistyped.
+fn passwords_before_hosts(text: &str) -> Vec<Range<usize>> {
+    text.match_indices('@')
+        .filter_map(|(at, _)| {
+            let apart = |c: char| c.is_whitespace() || "\"'`,=([{".contains(c);
+            let start = text[..at].rfind(apart).map_or(0, |before| before + 1);
+            let start = text[start..at].find("//").map_or(start, |slashes| start + slashes + 2);
+            let start = start + text.get(start..at)?.find(':')? + 1;
+            (start < at).then_some(start..at)
         })
         .collect()
 }
@@ -148,6 +162,10 @@ mod tests {
             ("token = \"\"\"\nab\ncd\"\"\"\nx = 1", "token = \"\"\"\n***\n***\"\"\"\nx = 1"),
             ("api_token = [\"a\", \"b\"]", "api_token = ***"),
             ("url = \"postgres://u:open@h", "url = \"postgres://u:***@h"),
+            ("url = \"postgres//u:hunter2@h\"", "url = \"postgres//u:***@h\""),
+            ("url = \"postgres:/u:hunter2@h\"", "url = \"postgres:***@h\""),
+            ("url = \"postgres://u:hunter2\"", "url = \"postgres://u:***\""),
+            ("url = u:hunter2@h", "url = u:***@h"),
         ] {
             assert_eq!(masked(text), shown);
         }
@@ -160,6 +178,8 @@ mod tests {
             r#"password = "${PASSWORD}""#,
             r#"url = "http://127.0.0.1:8000/health""#,
             "foreign_keys = 5",
+            r#"undo = ["systemctl", "restart", "api@previous"]"#,
+            r#"to = "ai@head""#,
             "",
             "=",
             "\"=\"",

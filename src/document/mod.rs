@@ -21,7 +21,7 @@ pub use source::Source;
 pub use variables::Variables;
 
 pub(crate) use finding::Noted;
-pub(crate) use nearest::{nearest, spell_out};
+pub(crate) use nearest::{either, nearest, spell_out};
 pub(crate) use secret::register_variable;
 pub(crate) use table::Table;
 pub(crate) use value::{Read, Value, absolute, all};
@@ -85,7 +85,7 @@ pub(crate) fn read<T>(
         variables: RefCell::new(variables),
         findings: RefCell::default(),
     };
-    for (place, finding) in errors {
+    for (place, finding) in tree::telling(errors) {
         reader.note(&place, finding);
     }
     if !reader.findings.borrow().is_empty() {

@@ -88,9 +88,16 @@ pub(crate) fn passwords(text: &str) -> Vec<Range<usize>> {
 /// theirs, and too much masked is better than too little.
 pub(crate) fn url_password(url: &str) -> Option<Range<usize>> {
     let start = url.find("://")? + 3;
-    let userinfo = start..start + url[start..].rfind('@')?;
-    let password = userinfo.start + url[userinfo.clone()].find(':')? + 1..userinfo.end;
-    (!password.is_empty()).then_some(password)
+    let end = match url[start..].rfind('@') {
+        Some(at) => start + at,
+        // No host follows. What is no port either may be a password that lost its end.
+        None => start + url[start..].find(['/', '?', '#']).unwrap_or(url.len() - start),
+    };
+    let password = start + url[start..end].find(':')? + 1..end;
+    let port = end == url.len() || !url[end..].starts_with('@');
+    let harmless =
+        port && (url[start..].starts_with('[') || url[password.clone()].bytes().all(|b| b.is_ascii_digit()));
+    (!password.is_empty() && !harmless).then_some(password)
 }
 
 fn is_plain(name: &str, value: &str) -> bool {
@@ -142,7 +149,9 @@ mod tests {
         assert_eq!(of("postgres://u:p@h/d").as_deref(), Some("p"));
         assert_eq!(of("postgres://u:p@ss@h/d").as_deref(), Some("p@ss"));
         assert_eq!(of("postgres://u:a/b?c#d@h/d").as_deref(), Some("a/b?c#d"));
+        assert_eq!(of("postgres://u:cut-off").as_deref(), Some("cut-off"));
         for url in [
+            "http://[::1]:8000/x",
             "postgres://u@h/d",
             "postgres://h:5432/d",
             "http://127.0.0.1:8000/x",

@@ -27,6 +27,10 @@ impl Source {
         for cut in cuts.iter().rev() {
             shown.replace_range(cut.clone(), MASK);
         }
+        // What is missing is shown at the end: there must be a line to show.
+        if !shown.ends_with('\n') {
+            shown.push('\n');
+        }
         Self { name: name.to_string(), shown, cuts, cut_widths }
     }
 
@@ -148,7 +152,7 @@ mod tests {
     #[test]
     fn places_out_of_range_are_brought_in() {
         let source = Source::new("f", "ä");
-        assert_eq!(source.place(&(1..9)), 0..2);
-        assert_eq!(source.place(&(9..9)), 2..2);
+        assert_eq!(source.place(&(1..9)), 0..3);
+        assert_eq!(source.place(&(9..9)), 3..3);
     }
 }

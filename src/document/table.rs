@@ -84,6 +84,11 @@ impl<'a> Table<'a> {
         all(self.entries.iter().map(|entry| read(&entry.key, self.value(entry))))
     }
 
+    /// What messages call the table from here on.
+    pub(crate) fn call_it(&mut self, name: &str) {
+        self.name = name.to_string();
+    }
+
     /// Says nothing of unknown keys: what would be right is not known.
     pub(crate) fn allow_any_key(&mut self) {
         self.any_key = true;
@@ -123,7 +128,11 @@ impl<'a> Table<'a> {
             "" => (format!("`{key}` is missing"), &Place::Default),
             name => (format!("`{key}` is missing in `{name}`"), &self.node.place),
         };
-        let finding = Finding::new(message).label(format!("add `{key}` here")).help(format!("write {right}"));
+        let help = match (self.name.as_str(), &self.node.place) {
+            ("", _) | (_, Place::At(_)) => format!("write {right}"),
+            (name, Place::Default) => format!("write [{name}], and below it {right}"),
+        };
+        let finding = Finding::new(message).label(format!("add `{key}` here")).help(help);
         self.reader.note(place, finding)
     }
 

@@ -126,7 +126,7 @@ fn mutated_files_never_panic_and_places_stay_in_the_file() {
         .into();
     let mut random = Random(7);
     let mut refused = 0;
-    for round in 0..400 {
+    for round in 0..60 {
         for text in [include_str!("../../config/default.toml"), include_str!("../../config/production.toml")]
         {
             let text = mutate(text, &mut random);

@@ -129,6 +129,15 @@ pub(crate) fn parse(text: &str) -> (Node, Vec<(Place, Finding)>) {
     (root, errors.collect())
 }
 
+/// The syntax errors that say something: behind a bracket or quote that is never closed, all others are
+/// of the parser's own making.
+pub(super) fn telling(errors: Vec<(Place, Finding)>) -> Vec<(Place, Finding)> {
+    match errors.iter().position(|(_, finding)| finding.message().contains("unclosed")) {
+        Some(unclosed) => errors.into_iter().skip(unclosed).take(1).collect(),
+        None => errors,
+    }
+}
+
 /// The tree of a file that ships with this program: it has no place in the user's files.
 pub(crate) fn parse_defaults(text: &str) -> Node {
     let mut root = parse(text).0;

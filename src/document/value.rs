@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::tree::{Data, Node, Place};
 use super::variables::{Piece, pieces};
-use super::{Finding, Noted, Reader, Table, nearest, secret, spell_out};
+use super::{Finding, Noted, Reader, Table, either, nearest, secret};
 use crate::time::parse_duration;
 
 /// What was read, or proof that it was told why not.
@@ -175,7 +175,7 @@ impl<'a> Value<'a> {
     /// One of a few words.
     pub(crate) fn word<T: Copy>(self, words: &[(&str, T)]) -> Read<T> {
         let names: Vec<&str> = words.iter().map(|(name, _)| *name).collect();
-        let right = format!("one of {}", spell_out(&names));
+        let right = either(&names);
         if !matches!(self.node.data, Data::Text(_)) {
             return Err(self.wrong_sort(&right));
         }
@@ -251,7 +251,6 @@ impl<'a> Value<'a> {
 
     /// Replaces every `${NAME}` of `text`; all that are missing are told.
     fn expand(&self, text: &str) -> Read<String> {
-        secret::register_literal(self.key(), text);
         let mut expanded = String::with_capacity(text.len());
         let mut noted = None;
         for (index, piece) in references_counted(text) {
@@ -260,6 +259,7 @@ impl<'a> Value<'a> {
                 Err(told) => noted = Some(told),
             }
         }
+        secret::register_literal(self.key(), &expanded);
         noted.map_or(Ok(expanded), Err)
     }
 
@@ -271,6 +271,8 @@ impl<'a> Value<'a> {
                 match (variables.take(name), default) {
                     (None | Some(""), Some(default)) => Ok(default.to_string()),
                     (Some(value), _) => Ok(value.to_string()),
+                    // Told already, at the env file.
+                    (None, None) if variables.incomplete() => Err(Noted::follows()),
                     (None, None) => {
                         let finding = missing_variable(name, &variables);
                         drop(variables);

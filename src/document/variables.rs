@@ -14,6 +14,7 @@ pub struct Variables {
     /// The `env_file` in words, for the message about a missing variable.
     file_described: Option<String>,
     exposure: Exposure,
+    incomplete: bool,
 }
 
 /// Which values are hidden once a file has taken them.
@@ -42,6 +43,16 @@ impl Variables {
         self.file = file;
         self.file_described = Some(described);
         self
+    }
+
+    /// With an env file that could not be read, which was told: that a variable is missing says nothing.
+    pub(crate) fn with_unreadable_file(mut self) -> Self {
+        self.incomplete = true;
+        self
+    }
+
+    pub(super) fn incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// The value of `name`; it is registered as a secret if it is one.

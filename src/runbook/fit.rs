@@ -32,7 +32,7 @@ impl Runbook {
         [("before", self.before.as_slice()), ("during", during), ("open", open), ("after", &self.after)]
             .into_iter()
             .flat_map(|(key, steps)| {
-                steps.iter().enumerate().map(move |(n, step)| (Spot::Line(key, n), step))
+                steps.iter().enumerate().map(move |(n, step)| (Spot::Line(key, n, "step"), step))
             })
     }
 
@@ -50,6 +50,8 @@ impl Runbook {
         for (spot, step) in self.lines() {
             match &step.kind {
                 StepKind::Migrate { root: Some(root), .. } => {
+                    let Spot::Line(key, number, _) = spot else { continue };
+                    let spot = Spot::Line(key, number, "root");
                     findings.extend(unknown_root(root, config, &file).map(|finding| (spot, finding)));
                 }
                 StepKind::Health { http, sql }
@@ -76,22 +78,21 @@ impl Runbook {
 #[derive(Clone, Copy)]
 enum Spot {
     Window,
-    Line(&'static str, usize),
+    /// A line by the key and number of its table, and the key in it to point at.
+    Line(&'static str, usize, &'static str),
 }
 
 fn point_at(table: &mut Table<'_>, findings: Vec<(Spot, Finding)>) -> Read<()> {
     let mut result = Ok(());
     for (spot, finding) in findings {
-        let (key, number) = match spot {
-            Spot::Window => ("window", 0),
-            Spot::Line(key, number) => (key, number),
+        let (key, number, inner) = match spot {
+            Spot::Window => ("window", 0, ""),
+            Spot::Line(key, number, inner) => (key, number, inner),
         };
-        let place =
-            table.find(key).and_then(|node| node.items().get(number)).map_or(Place::Default, |node| {
-                // A step's own line says more than the header above it.
-                node.get("step").map_or(&node.place, |step| &step.place).clone()
-            });
-        result = Err(table.reader().note(&place, finding));
+        let node = table.find(key).and_then(|node| node.items().get(number));
+        let node = node.map(|node| node.get(inner).unwrap_or(node));
+        let place = node.map_or(&Place::Default, |node| &node.place);
+        result = Err(table.reader().note(place, finding));
     }
     result
 }

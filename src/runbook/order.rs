@@ -61,7 +61,8 @@ impl Kind {
         ("record", Kind::Record),
     ];
 
-    fn word(self) -> &'static str {
+    /// The word that the file has for it.
+    pub(super) fn word(self) -> &'static str {
         Self::ALL.iter().find(|(_, kind)| *kind == self).map_or("step", |(word, _)| word)
     }
 
@@ -92,10 +93,13 @@ impl Kind {
 /// A line of the file: its phase, kind and place are known even if its step could not be read.
 pub(super) struct Line {
     pub(super) phase: Phase,
+    /// Its `[[before]]`.
+    pub(super) header: Place,
+    /// Its kind, where that could be read.
     pub(super) place: Place,
     pub(super) kind: Option<Kind>,
-    /// Its name stands in the file.
-    pub(super) named: bool,
+    /// Its name, if it stands in the file.
+    pub(super) named: Option<Place>,
     pub(super) step: Read<Step>,
 }
 
@@ -149,7 +153,7 @@ fn check_window(reader: &Reader, lines: &[Line], has_window: bool) -> Read<()> {
             let finding = Finding::new(format!("[[{}]] without a [window]", phase.key()))
                 .label("this needs the window")
                 .help("open one above it: [window], with guard = \"clone\" and max = \"15m\"");
-            noted = Err(reader.note(&first.place, finding));
+            noted = Err(reader.note(&first.header, finding));
         }
     }
     noted
@@ -166,15 +170,14 @@ fn nothing_to_do(reader: &Reader) -> Noted {
 pub(super) fn name(reader: &Reader, lines: &mut [Line]) -> Read<()> {
     let mut taken = BTreeSet::new();
     let mut noted = Ok(());
-    for line in lines.iter().filter(|line| line.named) {
-        let Ok(step) = &line.step else { continue };
+    for line in lines.iter() {
+        let (Some(place), Ok(step)) = (&line.named, &line.step) else { continue };
         if !taken.insert(step.name.clone()) {
             let finding = Finding::new(format!("two steps are called `{}`", step.name)).label("the second");
-            noted =
-                Err(reader.note(&line.place, finding.help("the journal tells steps apart by their names")));
+            noted = Err(reader.note(place, finding.help("the journal tells steps apart by their names")));
         }
     }
-    for line in lines.iter_mut().filter(|line| !line.named) {
+    for line in lines.iter_mut().filter(|line| line.named.is_none()) {
         let Ok(step) = &mut line.step else { continue };
         let plain = step.name.clone();
         let mut number = 1;

@@ -16,11 +16,12 @@ const LONGEST_NAME: usize = 40;
 
 /// Reads one line of `phase`; its kind and place are known even if the rest is wrong.
 pub(super) fn line(value: Value<'_>, phase: Phase) -> Line {
-    let mut place = value.node().place.clone();
+    let header = value.node().place.clone();
+    let mut place = header.clone();
     let mut known = None;
-    let mut named = false;
+    let mut named = None;
     let step = value.table(|table| {
-        named = table.says("name");
+        named = table.find("name").map(|node| node.place.clone());
         let name = table.take("name", Value::line);
         let kind = match table.require("step", "step = \"migrate\"", kind) {
             Ok(kind) => kind,
@@ -31,12 +32,13 @@ pub(super) fn line(value: Value<'_>, phase: Phase) -> Line {
             }
         };
         known = Some(kind);
+        table.call_it(kind.word());
         place = table.place_of("step").clone();
         let step = read(table, kind, phase);
         let (name, step) = (name?, step?);
         Ok(Step { name: name.unwrap_or_else(|| default_name(&step)), kind: step })
     });
-    Line { phase, place, kind: known, named, step }
+    Line { phase, header, place, kind: known, named, step }
 }
 
 fn kind(value: Value<'_>) -> Read<Kind> {
