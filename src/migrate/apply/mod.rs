@@ -168,16 +168,16 @@ fn plan(
         Direction::Up => migrations.graph().plan_upgrade(&current.revisions, target)?,
         Direction::Down => migrations.graph().plan_downgrade(&current.revisions, target)?,
     };
-    for step in steps.iter().filter(|s| s.direction == Direction::Down) {
-        if let Some(script) = migrations.script(&step.revision).filter(|s| !s.reversible()) {
-            let (revision, file) = (step.revision.clone(), script.path.display().to_string());
-            return Err(Reason::Irreversible { revision, file }.into());
-        }
-    }
     for attempt in &current.unfinished {
         // With nothing to do, nothing stands in the way.
         if !steps.is_empty() && !steps.iter().any(|step| fits(attempt, step)) {
             return Err(stands_in_the_way(attempt).into());
+        }
+    }
+    for step in steps.iter().filter(|s| s.direction == Direction::Down) {
+        if let Some(script) = migrations.script(&step.revision).filter(|s| !s.reversible()) {
+            let (revision, file) = (step.revision.clone(), script.path.display().to_string());
+            return Err(Reason::Irreversible { revision, file }.into());
         }
     }
     Ok(steps)
