@@ -194,6 +194,22 @@ async fn a_script_that_fails_leaves_no_trace() {
 }
 
 #[tokio::test]
+async fn a_statement_may_not_take_longer_than_allowed() {
+    let url = fresh_database().await;
+    let mut db = session(&url).await;
+    let hasty = Options { statement_timeout: Duration::from_millis(100), ..options() };
+    for off in ["", "-- transaction: off\n"] {
+        let text = format!("-- revision: a\n{off}-- upgrade\nDO 'BEGIN PERFORM pg_sleep(20); END';");
+        let folder = Folder::new(&[("1.sql", &text)]);
+        let result = migrate::upgrade(&mut db, &folder.load(), "head", &hasty, &Progress::none()).await;
+        let text = lines(result.unwrap_err());
+        assert!(text.contains("ERROR 57014: canceling statement due to statement timeout"), "{text}");
+    }
+    let row = db.query_one("SHOW statement_timeout", &[]).await.unwrap();
+    assert_eq!(row.get::<_, String>(0), "0");
+}
+
+#[tokio::test]
 async fn a_commit_that_is_refused_leaves_no_trace() {
     let url = fresh_database().await;
     let mut db = session(&url).await;

@@ -1,4 +1,18 @@
-//! One migration file: its header, its two sections, its checksum. See the crate's README for the format.
+//! One migration file: its header, its two sections, its checksum.
+//!
+//! ```sql
+//! -- revision: c08085465bad
+//! -- revises: 989ceebf408f           (absent for the first; several, comma separated, for a merge)
+//! -- branch: main                    (optional label)
+//! -- depends-on: 5f2a9c41d07e        (optional: ids or labels of other branches)
+//! -- transaction: off                (optional: statements run one by one, outside a transaction)
+//! -- Add priority to questions
+//!
+//! -- upgrade
+//! ALTER TABLE …;
+//! -- downgrade
+//! ALTER TABLE …;
+//! ```
 
 use std::path::{Path, PathBuf};
 

@@ -199,7 +199,9 @@ impl Graph {
         match symbol {
             "base" => branch.map_or(Ok(None), |b| self.ident(b).map(|_| None)),
             "head" | "heads" => {
-                let mut heads: Vec<Index> = self.head_indexes().collect();
+                let free =
+                    |&i: &Index| symbol == "head" || branch.is_some() || self.nodes[i].above.is_empty();
+                let mut heads: Vec<Index> = self.head_indexes().filter(free).collect();
                 if let Some(branch) = branch {
                     heads = self.on_branch(heads, branch)?;
                 }
@@ -281,11 +283,20 @@ impl Graph {
         }
     }
 
+    /// Where `-N` begins: the one row of the branch, or the one tip of it that other rows imply.
     fn single_row(&self, rows: &[Index], branch: Option<&str>, target: &str) -> Result<Index, TargetError> {
-        let rows = match branch {
-            None => rows.to_vec(),
-            Some(branch) => self.applied_on_branch(rows, branch)?,
-        };
+        let mut rows = rows.to_vec();
+        if let Some(branch) = branch {
+            let direct = self.on_branch(rows.clone(), branch)?;
+            rows = match direct.is_empty() {
+                false => direct,
+                true => {
+                    let applied = self.reach(&rows, |node| &node.below);
+                    let tip = |&i: &Index| applied[i] && !self.nodes[i].next.iter().any(|&up| applied[up]);
+                    self.on_branch(self.all().filter(tip).collect(), branch)?
+                }
+            };
+        }
         match rows[..] {
             [] => Err(TargetError::TooFar { target: target.to_string() }),
             [one] => Ok(one),
