@@ -2,6 +2,7 @@
 //! it with a backup that has been proven to restore.
 
 pub mod backup;
+pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod document;
@@ -10,6 +11,7 @@ pub mod event;
 pub mod failure;
 pub mod id;
 pub mod journal;
+pub mod log;
 pub mod migrate;
 pub mod pg;
 pub mod process;

@@ -1,1 +1,5 @@
-fn main() {}
+//! The `backstay` program; everything is in the library.
+
+fn main() -> std::process::ExitCode {
+    backstay::cli::main()
+}

@@ -8,5 +8,5 @@ pub mod begin;
 pub mod decide;
 pub mod drive;
 pub mod plan;
-mod recall;
+pub mod recall;
 pub mod state;

@@ -14,7 +14,7 @@ pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -
     let mut applied = Vec::new();
     for root in site::roots(site.config, root)? {
         let migrations = Migrations::load(&root.directory)?;
-        let options = site.migrate_options(root);
+        let options = migrate::Options { observer: Some(live.clone()), ..site.migrate_options(root) };
         let mut session = pg::connect(&live, &site.session("migrate")).await?;
         let done = migrate::upgrade(&mut session, &migrations, to, &options, &progress).await?;
         applied.extend(done.revisions.into_iter().map(|revision| revision.revision));

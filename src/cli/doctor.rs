@@ -1,0 +1,57 @@
+//! `backstay doctor`: preflight alone.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Shell, Trouble};
+use crate::engine::plan::Plan;
+use crate::engine::recall::outline;
+use crate::event::Progress;
+use crate::failure::Verdict;
+use crate::steps::preflight::{Check, Premises, examine};
+
+/// Check every precondition of a release; changes nothing
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The runbook whose needs are checked
+    #[arg(default_value = "release")]
+    runbook: String,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Doctor) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let runbook = shell.runbook(&command.runbook, &config)?;
+    let store = shell.store(&config);
+    let outline = outline(&Plan::compile(&runbook, &config), &runbook.name);
+    let premises = Premises { config: &config, store: &store, outline: &outline };
+    let checks = examine(&premises, &Progress::none()).await;
+    let blocked = checks.iter().flat_map(|check| &check.findings).any(|finding| finding.blocks);
+    let document = json!({ "environment": config.environment, "ready": !blocked, "checks": checks });
+    shell.tell(&text(shell, &checks, blocked), document);
+    Ok(if blocked { Verdict::Refused } else { Verdict::Done })
+}
+
+fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
+    let (good, bad, odd) = if shell.look.unicode { ("✓", "✗", "!") } else { ("ok", "NO", "!!") };
+    let mut lines = Vec::new();
+    for check in checks {
+        if check.findings.is_empty() {
+            lines.push(format!("{good} {}: {}", check.name, check.said));
+        }
+        for finding in &check.findings {
+            let mark = if finding.blocks { bad } else { odd };
+            lines.push(format!("{mark} {}: {}", check.name, finding.what));
+            if !finding.remedy.is_empty() {
+                lines.push(format!("    {}", finding.remedy));
+            }
+        }
+    }
+    let blocking = checks.iter().flat_map(|c| &c.findings).filter(|f| f.blocks).count();
+    lines.push(String::new());
+    lines.push(if blocked {
+        format!("{blocking} things stand in the way of a release. Nothing was changed.")
+    } else {
+        "ready for a release. Nothing was changed.".to_string()
+    });
+    lines.join("\n")
+}

@@ -1,0 +1,124 @@
+//! The commands. One file a command: its arguments and one function; nothing is decided here.
+
+mod cleanup;
+mod doctor;
+mod maintenance;
+mod output;
+mod plan;
+mod resume;
+mod run;
+mod runs;
+mod shell;
+mod status;
+mod stop;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::failure::Verdict;
+use shell::Shell;
+pub use shell::Trouble;
+
+/// Production releases of PostgreSQL applications, guarded by a backup that has been proven to restore.
+#[derive(Debug, Parser)]
+#[command(name = "backstay", version, propagate_version = true, max_term_width = 100)]
+#[command(
+    after_help = "Exit codes: 0 done, 1 internal error, 2 bad usage or config, 3 refused (production untouched), \
+    4 failed and put back, 5 failed and NOT put back, 6 interrupted (production serves), \
+    7 changed but a later check failed, 8 interrupted inside the window (resume it)."
+)]
+struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// The project's root, with config/, runbooks/ and migrations/ in it
+    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".", global = true)]
+    directory: PathBuf,
+    /// The environment: config/ENV.toml (else $BACKSTAY_ENV, else the only one there is)
+    #[arg(short = 'e', long = "env", value_name = "ENV", global = true)]
+    environment: Option<String>,
+    /// Results as JSON on standard output: one document, or one object a line for a run's events
+    #[arg(long, global = true)]
+    json: bool,
+    /// Plain lines with times instead of a live checklist
+    #[arg(long, global = true)]
+    plain: bool,
+    /// Show every SQL statement
+    #[arg(short = 'v', long, global = true)]
+    verbose: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check every precondition of a release; changes nothing
+    Doctor(doctor::Doctor),
+    /// Show the checklist as it would run, and the SQL; changes nothing
+    Plan(plan::Planning),
+    /// Run a runbook
+    Run(run::Run),
+    /// Continue an interrupted run, or put it back
+    Resume(resume::Resume),
+    /// What runs, flag, fence, revision, last backup, leftovers; each with the command that mends it
+    Status(status::Status),
+    /// The runs on the store, or one run's records
+    Runs(runs::Runs),
+    /// Drop guards, failed databases and other leftovers
+    Cleanup(cleanup::Cleanup),
+    /// The maintenance flag: on, off, status
+    #[command(subcommand)]
+    Maintenance(maintenance::Maintenance),
+}
+
+/// Runs the program; gives its exit code.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            // `--help` and `--version` are answers, not errors.
+            return ExitCode::from(if error.use_stderr() { Verdict::Usage.exit_code() } else { 0 });
+        }
+    };
+    let shell = Shell::new(arguments.global);
+    // Threads cost start-up time, and only work that runs beside other work gains by them.
+    let runtime = match &arguments.command {
+        Command::Runs(_) | Command::Maintenance(_) => {
+            tokio::runtime::Builder::new_current_thread().enable_all().build()
+        }
+        _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
+    };
+    let ended = match runtime {
+        Ok(runtime) => {
+            let ended = runtime.block_on(dispatch(&shell, arguments.command));
+            // A blocking read that nobody waits for must not hold the exit.
+            runtime.shutdown_background();
+            ended
+        }
+        Err(error) => Err(crate::failure::Failure::internal("start the runtime").caused_by(&error).into()),
+    };
+    ExitCode::from(match ended {
+        Ok(verdict) => verdict.exit_code(),
+        Err(trouble) => shell.tell_trouble(trouble).exit_code(),
+    })
+}
+
+async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
+    match command {
+        Command::Doctor(command) => doctor::run(shell, &command).await,
+        Command::Plan(command) => plan::run(shell, &command).await,
+        Command::Run(command) => run::run(shell, &command).await,
+        Command::Resume(command) => resume::run(shell, &command).await,
+        Command::Status(command) => status::run(shell, &command).await,
+        Command::Runs(command) => runs::run(shell, &command).await,
+        Command::Cleanup(command) => cleanup::run(shell, &command).await,
+        Command::Maintenance(command) => maintenance::run(shell, &command).await,
+    }
+}

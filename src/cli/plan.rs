@@ -1,0 +1,89 @@
+//! `backstay plan RUNBOOK`: the checklist as it would run, and the SQL.
+
+use std::collections::BTreeSet;
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Shell, Trouble};
+use crate::engine::plan::{Line, Plan};
+use crate::engine::recall::outline;
+use crate::event::Phase;
+use crate::failure::{Failure, Verdict};
+use crate::migrate::{self, Migrations};
+use crate::steps::{direct, migrate_options, roots};
+
+/// Show the checklist as it would run, and the SQL; changes nothing
+#[derive(Debug, Args)]
+pub struct Planning {
+    /// A path, or runbooks/NAME.toml, or a shipped one
+    runbook: String,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let runbook = shell.runbook(&command.runbook, &config)?;
+    let plan = Plan::compile(&runbook, &config);
+    let outline = outline(&plan, &runbook.name);
+    let session = shell.connect(&config, direct(&config), "plan").await?;
+    let mut sql = String::new();
+    let mut pending = Vec::new();
+    for (name, target) in &outline.migrations {
+        for root in roots(&config, name.as_deref())? {
+            let migrations = Migrations::load(&root.directory).map_err(Failure::from)?;
+            let options = migrate_options(root, None);
+            let current = migrate::current(&session, &migrations, &options).await.map_err(Failure::from)?;
+            let steps =
+                migrate::pending(&session, &migrations, target, &options).await.map_err(Failure::from)?;
+            let rows: &BTreeSet<String> = &current.revisions;
+            sql.push_str(
+                &migrate::preview::upgrade(&migrations, rows, target, &options).map_err(Failure::from)?,
+            );
+            pending.extend(steps.into_iter().map(|step| step.revision));
+        }
+    }
+    let text = format!("{}\n\n{}", checklist(&runbook.description, &plan), preview(&pending, &sql));
+    let lines: Vec<_> = plan
+        .lines
+        .iter()
+        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undo() }))
+        .collect();
+    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql }));
+    Ok(Verdict::Done)
+}
+
+fn checklist(description: &str, plan: &Plan) -> String {
+    let mut text = description.to_string();
+    let mut phase = None;
+    for line in &plan.lines {
+        if phase != Some(line.phase) {
+            phase = Some(line.phase);
+            text.push_str(&format!("\n\n{}", heading(line.phase)));
+        }
+        text.push_str(&format!("\n  [ ] {:>2} {}{}", line.id.to_string(), line.name, undo(line)));
+    }
+    text
+}
+
+fn heading(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Before => "before: production serves; a failure here leaves it untouched (exit 3)",
+        Phase::During => "during: flag up, database closed; a failure here puts production back (exit 4)",
+        Phase::Open => {
+            "open: database open, flag still up; a failure here puts production back unless others wrote (exit 4 or 5)"
+        }
+        Phase::After => "after: production serves; a failure here leaves the new version (exit 7)",
+        Phase::PutBack => "the way back",
+    }
+}
+
+fn undo(line: &Line) -> String {
+    line.undo().map(|argv| format!("   (undo: {})", argv.join(" "))).unwrap_or_default()
+}
+
+fn preview(pending: &[String], sql: &str) -> String {
+    match pending {
+        [] => "nothing is pending: the database is at its target".to_string(),
+        revisions => format!("pending: {}\n\n{sql}", revisions.join(", ")),
+    }
+}

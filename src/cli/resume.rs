@@ -1,0 +1,98 @@
+//! `backstay resume [RUN]`.
+
+use clap::Args;
+
+use super::run::{Screening, drive};
+use super::{Shell, Trouble, stop};
+use crate::config::Config;
+use crate::engine::begin;
+use crate::failure::{Failure, Verdict};
+use crate::id;
+use crate::journal::{self, Record};
+use crate::runbook::{Runbook, RunbookError};
+use crate::store::Store;
+
+/// Continue an interrupted run, or put it back
+#[derive(Debug, Args)]
+pub struct Resume {
+    /// The run: an id, a unique prefix of one, or latest; by default the one that is unfinished
+    run: Option<String>,
+    /// Answer the runbook's confirmations with yes
+    #[arg(long)]
+    yes: bool,
+    /// Put back even if others wrote since the database was opened: their writes stay in the kept database
+    #[arg(long)]
+    put_back: bool,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let store = shell.store(&config);
+    let run = find(&*store, &config, command.run.as_deref()).await?;
+    let history = journal::read(&*store, &run).await.map_err(Failure::from)?;
+    refuse_ended(&run, &history.records)?;
+    let runbook = runbook_of(shell, &config, &history.records)?;
+    let (events, screen) = Screening::open(shell, &store);
+    let begun = begin::resume(&config, &runbook, &store, &run, &events, stop::listen()).await;
+    let verdict = drive(begun, command.yes, command.put_back).await;
+    drop(events);
+    screen.close().await;
+    verdict
+}
+
+/// The run that is meant: the named one, or the only one of this environment that is unfinished.
+async fn find(store: &dyn Store, config: &Config, wanted: Option<&str>) -> Result<String, Failure> {
+    let runs = journal::runs(store).await?;
+    let Some(wanted) = wanted else { return find_unfinished(store, config, runs).await };
+    id::pick(&runs, wanted).map(String::from).map_err(|candidates| {
+        let failure = Failure::usage(format!("find the run {wanted}"));
+        match candidates.as_slice() {
+            [] => failure.because_of(format!("the store {} has none of that name", store.url())),
+            several => failure.because_of(format!("several begin so: {}", several.join(", "))),
+        }
+        .then("backstay runs lists them")
+    })
+}
+
+async fn find_unfinished(store: &dyn Store, config: &Config, runs: Vec<String>) -> Result<String, Failure> {
+    for run in runs.into_iter().rev() {
+        let history = journal::read(store, &run).await?;
+        let ours = begin::environment_of(&history.records) == Some(&config.environment);
+        if ours && !begin::ended(&history.records) {
+            return Ok(run);
+        }
+    }
+    Err(Failure::usage("find a run to resume")
+        .because_of(format!("no run of {} is unfinished", config.environment))
+        .then("backstay runs lists them all"))
+}
+
+fn refuse_ended(run: &str, records: &[Record]) -> Result<(), Failure> {
+    if !begin::ended(records) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("resume run {run}"))
+        .because_of("it has ended")
+        .then(format!("backstay runs {run} shows how")))
+}
+
+/// The runbook that was begun: the journal's copy, or the file if a secret had to be masked in the copy.
+fn runbook_of(shell: &Shell, config: &Config, records: &[Record]) -> Result<Runbook, Trouble> {
+    let copy = begin::runbook_of(records).ok_or_else(|| {
+        Failure::refused("resume the run")
+            .because_of("its first record is missing: nothing was done yet")
+            .then("run the release again")
+    })?;
+    let variables = config.variables_with(&shell.variables);
+    if journal::hash(copy.text.as_bytes()) == copy.hash {
+        return Ok(Runbook::parse(&copy.text, &copy.origin, &variables).map_err(RunbookError::from)?);
+    }
+    let runbook = Runbook::load(&config.root, &copy.origin, &variables)?;
+    if journal::hash(runbook.text.as_bytes()) == copy.hash {
+        return Ok(runbook);
+    }
+    Err(Failure::refused("resume the run")
+        .because_of(format!("{} is not the runbook that was begun", copy.origin))
+        .then("bring the file back to what it was, then resume again")
+        .into())
+}

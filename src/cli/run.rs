@@ -1,0 +1,84 @@
+//! `backstay run RUNBOOK`.
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::{Shell, Trouble, stop};
+use crate::engine::begin;
+use crate::engine::drive::Driving;
+use crate::event::Events;
+use crate::failure::{Failure, Verdict};
+use crate::log;
+use crate::runbook::{Runbook, StepKind};
+use crate::store::Store;
+use crate::ui;
+
+/// Run a runbook
+#[derive(Debug, Args)]
+pub struct Run {
+    /// A path, or runbooks/NAME.toml, or a shipped one
+    runbook: String,
+    /// Answer the runbook's confirmations with yes
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let runbook = shell.runbook(&command.runbook, &config)?;
+    expect_answers(shell, &runbook, command.yes)?;
+    let store = shell.store(&config);
+    let (events, screen) = Screening::open(shell, &store);
+    let begun = begin::begin(&config, &runbook, &store, &events, stop::listen()).await;
+    let verdict = drive(begun, command.yes, false).await;
+    drop(events);
+    screen.close().await;
+    verdict
+}
+
+/// Drives a run that was begun or taken over.
+pub(super) async fn drive(
+    driving: Result<Driving<'_>, Failure>,
+    yes: bool,
+    put_back: bool,
+) -> Result<Verdict, Trouble> {
+    let mut driving = driving?;
+    driving.yes = yes;
+    if put_back {
+        driving.put_back_anyway().await?;
+    }
+    Ok(driving.drive().await)
+}
+
+/// Without a terminal nothing asks: what would be asked is refused before anything starts.
+fn expect_answers(shell: &Shell, runbook: &Runbook, yes: bool) -> Result<(), Failure> {
+    let asks = runbook.before.iter().any(|step| matches!(step.kind, StepKind::Approve));
+    if yes || !asks || shell.can_ask() {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("run {} without a person", runbook.name))
+        .because_of("it has an approve step, and there is no terminal to ask on")
+        .leaving("nothing was changed")
+        .then("give --yes, or run it in a terminal"))
+}
+
+/// The readers of a run's events: the log on the store, and behind it the screen.
+pub(super) struct Screening {
+    log: tokio::task::JoinHandle<()>,
+    screen: tokio::task::JoinHandle<()>,
+}
+
+impl Screening {
+    /// Opens the stream and starts its readers.
+    pub fn open(shell: &Shell, store: &Arc<dyn Store>) -> (Events, Self) {
+        let (events, stream) = Events::channel();
+        let (seen, log) = log::tee(store.clone(), stream);
+        (events, Self { log, screen: tokio::spawn(ui::show(shell.screen(), seen)) })
+    }
+
+    /// Waits until all that was said is shown and kept; every [`Events`] must have been dropped.
+    pub async fn close(self) {
+        let _ = tokio::join!(self.log, self.screen);
+    }
+}

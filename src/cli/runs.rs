@@ -1,0 +1,145 @@
+//! `backstay runs [RUN]`: the runs on the store, or one run's records.
+
+use clap::Args;
+use serde_json::json;
+
+use super::{Shell, Trouble};
+use crate::engine::state::State;
+use crate::failure::{Failure, Verdict};
+use crate::id;
+use crate::journal::{self, Entry, Record};
+use crate::time::{between, show_duration};
+use crate::ui::table::{Column, render};
+
+/// The runs on the store, or one run's records
+#[derive(Debug, Args)]
+pub struct Runs {
+    /// One run: an id, a unique prefix of one, or latest
+    run: Option<String>,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Runs) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let store = shell.store(&config);
+    let runs = journal::runs(&*store).await.map_err(Failure::from)?;
+    match &command.run {
+        None => list(shell, &*store, &runs).await?,
+        Some(wanted) => {
+            let run = id::pick(&runs, wanted).map_err(|_| {
+                Failure::usage(format!("find one run called {wanted}")).then("backstay runs lists them")
+            })?;
+            let history = journal::read(&*store, run).await.map_err(Failure::from)?;
+            show(shell, run, &history.records);
+        }
+    }
+    Ok(Verdict::Done)
+}
+
+async fn list(shell: &Shell, store: &dyn crate::store::Store, runs: &[String]) -> Result<(), Failure> {
+    const COLUMNS: [Column; 6] = [
+        Column::id("run"),
+        Column::text("environment"),
+        Column::text("runbook"),
+        Column::number("took"),
+        Column::text("verdict"),
+        Column::text("first cause"),
+    ];
+    let mut rows = Vec::new();
+    let mut documents = Vec::new();
+    for run in runs.iter().rev() {
+        let summary = match journal::read(store, run).await {
+            Ok(history) => Summary::of(&history.records),
+            Err(error) => Summary { verdict: format!("unreadable: {error}"), ..Summary::default() },
+        };
+        documents.push(json!({
+            "run": run, "environment": summary.environment, "runbook": summary.runbook,
+            "verdict": summary.verdict, "cause": summary.cause,
+        }));
+        rows.push(vec![
+            run.clone(),
+            summary.environment,
+            summary.runbook,
+            summary.took,
+            summary.verdict,
+            summary.cause,
+        ]);
+    }
+    let text = if rows.is_empty() {
+        format!("no runs in {}", store.url())
+    } else {
+        render(&COLUMNS, &rows, shell.look)
+    };
+    shell.tell(&text, json!(documents));
+    Ok(())
+}
+
+/// A run in one row.
+#[derive(Default)]
+struct Summary {
+    environment: String,
+    runbook: String,
+    took: String,
+    verdict: String,
+    cause: String,
+}
+
+impl Summary {
+    fn of(records: &[Record]) -> Self {
+        let state = State::of(records);
+        let mut summary = Summary { verdict: verdict_word(&state), ..Summary::default() };
+        if let Some(Entry::Began { environment, runbook, .. }) = records.first().map(|r| &r.entry) {
+            summary.environment.clone_from(environment);
+            summary.runbook.clone_from(&runbook.name);
+        }
+        if let (Some(first), Some(last)) = (records.first(), records.last()) {
+            summary.took = show_duration(between(first.at, last.at));
+        }
+        summary.cause = state.first_failure.map(|(_, failure)| failure.to_string()).unwrap_or_default();
+        summary
+    }
+}
+
+/// How a run stands, in a word that stays the same.
+pub(super) fn verdict_word(state: &State) -> String {
+    match state.ended {
+        None => "unfinished".into(),
+        Some(verdict) => serde_json::to_value(verdict)
+            .ok()
+            .and_then(|value| value.as_str().map(String::from))
+            .unwrap_or_default(),
+    }
+}
+
+fn show(shell: &Shell, run: &str, records: &[Record]) {
+    const COLUMNS: [Column; 4] =
+        [Column::number("record"), Column::id("time (UTC)"), Column::number("epoch"), Column::text("what")];
+    let rows: Vec<Vec<String>> = records
+        .iter()
+        .map(|record| {
+            let at = record.at.strftime("%Y-%m-%d %H:%M:%S%.3f").to_string();
+            vec![record.number.to_string(), at, record.epoch.to_string(), words(&record.entry)]
+        })
+        .collect();
+    shell.tell(&render(&COLUMNS, &rows, shell.look), json!({ "run": run, "records": records }));
+}
+
+fn words(entry: &Entry) -> String {
+    match entry {
+        Entry::Began { runbook, environment, driver, .. } => {
+            format!("began {} on {environment}, driven by {driver}", runbook.name)
+        }
+        Entry::TookOver { driver } => format!("taken over by {driver}"),
+        Entry::Started { line, name, .. } => format!("{line} started: {name}"),
+        Entry::Finished { line, summary, probed, .. } => {
+            format!("{line} {}: {summary}", if *probed { "found finished" } else { "finished" })
+        }
+        Entry::Failed { line, failure, .. } => format!("{line} failed: {failure}"),
+        Entry::Abandoned { line, why } => format!("{line} had no effect: {why}"),
+        Entry::PutBackBegan { .. } => "putting back".into(),
+        Entry::PutBackAnyway { who } => format!("{who} decided to put back although others wrote"),
+        Entry::Interrupted { how } => format!("interrupted: {how}"),
+        Entry::Ended { verdict } => {
+            format!("ended: exit {}, production is {}", verdict.exit_code(), verdict.production())
+        }
+    }
+}

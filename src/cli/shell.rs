@@ -1,0 +1,205 @@
+//! What commands share: where we are, what is configured, and how results and troubles are told.
+//! The only place that reads the process's environment.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::sync::Arc;
+
+use miette::Diagnostic;
+
+use super::{Global, output};
+use crate::config::{Config, ConfigError, StoreLocation, find_environment};
+use crate::document;
+use crate::failure::{Failure, Verdict};
+use crate::pg::{self, ConnInfo, Session};
+use crate::runbook::{Runbook, RunbookError};
+use crate::steps::session_options;
+use crate::store::{Directory, Store};
+use crate::ui::{Look, Screen, error};
+
+/// Where a command was typed, resolved once.
+pub struct Shell {
+    global: Global,
+    /// The process's environment.
+    pub variables: BTreeMap<String, String>,
+    /// How text looks here.
+    pub look: Look,
+    terminal: bool,
+}
+
+/// Why a command could not do its work.
+pub enum Trouble {
+    /// A failure in words.
+    Failure(Failure),
+    /// A file with places to point at.
+    Diagnostic(Box<dyn Diagnostic + Send + Sync>),
+    /// A failure with a verdict of its own.
+    Verdict(Failure, Verdict),
+}
+
+impl From<Failure> for Trouble {
+    fn from(failure: Failure) -> Self {
+        Trouble::Failure(failure)
+    }
+}
+
+impl From<ConfigError> for Trouble {
+    fn from(error: ConfigError) -> Self {
+        Trouble::Diagnostic(Box::new(error))
+    }
+}
+
+impl From<RunbookError> for Trouble {
+    fn from(error: RunbookError) -> Self {
+        Trouble::Diagnostic(Box::new(error))
+    }
+}
+
+impl From<Box<document::Invalid>> for Trouble {
+    fn from(error: Box<document::Invalid>) -> Self {
+        RunbookError::from(error).into()
+    }
+}
+
+impl Shell {
+    pub(super) fn new(global: Global) -> Self {
+        let variables: BTreeMap<String, String> = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect();
+        let terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
+        let look = output::look(&variables, terminal);
+        Self { global, variables, look, terminal }
+    }
+
+    /// Whether a person is there to be asked.
+    pub fn can_ask(&self) -> bool {
+        self.terminal && !self.global.json && !self.global.plain
+    }
+
+    /// Whether results are wanted as JSON.
+    pub fn json(&self) -> bool {
+        self.global.json
+    }
+
+    /// Whether every statement is to be shown.
+    pub fn verbose(&self) -> bool {
+        self.global.verbose
+    }
+
+    /// The screen for a run's events.
+    pub fn screen(&self) -> Screen {
+        match (self.global.json, self.can_ask()) {
+            (true, _) => Screen::Json,
+            (false, true) => Screen::Terminal(self.look),
+            (false, false) => Screen::Plain(self.look),
+        }
+    }
+
+    /// The environment that is meant, resolved.
+    pub fn config(&self) -> Result<Config, Trouble> {
+        let fallback = self.variables.get("BACKSTAY_ENV").map(String::as_str);
+        let name = find_environment(&self.global.directory, self.global.environment.as_deref(), fallback)?;
+        Ok(Config::load(&self.global.directory, &name, &self.variables)?)
+    }
+
+    /// The runbook called `name`, found fit for the environment.
+    pub fn runbook(&self, name: &str, config: &Config) -> Result<Runbook, Trouble> {
+        let runbook = Runbook::load(&config.root, name, &config.variables_with(&self.variables))?;
+        runbook.check_against(config)?;
+        Ok(runbook)
+    }
+
+    /// The environment's store.
+    pub fn store(&self, config: &Config) -> Arc<dyn Store> {
+        match &config.store {
+            StoreLocation::Directory { path, .. } => Arc::new(Directory::new(path)),
+        }
+    }
+
+    /// A session on the database at `info`.
+    pub async fn connect(&self, config: &Config, info: &ConnInfo, verb: &str) -> Result<Session, Failure> {
+        Ok(pg::connect(info, &session_options(config, &format!("backstay {verb}"))).await?)
+    }
+
+    /// A session on the maintenance database.
+    pub async fn connect_admin(&self, config: &Config, verb: &str) -> Result<Session, Failure> {
+        let info = config.database.admin_url.with_database(&config.database.maintenance_database);
+        self.connect(config, &info, verb).await
+    }
+
+    /// Refuses a direct change of a protected environment.
+    ///
+    /// # Errors
+    /// If it is protected and `--unguarded` was not given: decidable from files and arguments (exit 2).
+    pub fn allow_unguarded(&self, config: &Config, unguarded: bool, verb: &str) -> Result<(), Failure> {
+        if unguarded || !config.protected {
+            return Ok(());
+        }
+        Err(Failure::usage(format!("{verb} {} without a window", config.environment))
+            .because_of(format!("{} says protected = true", config.path.display()))
+            .leaving("nothing was changed")
+            .then("use a runbook: backstay run release")
+            .then("or give --unguarded, if you know that nothing guards this change"))
+    }
+
+    /// Asks for a yes, or takes `--yes` for one.
+    ///
+    /// # Errors
+    /// No terminal and no `--yes` (exit 2); another answer than yes.
+    pub fn confirm(&self, question: &str, yes: bool) -> Result<bool, Failure> {
+        if yes {
+            return Ok(true);
+        }
+        if !self.can_ask() {
+            return Err(Failure::usage(format!("get an answer to: {question}"))
+                .because_of("there is no terminal to ask on")
+                .then("give --yes"));
+        }
+        dialoguer::Confirm::new()
+            .with_prompt(crate::redact::redact(question))
+            .default(false)
+            .interact()
+            .map_err(|error| Failure::usage(format!("get an answer to: {question}")).caused_by(&error))
+    }
+
+    /// Shows a result: a text for people, a document for programs.
+    pub fn tell(&self, text: &str, document: serde_json::Value) {
+        if self.json() {
+            output::print(&crate::ui::json::document(document));
+        } else {
+            output::print(text);
+        }
+    }
+
+    /// Says something on the way, on standard error.
+    pub fn note(&self, text: &str) {
+        output::complain(text);
+    }
+
+    /// Shows why a command could not do its work; gives its verdict.
+    pub(super) fn tell_trouble(&self, trouble: Trouble) -> Verdict {
+        let (failure, verdict) = match trouble {
+            Trouble::Failure(failure) => (failure.clone(), failure.kind.into()),
+            Trouble::Verdict(failure, verdict) => (failure, verdict),
+            Trouble::Diagnostic(diagnostic) => return self.tell_diagnostic(&*diagnostic),
+        };
+        if self.json() {
+            output::print(&error::document(&failure, verdict));
+        } else {
+            output::complain(&error::tell(&failure, self.look));
+        }
+        verdict
+    }
+
+    fn tell_diagnostic(&self, diagnostic: &(dyn Diagnostic + Send + Sync)) -> Verdict {
+        let width = self.look.width.min(120);
+        if self.json() {
+            let text = document::render(diagnostic, 120, false);
+            let failure = Failure::usage("read the project's files").because_of(text);
+            output::print(&error::document(&failure, Verdict::Usage));
+        } else {
+            output::complain(&document::render(diagnostic, width, self.look.colour));
+        }
+        Verdict::Usage
+    }
+}

@@ -1,0 +1,194 @@
+//! `backstay status`: what is, and the command that mends each thing that should not be.
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::cleanup::leftovers;
+use super::runs::verdict_word;
+use super::{Shell, Trouble};
+use crate::backup;
+use crate::config::Config;
+use crate::engine::begin;
+use crate::engine::state::State;
+use crate::failure::{Failure, Verdict};
+use crate::journal;
+use crate::migrate::{self, Migrations};
+use crate::steps::{direct, migrate_options};
+use crate::store::Store;
+use crate::time::{between, now, show_duration};
+use crate::window::flag::{self, Standing};
+use crate::window::names::Role;
+
+/// What runs, flag, fence, revision and what is pending, last backup, leftovers
+#[derive(Debug, Args)]
+pub struct Status {}
+
+/// One thing that is looked at.
+struct Fact {
+    name: &'static str,
+    text: String,
+    mends: Option<String>,
+    value: Value,
+}
+
+impl Fact {
+    fn new(name: &'static str, text: impl Into<String>, value: Value) -> Self {
+        Self { name, text: text.into(), mends: None, value }
+    }
+
+    fn mended_by(mut self, command: impl Into<String>) -> Self {
+        self.mends = Some(command.into());
+        self
+    }
+
+    fn unknown(name: &'static str, failure: &Failure) -> Self {
+        let fact = Self::new(name, format!("unknown: {failure}"), json!({ "error": failure }));
+        match failure.next.first() {
+            Some(next) => fact.mended_by(next),
+            None => fact,
+        }
+    }
+}
+
+pub(super) async fn run(shell: &Shell, _command: &Status) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let store = shell.store(&config);
+    let mut facts = vec![last_run(&config, &*store).await, flag_fact(&config).await];
+    facts.extend(databases(shell, &config, &*store).await);
+    facts.push(revision(shell, &config).await);
+    facts.push(last_backup(&config, &*store).await);
+    let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0);
+    let mut lines = vec![format!("{:width$}  {}", "environment", config.environment, width = width)];
+    for fact in &facts {
+        lines.push(format!("{:width$}  {}", fact.name, fact.text));
+        lines.extend(fact.mends.iter().map(|command| format!("{:width$}  -> {command}", "")));
+    }
+    let mut document = json!({ "environment": config.environment });
+    for fact in facts {
+        document[fact.name.replace(' ', "_")] =
+            json!({ "text": fact.text, "mends": fact.mends, "value": fact.value });
+    }
+    shell.tell(&lines.join("\n"), document);
+    Ok(Verdict::Done)
+}
+
+async fn last_run(config: &Config, store: &dyn Store) -> Fact {
+    const NAME: &str = "run";
+    let runs = match journal::runs(store).await {
+        Ok(runs) => runs,
+        Err(error) => return Fact::unknown(NAME, &error.into()),
+    };
+    for run in runs.iter().rev() {
+        let records = match journal::read(store, run).await {
+            Ok(history) => history.records,
+            Err(error) => return Fact::unknown(NAME, &error.into()),
+        };
+        if begin::environment_of(&records) != Some(&config.environment) {
+            continue;
+        }
+        let word = verdict_word(&State::of(&records));
+        let ago = records.last().map(|r| show_duration(between(r.at, now()))).unwrap_or_default();
+        let fact = Fact::new(
+            NAME,
+            format!("{run}: {word}, last record {ago} ago"),
+            json!({ "run": run, "verdict": word }),
+        );
+        let resume = format!("backstay resume {run} -e {}", config.environment);
+        return if begin::ended(&records) { fact } else { fact.mended_by(resume) };
+    }
+    Fact::new(NAME, "none yet", Value::Null)
+}
+
+async fn flag_fact(config: &Config) -> Fact {
+    const NAME: &str = "flag";
+    let Some(flag) = &config.flag else { return Fact::new(NAME, "not configured", Value::Null) };
+    match flag::look(flag, &config.root).await {
+        Ok(Standing::Down) => Fact::new(NAME, "down", json!({ "up": false })),
+        Ok(Standing::Up(holder)) => {
+            let whose = holder.clone().map(|h| format!(", held by {h}")).unwrap_or_default();
+            Fact::new(
+                NAME,
+                format!("UP{whose}: users see the maintenance page"),
+                json!({ "up": true, "holder": holder }),
+            )
+            .mended_by(format!(
+                "backstay resume -e {0}, or backstay maintenance off -e {0}",
+                config.environment
+            ))
+        }
+        Err(failure) => Fact::unknown(NAME, &failure),
+    }
+}
+
+/// The fence, and what earlier runs left.
+async fn databases(shell: &Shell, config: &Config, store: &dyn Store) -> Vec<Fact> {
+    const FENCE: &str = "fence";
+    let found = match shell.connect_admin(config, "status").await {
+        Ok(session) => leftovers(&session, config, store).await,
+        Err(failure) => Err(failure),
+    };
+    let found = match found {
+        Ok(found) => found,
+        Err(failure) => return vec![Fact::unknown(FENCE, &failure)],
+    };
+    let (fences, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|l| l.trace.role == Role::Window);
+    let mut facts = Vec::new();
+    match fences.first() {
+        None => facts.push(Fact::new(FENCE, "open", json!({ "closed": false }))),
+        Some(fence) => facts.push(
+            Fact::new(
+                FENCE,
+                format!("CLOSED: production is called {}", fence.database.name),
+                json!({ "closed": true, "run": fence.trace.run }),
+            )
+            .mended_by(format!("backstay resume {} -e {}", fence.trace.run, config.environment)),
+        ),
+    }
+    for leftover in others {
+        let value = json!({ "database": leftover.database.name, "run": leftover.trace.run });
+        facts.push(
+            Fact::new("leftover", leftover.describe(), value)
+                .mended_by(format!("backstay cleanup -e {}", config.environment)),
+        );
+    }
+    facts
+}
+
+async fn revision(shell: &Shell, config: &Config) -> Fact {
+    const NAME: &str = "revision";
+    let look = async {
+        let session = shell.connect(config, direct(config), "status").await?;
+        let mut said = Vec::new();
+        for root in &config.migrations {
+            let migrations = Migrations::load(&root.directory)?;
+            let options = migrate_options(root, None);
+            let current = migrate::current(&session, &migrations, &options).await?;
+            let pending = migrate::pending(&session, &migrations, "heads", &options).await?;
+            let at = current.revisions.iter().cloned().collect::<Vec<_>>().join(", ");
+            let at = if at.is_empty() { "base".to_string() } else { at };
+            said.push(format!("{}: {at}, {} pending", root.name, pending.len()));
+        }
+        Ok::<_, Failure>(said.join("; "))
+    };
+    match look.await {
+        Ok(said) => Fact::new(NAME, said.clone(), json!(said)),
+        Err(failure) => Fact::unknown(NAME, &failure),
+    }
+}
+
+async fn last_backup(config: &Config, store: &dyn Store) -> Fact {
+    const NAME: &str = "last backup";
+    match backup::list(store, &config.environment).await {
+        Err(error) => Fact::unknown(NAME, &error.into()),
+        Ok(listing) => match listing.backups.iter().max_by_key(|entry| &entry.id) {
+            None => Fact::new(NAME, "none", Value::Null),
+            Some(entry) => {
+                let level =
+                    entry.verified.map_or("not verified".to_string(), |level| format!("verified: {level}"));
+                let ago = entry.at.map(|at| format!(", {} ago", show_duration(between(at, now()))));
+                let text = format!("{}{}, {level}", entry.id, ago.unwrap_or_default());
+                Fact::new(NAME, text, json!({ "backup": entry.id }))
+            }
+        },
+    }
+}

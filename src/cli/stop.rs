@@ -1,0 +1,23 @@
+//! Signals: the first asks a run to end cleanly, the second to stop now.
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use crate::engine::drive::Stop;
+
+/// Counts SIGINT, SIGTERM and SIGHUP from here on.
+pub fn listen() -> Stop {
+    let (count, stop) = watch::channel(0);
+    let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
+    for kind in kinds {
+        // A signal that can't be caught ends the process; the run can be resumed.
+        let Ok(mut arrivals) = signal(kind) else { continue };
+        let count = count.clone();
+        tokio::spawn(async move {
+            while arrivals.recv().await.is_some() {
+                count.send_modify(|n| *n += 1);
+            }
+        });
+    }
+    stop
+}

@@ -1,0 +1,123 @@
+//! The run's log on the store, `runs/<run>/run.log`: every event of every driver, as lines of text.
+//!
+//! The log is for people. The journal is what a run is resumed from, and it never waits for the log.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::event::Event;
+use crate::redact::redact;
+use crate::store::{Store, StoreError};
+use crate::time::{now, show_duration};
+
+/// How much text of one run is kept; what a command floods beyond it is left out.
+const MOST: usize = 16 << 20;
+
+/// An object is written whole, so not after every line.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Passes events on and writes each to the run's log; gives the stream for the screen, and the task that
+/// ends when all is written.
+pub fn tee(
+    store: Arc<dyn Store>,
+    events: UnboundedReceiver<Event>,
+) -> (UnboundedReceiver<Event>, tokio::task::JoinHandle<()>) {
+    let (screen, seen) = unbounded_channel();
+    (seen, tokio::spawn(keep(store, events, screen)))
+}
+
+async fn keep(store: Arc<dyn Store>, mut events: UnboundedReceiver<Event>, screen: UnboundedSender<Event>) {
+    let mut log = Log { store, object: None, text: String::new(), dirty: false, written: Instant::now() };
+    while let Some(event) = events.recv().await {
+        if let Event::RunBegan { run, .. } = &event {
+            log.open(run).await;
+        }
+        if let Some(line) = line(&event) {
+            log.push(&line);
+        }
+        let pause = matches!(event, Event::LineFinished { .. } | Event::LineFailed { .. });
+        let _ = screen.send(event);
+        if pause && log.written.elapsed() > PAUSE {
+            log.write().await;
+        }
+    }
+    log.write().await;
+}
+
+struct Log {
+    store: Arc<dyn Store>,
+    object: Option<String>,
+    text: String,
+    dirty: bool,
+    written: Instant,
+}
+
+impl Log {
+    async fn open(&mut self, run: &str) {
+        let object = format!("runs/{run}/run.log");
+        if let Ok(bytes) = self.store.read(&object).await {
+            self.text = String::from_utf8_lossy(&bytes).into_owned();
+        }
+        self.object = Some(object);
+    }
+
+    fn push(&mut self, line: &str) {
+        if self.text.len() + line.len() > MOST {
+            return;
+        }
+        self.text.push_str(&redact(line));
+        self.text.push('\n');
+        self.dirty = true;
+    }
+
+    /// A log that can't be written stops nothing: the journal would have said so first.
+    async fn write(&mut self) {
+        let Some(object) = self.object.clone().filter(|_| self.dirty) else { return };
+        match self.replace(&object).await {
+            Ok(()) => self.dirty = false,
+            Err(error) => tracing::warn!(%error, "the run's log could not be written"),
+        }
+        self.written = Instant::now();
+    }
+
+    async fn replace(&self, object: &str) -> Result<(), StoreError> {
+        let mut writer = self.store.writer(object).await?;
+        let written = writer.write_all(self.text.as_bytes()).await;
+        written.map_err(|source| StoreError::Io { verb: "write", name: object.to_string(), source })?;
+        writer.commit().await
+    }
+}
+
+/// The event as a line, or nothing if it is only movement.
+fn line(event: &Event) -> Option<String> {
+    let text = match event {
+        Event::RunBegan { run, epoch, environment, runbook, database, .. } => {
+            format!("run {run} epoch {epoch}: {runbook} on {environment}, database {database}")
+        }
+        Event::LineStarted { line, .. } => format!("{line} started"),
+        Event::Output { line, text } => format!("{line} | {text}"),
+        Event::Note { line: Some(line), text } => format!("{line} ! {text}"),
+        Event::Note { line: None, text } => format!("! {text}"),
+        Event::LineFinished { line, summary, millis, .. } => {
+            format!("{line} finished in {}: {summary}", show_duration(Duration::from_millis(*millis)))
+        }
+        Event::LineFailed { line, failure, millis, .. } => {
+            format!("{line} FAILED after {}: {failure}", show_duration(Duration::from_millis(*millis)))
+        }
+        Event::WindowBegan { .. } => "the flag is up".into(),
+        Event::WindowEnded { .. } => "the flag is down".into(),
+        Event::PutBackBegan { lines, .. } => {
+            let names: Vec<&str> = lines.iter().map(|l| l.name.as_str()).collect();
+            format!("putting back: {}", names.join(", "))
+        }
+        Event::Question { text, .. } => format!("? {text}"),
+        Event::Ended { exit, production, .. } => {
+            format!("ended with exit {exit}: production is {production}")
+        }
+        Event::Progress { .. } => return None,
+    };
+    Some(format!("{} {text}", now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ")))
+}
