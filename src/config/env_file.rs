@@ -317,6 +317,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_cut_off_anywhere_is_read_or_refused() {
+        let whole: String = TORTURE.iter().map(|(text, _)| format!("{text}\n")).collect();
+        for (at, _) in whole.char_indices() {
+            match parse(&whole[..at]) {
+                Ok(variables) => assert!(variables.keys().all(|name| name == "A")),
+                Err(errors) => assert!(errors.iter().all(|error| error.line <= whole.lines().count())),
+            }
+        }
+    }
+
+    #[test]
     fn all_bad_lines_are_told() {
         let errors = parse("x\nA=1\n2B=\ny\n").unwrap_err();
         assert_eq!(errors.iter().map(|e| e.line).collect::<Vec<_>>(), [1, 3, 4]);

@@ -144,6 +144,16 @@ expect = "select true"
 }
 
 #[test]
+fn files_of_other_systems_are_read() {
+    let text = "\u{feff}# Notepad was here\r\n[database]\r\nurl = \"postgres://app@db/shop\"\r\n";
+    assert_eq!(parse(text, &[]).unwrap().database.url.database(), "shop");
+    let wrong = Config::parse(&format!("{text}ulr = 1\r\n"), Path::new(ROOT), "production", &vars(&[]));
+    let invalid = wrong.unwrap_err();
+    assert_eq!(invalid.position(&invalid.findings()[0]), (4, 1));
+    assert!(render(invalid.as_ref(), 100, false).contains("[config/production.toml:4:1]"));
+}
+
+#[test]
 fn free_disk_has_four_forms() {
     for (text, is) in [
         ("\"/var/lib\"", FreeDisk::Path("/var/lib".into())),

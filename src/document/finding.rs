@@ -159,6 +159,12 @@ impl From<&Invalid> for Failure {
     }
 }
 
+impl From<Box<Invalid>> for Failure {
+    fn from(invalid: Box<Invalid>) -> Self {
+        Failure::from(invalid.as_ref())
+    }
+}
+
 /// Proof that a finding was noted: what could not be read has been told.
 #[derive(Debug)]
 pub(crate) struct Noted(());

@@ -5,7 +5,18 @@
 
 use std::ops::Range;
 
+use crate::redact::MASK;
+
 use super::secret::{is_telling, url_password};
+
+/// `text` with its secret parts masked.
+pub(crate) fn masked(text: &str) -> String {
+    let mut out = text.to_string();
+    for place in secrets(text).into_iter().rev() {
+        out.replace_range(place, MASK);
+    }
+    out
+}
 
 /// The secret parts of `text`, in order, apart from each other, none spanning lines.
 pub(crate) fn secrets(text: &str) -> Vec<Range<usize>> {
@@ -137,14 +148,6 @@ fn end_of_quoted(text: &str, quote: char) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn masked(text: &str) -> String {
-        let mut out = text.to_string();
-        for place in secrets(text).into_iter().rev() {
-            out.replace_range(place, "***");
-        }
-        out
-    }
 
     #[test]
     fn literal_secrets_are_found() {

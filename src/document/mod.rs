@@ -1,7 +1,7 @@
 //! TOML files that a person writes: read key by key, and every finding shown at its place.
 //!
-//! Both `config` and `runbook` are read through this one mechanism. A file becomes a [`tree`] whose
-//! every node knows its bytes; [`Table`] hands out typed values, remembers which keys were asked for,
+//! Both `config` and `runbook` are read through this one mechanism. A file becomes a tree whose
+//! every node knows its bytes; `Table` hands out typed values, remembers which keys were asked for,
 //! and so knows both the unknown keys and what would have been right. Findings are gathered, not
 //! thrown: one reading tells all that is wrong with a file. What is shown of the file has its
 //! passwords masked (invariant 10).
@@ -17,15 +17,15 @@ mod value;
 mod variables;
 
 pub use finding::{Finding, Invalid, render};
-pub use source::Source;
-pub use variables::Variables;
 
 pub(crate) use finding::Noted;
+pub(crate) use mask::masked;
 pub(crate) use nearest::{either, nearest, spell_out};
 pub(crate) use secret::register_variable;
+pub(crate) use source::Source;
 pub(crate) use table::Table;
 pub(crate) use value::{Read, Value, absolute, all};
-pub(crate) use variables::Exposure;
+pub(crate) use variables::{Exposure, Variables};
 
 use std::cell::{Ref, RefCell};
 

@@ -103,8 +103,9 @@ pub(crate) fn url_password(url: &str) -> Option<Range<usize>> {
 fn is_plain(name: &str, value: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let last = words(&name).last().unwrap_or_default();
-    // An address without user or query lets nobody in.
-    let address = value.contains("://") && !value.contains(['@', '?']);
+    // An address without user or query lets nobody in; in PostgreSQL's, without a password (elsewhere a
+    // user alone may be a token).
+    let address = value.contains("://") && (value.starts_with("postgres") || !value.contains(['@', '?']));
     PLAIN.contains(&last) || address
 }
 
@@ -175,13 +176,18 @@ mod tests {
         register_variable("PGDATABASE", "plain-value-3", false);
         register_variable("APP_HOST", "plain-value-4", true);
         register_variable("HEALTH_URL", "http://plain-value-5:80/h", true);
+        register_variable("OPEN_URL", "postgres://plain-value-8@h/d?sslmode=require", true);
         register_variable("HOOK_URL", "http://h/odd-value-6?sig=x", true);
         register_variable("MAIN_URL", "postgres://u:odd%2Dvalue%2D7@h/d", false);
         let shown = redact::redact(
             "odd-value-1 odd-value-2 plain-value-3 plain-value-4 http://plain-value-5:80/h \
-             http://h/odd-value-6?sig=x odd-value-7 odd%2Dvalue%2D7",
+             postgres://plain-value-8@h/d?sslmode=require http://h/odd-value-6?sig=x odd-value-7 odd%2Dvalue%2D7",
         )
         .into_owned();
-        assert_eq!(shown, "*** *** plain-value-3 plain-value-4 http://plain-value-5:80/h *** *** ***");
+        assert_eq!(
+            shown,
+            "*** *** plain-value-3 plain-value-4 http://plain-value-5:80/h \
+             postgres://plain-value-8@h/d?sslmode=require *** *** ***"
+        );
     }
 }

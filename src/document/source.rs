@@ -9,7 +9,7 @@ use crate::redact::MASK;
 
 /// The text of a file with its secrets masked. The original is not kept.
 #[derive(Debug, Clone)]
-pub struct Source {
+pub(crate) struct Source {
     name: String,
     shown: String,
     /// The masked places, in bytes of the original.
@@ -35,7 +35,7 @@ impl Source {
     }
 
     /// The file's name.
-    pub fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 

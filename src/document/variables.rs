@@ -8,7 +8,7 @@ use std::ops::Range;
 
 /// Where `${NAME}` is looked for: first the process's environment, then the `env_file`.
 #[derive(Debug, Clone, Default)]
-pub struct Variables {
+pub(crate) struct Variables {
     process: BTreeMap<String, String>,
     file: BTreeMap<String, String>,
     /// The `env_file` in words, for the message about a missing variable.
@@ -29,7 +29,7 @@ pub(crate) enum Exposure {
 
 impl Variables {
     /// The environment of the process alone.
-    pub fn of_process(process: &BTreeMap<String, String>) -> Self {
+    pub(crate) fn of_process(process: &BTreeMap<String, String>) -> Self {
         Self { process: process.clone(), ..Self::default() }
     }
 

@@ -103,9 +103,9 @@ pub enum StepKind {
     Verify(VerifyStep),
     /// Notes the release in files.
     Record {
-        /// A changelog to which a line is added.
+        /// A changelog to which a line is added; from the project's root.
         changelog: Option<PathBuf>,
-        /// A file for the schema dump.
+        /// A file for the schema dump; from the project's root.
         schema: Option<PathBuf>,
     },
 }
@@ -119,7 +119,7 @@ pub struct CommandStep {
     pub undo: Undo,
     /// A bound on it.
     pub timeout: Duration,
-    /// Where it runs; the project's root if not said.
+    /// Where it runs, from the project's root; there if not said.
     pub directory: Option<PathBuf>,
     /// Variables beside ours.
     pub env: BTreeMap<String, String>,

@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::order::{Kind, Line, Phase};
 use super::{CommandStep, Level, Step, StepKind, Undo, VerifyStep};
 use crate::config::health;
-use crate::document::{Finding, Noted, Read, Table, Value, nearest, spell_out};
+use crate::document::tree::Node;
+use crate::document::{Finding, Noted, Read, Table, Value, masked, nearest, spell_out};
 
 /// How long a command may take, where the runbook does not say.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -36,7 +37,7 @@ pub(super) fn line(value: Value<'_>, phase: Phase) -> Line {
         place = table.place_of("step").clone();
         let step = read(table, kind, phase);
         let (name, step) = (name?, step?);
-        Ok(Step { name: name.unwrap_or_else(|| default_name(&step)), kind: step })
+        Ok(Step { name: name.unwrap_or_else(|| default_name(&step, table)), kind: step })
     });
     Line { phase, header, place, kind: known, named, step }
 }
@@ -181,7 +182,7 @@ fn record(table: &mut Table<'_>) -> Read<StepKind> {
 }
 
 /// What a step is called that the runbook gives no name.
-fn default_name(step: &StepKind) -> String {
+fn default_name(step: &StepKind, table: &Table<'_>) -> String {
     match step {
         StepKind::Preflight => "preflight".into(),
         StepKind::Backup { .. } => "backup".into(),
@@ -189,16 +190,22 @@ fn default_name(step: &StepKind) -> String {
         StepKind::Approve => "approve".into(),
         StepKind::Migrate { to, root: None } => format!("migrate to {to}"),
         StepKind::Migrate { to, root: Some(root) } => format!("migrate {root} to {to}"),
-        StepKind::Command(command) => shorten(&command.run.join(" ")),
+        StepKind::Command(_) => shorten(&written_command(table)),
         StepKind::Health { .. } => "health".into(),
         StepKind::Verify(_) => "verify".into(),
         StepKind::Record { .. } => "record".into(),
     }
 }
 
-/// One line of at most [`LONGEST_NAME`] characters, no secret in it: a name is journaled.
+/// A command as the file has it: a name must be the same on `resume`, whatever a variable holds by then.
+fn written_command(table: &Table<'_>) -> String {
+    let words = table.find("run").map(Node::items).unwrap_or_default();
+    words.iter().filter_map(Node::as_text).collect::<Vec<_>>().join(" ")
+}
+
+/// One line of at most [`LONGEST_NAME`] characters, no password in it: a name is journaled.
 fn shorten(text: &str) -> String {
-    let text = crate::redact::redact(text);
+    let text = masked(text);
     let line = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty());
     let line = line.collect::<Vec<_>>().join(" ");
     if line.chars().count() <= LONGEST_NAME {

@@ -143,6 +143,9 @@ fn a_long_command_gets_a_short_name() {
     let name = &parse(text).unwrap().before[0].name;
     assert_eq!(name, "./x one two äääääääääääääääääääääääääää…");
     assert!(name.chars().count() <= 40);
+    let text =
+        "[[before]]\nstep = \"command\"\nrun = [\"sh\", \"-c\", \"${DEPLOY} postgres://u:pw-of-a-name@h/d\"]";
+    assert_eq!(parse(text).unwrap().before[0].name, "sh -c ${DEPLOY} postgres://u:***@h/d");
 }
 
 #[test]
