@@ -8,7 +8,7 @@ use super::error::{MigrateError, Reason};
 use crate::pg::{ConnInfo, quote_ident};
 
 /// How migrations are applied.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Options {
     /// The schema of the version table; `None`: where the search path finds it, else the current schema.
     pub schema: Option<String>,
