@@ -187,13 +187,28 @@ pub(super) async fn extensions(client: &Client) -> Result<Vec<Extension>, Backup
     rows.iter().map(|row| Ok(Extension { name: get(row, 0)?, version: get(row, 1)? })).collect()
 }
 
-/// `server_version_num`, and what the server calls itself.
-pub(super) async fn version(client: &Client) -> Result<(u32, String), BackupError> {
+/// What a server says of itself, and of the database.
+pub(super) struct ServerFacts {
+    /// `server_version_num`.
+    pub version: u32,
+    /// What it calls itself.
+    pub name: String,
+    /// The encoding in which text leaves it, for us and for pg_dump: UTF8, but the bytes as they are where
+    /// the database does not know what they mean.
+    pub client_encoding: String,
+}
+
+/// Asks the server.
+pub(super) async fn server(client: &Client) -> Result<ServerFacts, BackupError> {
     let sql = "SELECT pg_catalog.current_setting('server_version_num')::pg_catalog.int4, \
-               pg_catalog.current_setting('server_version')";
+               pg_catalog.current_setting('server_version'), pg_catalog.current_setting('client_encoding')";
     let row =
         client.query_one(sql, &[]).await.map_err(|e| BackupError::sql("ask the server's version", e))?;
-    Ok((u32::try_from(get::<i32>(&row, 0)?).unwrap_or_default(), get(&row, 1)?))
+    Ok(ServerFacts {
+        version: u32::try_from(get::<i32>(&row, 0)?).unwrap_or_default(),
+        name: get(&row, 1)?,
+        client_encoding: get(&row, 2)?,
+    })
 }
 
 /// Whether the database holds large objects.

@@ -1,5 +1,6 @@
 //! `pg_dump`: found, run, and its text taken line by line.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -48,8 +49,16 @@ impl PgDump {
         Err(BackupError::NoPgDump { major, found })
     }
 
-    /// Starts it on the database; the password goes by environment only.
-    pub fn start(&self, info: &ConnInfo, arguments: &[String]) -> Result<Dumping, BackupError> {
+    /// Starts it on the database, its text in `encoding`; the password goes by environment only.
+    pub fn start(
+        &self,
+        info: &ConnInfo,
+        encoding: &str,
+        arguments: &[String],
+    ) -> Result<Dumping, BackupError> {
+        let mut environment: BTreeMap<String, String> = info.tool_env().into_iter().collect();
+        let options = environment.entry("PGOPTIONS".to_string()).or_default();
+        *options = format!("{options} {}", pinned::pgoptions());
         let mut command = Command::new(&self.path);
         for (name, _) in std::env::vars_os() {
             if name.to_str().is_some_and(|name| name.starts_with("PG")) {
@@ -59,8 +68,8 @@ impl PgDump {
         let mut child = command
             .arg("--no-password")
             .args(arguments)
-            .envs(info.tool_env())
-            .env("PGOPTIONS", pinned::pgoptions())
+            .envs(environment)
+            .env("PGCLIENTENCODING", encoding)
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -140,6 +140,16 @@ impl BackupError {
         BackupError::Store { url: store.url(), source }
     }
 
+    /// Whether a lock was waited for in vain (55P03, lock_not_available).
+    pub(super) fn is_lock_timeout(&self) -> bool {
+        match self {
+            BackupError::Sql { source, .. } => {
+                source.code() == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE)
+            }
+            _ => false,
+        }
+    }
+
     /// What the server's text means, where that is known to help.
     fn hint(&self) -> Option<String> {
         let hint = match self {

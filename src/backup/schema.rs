@@ -24,8 +24,8 @@ pub(super) async fn dump_text(
     session: &SessionOptions,
     arguments: &[String],
 ) -> Result<String, BackupError> {
-    let (version, _) = catalog::version(&*pinned::open(info, session).await?).await?;
-    let mut dumping = PgDump::find(version).await?.start(info, arguments)?;
+    let server = catalog::server(&*pinned::open(info, session).await?).await?;
+    let mut dumping = PgDump::find(server.version).await?.start(info, &server.client_encoding, arguments)?;
     let mut text = Vec::new();
     let mut line = Vec::new();
     while dumping.line(&mut line).await?.is_some() {
@@ -52,9 +52,10 @@ pub fn compare_schemas(first: &str, second: &str) -> Option<Vec<String>> {
     (!lines.is_empty()).then_some(lines)
 }
 
-/// As [`compare_schemas`], but blind to the one thing that PostgreSQL itself changes when its own text is
+/// As [`compare_schemas`], but blind to the two things that PostgreSQL itself changes when its own text is
 /// read back: where casts and parentheses stand in an expression
-/// (`(ARRAY['a'::character varying])::text[]` becomes `ARRAY[('a'::character varying)::text]`).
+/// (`(ARRAY['a'::character varying])::text[]` becomes `ARRAY[('a'::character varying)::text]`), and the order
+/// of a child table's columns (the inherited ones come first).
 pub(super) fn compare_restored(first: &str, second: &str) -> Option<Vec<String>> {
     let lines = differences(first, second, plain);
     (!lines.is_empty()).then_some(lines)
@@ -121,7 +122,7 @@ fn line_differences(first: &str, second: &str) -> Vec<String> {
     out
 }
 
-/// An entry without parentheses, spaces and casts.
+/// An entry without parentheses, spaces and casts, its lines in order.
 fn plain(entry: &str) -> String {
     const CASTS: [&str; 6] =
         ["::text[]", "::text", "::character varying[]", "::character varying", "::bpchar[]", "::bpchar"];
@@ -130,7 +131,9 @@ fn plain(entry: &str) -> String {
         text = text.replace(cast, "");
     }
     text.retain(|character| !matches!(character, '(' | ')' | ' '));
-    text
+    let mut lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches(',')).collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 #[cfg(test)]

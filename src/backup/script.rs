@@ -94,7 +94,9 @@ pub(super) fn restore(manifest: &Manifest) -> String {
     text.push_str("sequences\n");
 
     let _ = writeln!(text, "\necho 'Indexes, constraints, triggers ...'\nrun_sql {}", sh(POST_DATA));
-    text.push_str("\necho 'Statistics ...'\nprintf 'ANALYZE;\\n' | new_sql\n");
+    text.push_str(
+        "\necho 'Statistics ...'\nprintf 'SET client_min_messages = error; ANALYZE;\\n' | new_sql\n",
+    );
     let attributes: String = manifest
         .database
         .statements("\0")

@@ -74,19 +74,28 @@ const QUESTIONS: &[(bool, &str, &str)] = &[
          FROM pg_catalog.pg_proc f JOIN pg_catalog.pg_language l ON l.oid = f.prolang \
          JOIN pg_catalog.pg_namespace n ON n.oid = f.pronamespace \
          JOIN pg_catalog.pg_roles r ON r.rolname = current_user \
-         WHERE NOT r.rolsuper AND NOT l.lanpltrusted AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = f.oid AND d.deptype = 'e' \
+         WHERE NOT r.rolsuper AND NOT l.lanpltrusted AND f.prokind <> 'a' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = f.oid AND d.deptype IN ('e', 'i') \
              AND d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass)",
     ),
     (
         false,
         "GRANT that role to this one, or restore as a superuser",
-        "SELECT DISTINCT pg_catalog.format('things that belong to role %I', o.rolname) \
-         FROM pg_catalog.pg_shdepend d JOIN pg_catalog.pg_database b ON b.oid = d.dbid \
-         JOIN pg_catalog.pg_roles o ON o.oid = d.refobjid JOIN pg_catalog.pg_roles r ON r.rolname = current_user \
-         WHERE b.datname = pg_catalog.current_database() AND d.deptype = 'o' AND NOT r.rolsuper \
-         AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
-         AND NOT pg_catalog.pg_has_role(o.oid, 'MEMBER')",
+        "SELECT pg_catalog.format('things that belong to role %I', o.rolname) FROM (\
+             SELECT d.refobjid AS owner FROM pg_catalog.pg_shdepend d \
+                 JOIN pg_catalog.pg_database b ON b.oid = d.dbid \
+                 WHERE b.datname = pg_catalog.current_database() AND d.deptype = 'o' \
+                 AND d.refclassid = 'pg_catalog.pg_authid'::pg_catalog.regclass \
+             UNION SELECT u.owner FROM (\
+                 SELECT oid, 'pg_catalog.pg_class'::pg_catalog.regclass, relowner FROM pg_catalog.pg_class \
+                     WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') \
+                 UNION ALL SELECT oid, 'pg_catalog.pg_proc'::pg_catalog.regclass, proowner FROM pg_catalog.pg_proc \
+                 UNION ALL SELECT oid, 'pg_catalog.pg_namespace'::pg_catalog.regclass, nspowner \
+                     FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_') u(oid, class, owner) \
+                 WHERE u.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+                     WHERE d.classid = u.class AND d.objid = u.oid AND d.deptype IN ('e', 'i'))) t \
+         JOIN pg_catalog.pg_roles o ON o.oid = t.owner JOIN pg_catalog.pg_roles r ON r.rolname = current_user \
+         WHERE NOT r.rolsuper AND NOT pg_catalog.pg_has_role(o.oid, 'MEMBER') ORDER BY 1",
     ),
 ];
 

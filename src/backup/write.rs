@@ -4,6 +4,7 @@
 //! on the server nothing, since all its transactions only read.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -12,14 +13,14 @@ use jiff::Timestamp;
 use tokio_postgres::Client;
 
 use super::attributes::DatabaseAttributes;
-use super::catalog::{self, Pages, SourceTable};
-use super::dump::PgDump;
+use super::catalog::{self, Pages, ServerFacts, SourceTable};
+use super::dump::{Dumping, PgDump};
 use super::error::BackupError;
 use super::fingerprint::{self, TableContent, take};
 use super::manifest::{Chunk, Codec, FORMAT, Manifest, Object, Server, Snapshot, Table, TableName};
 use super::meter::Meter;
 use super::name::{self, Place};
-use super::pack::{self, Stored};
+use super::pack;
 use super::{pinned, roles, script};
 use crate::event::Progress;
 use crate::pg::{ConnInfo, Session, SessionOptions};
@@ -70,18 +71,12 @@ pub async fn write(
     if !store.list(&place.prefix()).await.map_err(|e| BackupError::store(store, e))?.is_empty() {
         return Err(BackupError::IdTaken(place.id.clone()));
     }
-    let source = Source::open(info, options).await?;
-    let (version, server_name) = catalog::version(&source.main).await?;
-    let pg_dump = PgDump::find(version).await?;
     let target = Target { store, place, codec: options.codec };
+    let (source, pg_dump, mut objects) = open(info, &target, options).await?;
 
     let tables = catalog::tables(&source.main).await?;
     let meter = Meter::new(progress, tables.iter().map(|table| table.bytes).sum());
-    let large_objects = catalog::has_large_objects(&source.main).await?;
-    let (mut objects, chunks) = tokio::try_join!(
-        dump_ddl(info, &pg_dump, &source, &target, large_objects, options),
-        copy_tables(info, &source, &target, &tables, options, &meter),
-    )?;
+    let chunks = copy_tables(info, &source, &target, &tables, options, &meter).await?;
     objects.extend(chunks.iter().map(|copied| copied.object.clone()));
 
     let globals = roles::globals(&source.main).await?;
@@ -96,7 +91,11 @@ pub async fn write(
         tool: format!("backstay {}", env!("CARGO_PKG_VERSION")),
         id: place.id.clone(),
         environment: place.environment.clone(),
-        server: Server { version, name: server_name, pg_dump: pg_dump.version.clone() },
+        server: Server {
+            version: source.server.version,
+            name: source.server.name.clone(),
+            pg_dump: pg_dump.version.clone(),
+        },
         roles: all_roles(globals.names, &database),
         database,
         snapshot: source.snapshot.clone(),
@@ -139,9 +138,40 @@ fn all_roles(mut names: Vec<String>, database: &DatabaseAttributes) -> Vec<Strin
     names
 }
 
+/// Takes locks and snapshot, and the DDL while nothing else is at stake.
+///
+/// pg_dump wants locks of its own. If someone's DDL has queued up behind ours by then, pg_dump waits for it,
+/// it for us, and we for pg_dump, which no deadlock detector sees; and all of production's queries on that
+/// table queue up behind. So pg_dump waits briefly only, and then everything is let go and begun anew.
+async fn open(
+    info: &ConnInfo,
+    target: &Target<'_>,
+    options: &Options,
+) -> Result<(Source, PgDump, Vec<Object>), BackupError> {
+    let mut tries = 1;
+    loop {
+        let source = Source::open(info, options).await?;
+        let pg_dump = PgDump::find(source.server.version).await?;
+        match dump_ddl(info, &pg_dump, &source, target).await {
+            Err(BackupError::PgDump { output }) if output.contains("LOCK TABLE") && tries < TRIES => {
+                tries += 1;
+            }
+            Err(error) => return Err(error),
+            Ok(objects) => return Ok((source, pg_dump, objects)),
+        }
+    }
+}
+
+/// How often a backup begins anew when tables come and go under it.
+const TRIES: u32 = 10;
+
+/// How long the sessions beside the first wait for a lock that the first holds already.
+const BRIEFLY: Duration = Duration::from_secs(1);
+
 /// The session that holds the snapshot and the locks, until the backup is written.
 struct Source {
     main: Session,
+    server: ServerFacts,
     exported: String,
     snapshot: Snapshot,
 }
@@ -150,8 +180,8 @@ impl Source {
     /// Locks first, then takes the snapshot: so no `TRUNCATE` or rewrite, which snapshots do not see, can
     /// come between the two. pg_dump does it the other way round.
     async fn open(info: &ConnInfo, options: &Options) -> Result<Self, BackupError> {
-        const TRIES: u32 = 10;
         let main = pinned::open(info, &options.session).await?;
+        let server = catalog::server(&main).await?;
         for _ in 0..TRIES {
             let before = catalog::table_names(&main).await?;
             let names: Vec<TableName> = before.iter().map(|(_, name)| name.clone()).collect();
@@ -162,7 +192,7 @@ impl Source {
                 let exported = pinned::export(&main).await?;
                 if catalog::table_names(&main).await? == before {
                     let at = clock(&main).await?;
-                    return Ok(Self { main, exported, snapshot: Snapshot { lsn, at } });
+                    return Ok(Self { main, server, exported, snapshot: Snapshot { lsn, at } });
                 }
             }
             main.batch_execute("ROLLBACK").await.map_err(|e| BackupError::sql("look again", e))?;
@@ -253,46 +283,51 @@ fn plain_object(name: &str, bytes: &[u8]) -> Object {
     }
 }
 
-/// The DDL, from pg_dump on the same snapshot.
+/// The DDL, from pg_dump on the same snapshot: before and after the data side by side.
 async fn dump_ddl(
     info: &ConnInfo,
     pg_dump: &PgDump,
     source: &Source,
     target: &Target<'_>,
-    large_objects: bool,
-    options: &Options,
 ) -> Result<Vec<Object>, BackupError> {
-    let mut parts = vec![
-        (name::PRE_DATA, vec!["--section=pre-data".to_string()]),
-        (name::POST_DATA, vec!["--section=post-data".to_string()]),
-    ];
-    if large_objects {
+    let part = |name, arguments: &[&str]| {
+        let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
+        arguments.push("--no-subscriptions".to_string());
+        arguments.push(format!("--snapshot={}", source.exported));
+        arguments.push(format!("--lock-wait-timeout={}", BRIEFLY.as_millis()));
+        let dumping = pg_dump.start(info, &source.server.client_encoding, &arguments);
+        async move { store_dump(dumping?, target, name).await }
+    };
+    let (before, after) = tokio::try_join!(
+        part(name::PRE_DATA, &["--section=pre-data"]),
+        part(name::POST_DATA, &["--section=post-data"])
+    )?;
+    let mut objects: Vec<Object> = before.into_iter().chain(after).collect();
+    if catalog::has_large_objects(&source.main).await? {
         // Of the data section only the large objects: every table's rows and sequence's state is left out.
         let arguments = ["--section=data", "--blobs", "--exclude-table-data=*.*"];
-        parts.push((name::LARGE_OBJECTS, arguments.map(String::from).to_vec()));
-    }
-    let mut objects = Vec::new();
-    for (name, mut arguments) in parts {
-        arguments.extend([
-            format!("--snapshot={}", source.exported),
-            "--no-subscriptions".to_string(),
-            format!("--lock-wait-timeout={}", options.lock_timeout.as_millis()),
-        ]);
-        let mut dumping = pg_dump.start(info, &arguments)?;
-        let (mut pieces, packing) =
-            pack::pack(target.store, target.place.object(name), name.to_string(), target.codec);
-        let feed = async {
-            let mut line = Vec::new();
-            while dumping.line(&mut line).await?.is_some() {
-                pieces.put_slice(&line).await;
-            }
-            pieces.end().await;
-            Ok(())
-        };
-        let (stored, ()) = tokio::try_join!(packing.finish(), feed)?;
-        objects.extend(stored.object);
+        objects.extend(part(name::LARGE_OBJECTS, &arguments).await?);
     }
     Ok(objects)
+}
+
+async fn store_dump(
+    mut dumping: Dumping,
+    target: &Target<'_>,
+    name: &str,
+) -> Result<Option<Object>, BackupError> {
+    let (mut pieces, packing) =
+        pack::pack(target.store, target.place.object(name), name.to_string(), target.codec);
+    let feed = async {
+        let mut line = Vec::new();
+        while dumping.line(&mut line).await?.is_some() {
+            pieces.put_slice(&line).await;
+        }
+        pieces.end().await;
+        Ok(())
+    };
+    let (stored, ()) = tokio::try_join!(packing.finish(), feed)?;
+    Ok(stored.object)
 }
 
 /// One part of a table, to be copied.
@@ -328,32 +363,41 @@ async fn copy_tables(
     jobs.sort_by_key(|job| job.bytes);
     let workers = options.jobs.clamp(1, jobs.len().max(1));
     let queue = Mutex::new(jobs);
-    let number = Mutex::new(0u64);
+    let held_up = Mutex::new(Vec::new());
+    let number = AtomicU64::new(0);
+    let copy = async |client: &Client, job: &Job| {
+        let object = format!("data/{}.copy.gz", number.fetch_add(1, Relaxed) + 1);
+        copy_part(client, target, &tables[job.table], job, object, meter).await
+    };
     let worker = async || -> Result<Vec<Copied>, BackupError> {
         let client = pinned::join(info, &options.session, &source.exported).await?;
+        let begin = format!("SET LOCAL lock_timeout = {}; SAVEPOINT part", BRIEFLY.as_millis());
+        client.batch_execute(&begin).await.map_err(|e| BackupError::sql("begin to read", e))?;
         let mut done = Vec::new();
         while let Some(job) = take(&queue) {
-            let table = &tables[job.table];
-            let object = {
-                let mut number = number.lock().unwrap_or_else(PoisonError::into_inner);
-                *number += 1;
-                format!("data/{number}.copy.gz")
-            };
-            meter.name(&table.table);
-            let stored = copy_part(&client, target, table, &job, object, meter).await?;
-            let content =
-                stored.content.ok_or_else(|| BackupError::CutRow(format!("table {}", table.table)))?;
-            if let Some(object) = stored.object {
-                done.push(Copied { table: job.table, part: job.part, object, content });
+            match copy(&client, &job).await {
+                // Someone's DDL waits for our first session, and this one would wait for it.
+                Err(error) if error.is_lock_timeout() => {
+                    held_up.lock().unwrap_or_else(PoisonError::into_inner).push(job);
+                    let back = "ROLLBACK TO part";
+                    client.batch_execute(back).await.map_err(|e| BackupError::sql("leave a part", e))?;
+                }
+                copied => done.extend(copied?),
             }
         }
         Ok(done)
     };
     let copied: Vec<Vec<Copied>> =
         stream::iter(0..workers).map(|_| worker()).buffer_unordered(workers).try_collect().await?;
-    Ok(copied.into_iter().flatten().collect())
+    let mut copied: Vec<Copied> = copied.into_iter().flatten().collect();
+    // The first session has every table's lock since before the snapshot, and waits for nobody.
+    for job in held_up.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        copied.extend(copy(&source.main, &job).await?);
+    }
+    Ok(copied)
 }
 
+/// Copies one part; `None` if it has no rows.
 async fn copy_part(
     client: &Client,
     target: &Target<'_>,
@@ -361,13 +405,14 @@ async fn copy_part(
     job: &Job,
     object: String,
     meter: &Meter<'_>,
-) -> Result<Stored, BackupError> {
+) -> Result<Option<Copied>, BackupError> {
     let refused = |source| BackupError::sql(format!("read table {}", table.table), source);
+    meter.name(&table.table);
+    let rows = client.copy_out(&table.copy_to(job.pages)).await.map_err(refused)?;
+    let mut rows = std::pin::pin!(rows);
     let mut share = meter.share(job.bytes);
     let (mut pieces, packing) = pack::pack(target.store, target.place.object(&object), object, target.codec);
     let feed = async {
-        let rows = client.copy_out(&table.copy_to(job.pages)).await.map_err(refused)?;
-        let mut rows = std::pin::pin!(rows);
         while let Some(row) = rows.next().await {
             let row = row.map_err(refused)?;
             share.add(row.len() as u64);
@@ -378,7 +423,8 @@ async fn copy_part(
         Ok(())
     };
     let (stored, ()) = tokio::try_join!(packing.finish(), feed)?;
-    Ok(stored)
+    let content = stored.content.ok_or_else(|| BackupError::CutRow(format!("table {}", table.table)))?;
+    Ok(stored.object.map(|object| Copied { table: job.table, part: job.part, object, content }))
 }
 
 /// The tables as the manifest names them, each with its parts in order.
