@@ -1,82 +1,54 @@
-//! `pg_dump`: found, run, and its text taken line by line.
+//! `pg_dump`, its text taken line by line.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStdout};
 
 use super::error::BackupError;
 use super::pinned;
 use crate::pg::ConnInfo;
+use crate::pg::tools::{self, Tool, version_text};
 
 /// A `pg_dump` that is new enough for a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct PgDump {
-    path: PathBuf,
-    /// `15.18 (Debian 15.18-0+deb12u1)`.
-    pub version: String,
-}
+pub(super) struct PgDump(Tool);
 
 impl PgDump {
-    /// Finds the one of the server's own major version, or the next newer one: among Debian's versioned
-    /// folders, then in `PATH` (where Debian has a wrapper that picks a version by rules of its own).
+    /// Finds the one of the server's own major version, or the next newer one.
     ///
     /// # Errors
-    /// If there is none; names those that are too old.
+    /// If there is none.
     pub async fn find(server_version: u32) -> Result<Self, BackupError> {
-        let major = server_version / 10_000;
-        let mut candidates: Vec<(u32, PathBuf)> = std::fs::read_dir("/usr/lib/postgresql")
-            .into_iter()
-            .flatten()
-            .flatten()
-            .filter_map(|e| Some((e.file_name().to_str()?.parse().ok()?, e.path().join("bin/pg_dump"))))
-            .collect();
-        candidates.sort();
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let in_path = std::env::split_paths(&path).map(|folder| folder.join("pg_dump"));
-        let mut found = Vec::new();
-        for candidate in candidates.into_iter().map(|(_, path)| path).chain(in_path) {
-            let Some(version) = version_of(&candidate).await else { continue };
-            let own: String = version.chars().take_while(char::is_ascii_digit).collect();
-            if own.parse::<u32>().is_ok_and(|own| own >= major) {
-                return Ok(Self { path: candidate, version });
-            }
-            found.push(format!("{} at {}", version, candidate.display()));
-        }
-        let found = if found.is_empty() { "none".to_string() } else { found.join(", ") };
-        Err(BackupError::NoPgDump { major, found })
+        tools::find("pg_dump", server_version).await.map(Self).map_err(BackupError::Tool)
     }
 
-    /// Starts it on the database, its text in `encoding`; the password goes by environment only.
+    /// Its version: `15.18`.
+    pub fn version(&self) -> String {
+        version_text(self.0.version)
+    }
+
+    /// Starts it on the database, its text in `encoding`.
     pub fn start(
         &self,
         info: &ConnInfo,
         encoding: &str,
         arguments: &[String],
     ) -> Result<Dumping, BackupError> {
-        let mut environment: BTreeMap<String, String> = info.tool_env().into_iter().collect();
-        let options = environment.entry("PGOPTIONS".to_string()).or_default();
-        *options = format!("{options} {}", pinned::pgoptions());
-        let mut command = Command::new(&self.path);
-        for (name, _) in std::env::vars_os() {
-            if name.to_str().is_some_and(|name| name.starts_with("PG")) {
-                command.env_remove(name);
-            }
-        }
-        let mut child = command
+        let own = info.tool_env().into_iter().find(|(name, _)| name == "PGOPTIONS");
+        let options = own.map(|(_, options)| options + " ").unwrap_or_default() + &pinned::pgoptions();
+        let mut child = self
+            .0
+            .command(info)
             .arg("--no-password")
             .args(arguments)
-            .envs(environment)
+            .env("PGOPTIONS", options)
             .env("PGCLIENTENCODING", encoding)
-            .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
-            .map_err(|e| BackupError::PgDump { output: format!("{}: {e}", self.path.display()) })?;
+            .map_err(|e| BackupError::PgDump { output: format!("{}: {e}", self.0.path.display()) })?;
         let ended = || BackupError::PgDump { output: "its output cannot be read".to_string() };
         let lines = BufReader::with_capacity(64 * 1024, child.stdout.take().ok_or_else(ended)?);
         let mut errors = child.stderr.take().ok_or_else(ended)?;
@@ -89,13 +61,6 @@ impl PgDump {
         });
         Ok(Dumping { child, lines, errors, restrict: Restrict::Before })
     }
-}
-
-async fn version_of(path: &Path) -> Option<String> {
-    let output = Command::new(path).arg("--version").stdin(Stdio::null()).output().await.ok()?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    let version = text.trim().strip_prefix("pg_dump (PostgreSQL) ")?;
-    output.status.success().then(|| version.to_string())
 }
 
 /// A running `pg_dump`. Dropped, it is killed.

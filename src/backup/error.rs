@@ -6,6 +6,7 @@ use super::manifest::ManifestError;
 use super::verify::Mismatch;
 use crate::failure::Failure;
 use crate::pg::ConnectError;
+use crate::pg::tools::ToolError;
 use crate::store::StoreError;
 
 /// Each variant's text reads after "could not".
@@ -44,13 +45,8 @@ pub enum BackupError {
         tries: u32,
     },
     /// No `pg_dump` that is new enough.
-    #[error("find a pg_dump of PostgreSQL {major} or newer (found: {found})")]
-    NoPgDump {
-        /// The server's major version.
-        major: u32,
-        /// What there is.
-        found: String,
-    },
+    #[error(transparent)]
+    Tool(ToolError),
     /// `pg_dump` failed.
     #[error("run pg_dump: {output}")]
     PgDump {
@@ -153,11 +149,6 @@ impl BackupError {
     /// What the server's text means, where that is known to help.
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            BackupError::NoPgDump { major, .. } => {
-                return Some(format!(
-                    "install the client programs of PostgreSQL {major} (postgresql-client-{major})"
-                ));
-            }
             BackupError::Restless { .. } => "run it again when no one creates or drops tables",
             BackupError::DatabaseExists(_) => "name another database, or drop that one first",
             BackupError::RolesMissing(_) => {
@@ -185,13 +176,16 @@ impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Failure {
         let hint = error.hint();
         let failure = match error {
-            // The store's own failure knows its remedy.
+            // These know their own remedies.
+            BackupError::Tool(source) => Failure::from(source),
+            BackupError::Connect { source, .. } => Failure::from(*source),
+            BackupError::Sql { what, source } => crate::pg::refused(&what, &source),
             BackupError::Store { source, url } => {
                 Failure::from(source).because_of(format!("the store is {url}"))
             }
             BackupError::LeftBehind { first, database, drop } => Failure::from(*first)
                 .leaving(format!("the half-restored database {database:?} is left behind ({drop})")),
-            BackupError::NotFound { .. } | BackupError::NoPgDump { .. } | BackupError::RolesMissing(_) => {
+            BackupError::NotFound { .. } | BackupError::RolesMissing(_) => {
                 Failure::refused(error.to_string())
             }
             BackupError::DatabaseExists(_) => Failure::refused(error.to_string()),

@@ -238,7 +238,7 @@ pub struct Verified {
 }
 
 /// Where a backup may be restored for a proof.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Scratch {
     /// Any database of the server; the role must be allowed to create databases.
     pub admin: ConnInfo,

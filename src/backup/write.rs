@@ -94,7 +94,7 @@ pub async fn write(
         server: Server {
             version: source.server.version,
             name: source.server.name.clone(),
-            pg_dump: pg_dump.version.clone(),
+            pg_dump: pg_dump.version(),
         },
         roles: all_roles(globals.names, &database),
         database,
