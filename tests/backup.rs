@@ -69,7 +69,7 @@ impl World {
     }
 
     async fn write(&self, options: &backup::write::Options) -> (Place, Manifest) {
-        let place = Place::fresh("production").unwrap();
+        let place = Place::fresh("production");
         let manifest =
             self.try_write(&place, options).await.unwrap_or_else(|e| panic!("{}", Failure::from(e)));
         (place, manifest)
@@ -411,7 +411,7 @@ async fn every_mutilation_is_refused_by_reading() {
                     .await
                 {
                     // Without a manifest there is no backup to verify.
-                    Err(BackupError::Store { .. }) => path.ends_with("manifest.json"),
+                    Err(BackupError::NotFound { .. }) => path.ends_with("manifest.json"),
                     Err(error) => panic!("{error}"),
                     Ok(proof) => !proof.holds(),
                 }
@@ -465,7 +465,7 @@ async fn an_interrupted_backup_is_none() {
          CREATE TABLE z (t text)",
     )
     .await;
-    let place = Place::fresh("production").unwrap();
+    let place = Place::fresh("production");
     let options = small();
     let writing = world.try_write(&place, &options);
     let objects = async {
@@ -535,7 +535,7 @@ async fn a_full_disk_is_a_clear_failure() {
     )
     .await;
     let store = Directory::new(mount.path().join("store"));
-    let place = Place::fresh("production").unwrap();
+    let place = Place::fresh("production");
     let options = backup::write::Options { codec: Codec::Gzip { level: 1 }, ..small() };
     let written = backup::write(&world.info, &store, &place, &options, &Progress::none()).await;
     let listing = backup::list(&store, "production").await.unwrap();
@@ -554,7 +554,7 @@ async fn rows_that_a_policy_hides_are_refused() {
          ALTER TABLE a FORCE ROW LEVEL SECURITY; CREATE POLICY p ON a USING (t = 'x')",
     )
     .await;
-    let place = Place::fresh("production").unwrap();
+    let place = Place::fresh("production");
     let error = world.try_write(&place, &small()).await.unwrap_err();
     assert!(Failure::from(error).to_string().contains("row-level security"));
     let findings = backup::survey(&world.info, &SessionOptions::default()).await.unwrap();
@@ -587,7 +587,7 @@ async fn a_survey_names_what_is_in_the_way() {
     ] {
         assert!(findings.iter().any(|f| f.what.contains(what)), "{what} in {findings:?}");
     }
-    let place = Place::fresh("production").unwrap();
+    let place = Place::fresh("production");
     let failure = Failure::from(world.try_write(&place, &small()).await.unwrap_err());
     assert!(failure.to_string().contains("foreign_one"), "{failure}");
 }
@@ -663,7 +663,7 @@ async fn a_table_that_someone_locks_is_named() {
     session.batch_execute("BEGIN; LOCK TABLE held").await.unwrap();
     let options =
         backup::write::Options { lock_timeout: std::time::Duration::from_millis(200), ..Default::default() };
-    let place = Place::fresh("production").unwrap();
+    let place = Place::fresh("production");
     let failure = Failure::from(world.try_write(&place, &options).await.unwrap_err());
     assert!(
         failure.to_string().contains("lock timeout") && failure.next[0].contains("who holds"),

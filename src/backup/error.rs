@@ -117,9 +117,6 @@ pub enum BackupError {
         /// Why it could not be dropped.
         drop: String,
     },
-    /// No randomness.
-    #[error("make an id: {0}")]
-    Randomness(String),
     /// A thread of ours ended early.
     #[error("finish {0}: a worker thread ended early")]
     Thread(String),

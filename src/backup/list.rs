@@ -86,26 +86,17 @@ pub async fn find(store: &dyn Store, environment: &str, wanted: &str) -> Result<
 }
 
 fn choose(listing: &Listing, wanted: &str) -> Result<String, String> {
-    if wanted == "latest" {
-        let latest = listing.backups.iter().rfind(|entry| entry.at.is_some()).map(|entry| entry.id.clone());
-        return latest.ok_or_else(|| "there is no backup yet".to_string());
-    }
-    if let Some(entry) = listing.backups.iter().find(|entry| entry.id == wanted) {
-        return Ok(entry.id.clone());
-    }
-    let answering: Vec<&str> = listing
-        .backups
-        .iter()
-        .map(|entry| entry.id.as_str())
-        .filter(|id| !wanted.is_empty() && id.starts_with(wanted))
-        .collect();
-    match answering[..] {
-        [one] => Ok(one.to_string()),
-        [] if listing.incomplete.iter().any(|entry| !wanted.is_empty() && entry.id.starts_with(wanted)) => {
-            Err("it was interrupted and has no manifest: it is no backup".to_string())
-        }
-        [] => Err("no backup has an id that begins so".to_string()),
-        _ => Err(format!("several begin so: {}", answering.join(", "))),
+    // An id that tells no time is not ours: it can be named, but it is never the latest.
+    let named = |entry: &&BackupEntry| wanted != "latest" || entry.at.is_some();
+    let ids: Vec<String> = listing.backups.iter().filter(named).map(|entry| entry.id.clone()).collect();
+    let interrupted = || listing.incomplete.iter().any(|entry| entry.id.starts_with(wanted));
+    match crate::id::pick(&ids, wanted) {
+        Ok(_) if wanted.is_empty() => Err("it names none".to_string()),
+        Ok(id) => Ok(id.to_string()),
+        Err(several) if !several.is_empty() => Err(format!("several begin so: {}", several.join(", "))),
+        Err(_) if wanted == "latest" => Err("there is no backup yet".to_string()),
+        Err(_) if interrupted() => Err("it was interrupted and has no manifest: it is no backup".to_string()),
+        Err(_) => Err("no backup has an id that begins so".to_string()),
     }
 }
 

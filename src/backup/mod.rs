@@ -41,7 +41,7 @@ pub use attributes::DatabaseAttributes;
 pub use error::BackupError;
 pub use list::{BackupEntry, find, list, prune};
 pub use manifest::{Manifest, TableName};
-pub use name::{Place, new_id, time_of_id};
+pub use name::{Place, time_of_id};
 pub use restore::{Restored, restore};
 pub use survey::survey;
 pub use verify::{Level, verify};

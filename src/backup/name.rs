@@ -3,8 +3,6 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use super::BackupError;
-
 /// The manifest's name within a backup.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// DDL before the data.
@@ -20,20 +18,6 @@ pub(super) const SUBSCRIPTIONS: &str = "subscriptions.sql";
 /// How to restore without backstay: for people, and as a script.
 pub(super) const README: &str = "RESTORE.md";
 pub(super) const SCRIPT: &str = "restore.sh";
-
-/// A fresh id: it sorts by time (UTC, to the second) and ends in a short random suffix
-/// (`20261120t230205z-k3f9`).
-///
-/// # Errors
-/// If the system has no randomness to give.
-pub fn new_id() -> Result<String, BackupError> {
-    const LETTERS: &[u8; 32] = b"abcdefghijkmnopqrstuvwxyz2345679";
-    let mut random = [0u8; 4];
-    getrandom::fill(&mut random).map_err(|e| BackupError::Randomness(e.to_string()))?;
-    let suffix: String = random.iter().map(|b| char::from(LETTERS[usize::from(b % 32)])).collect();
-    let at = crate::time::now().to_zoned(TimeZone::UTC);
-    Ok(format!("{}-{suffix}", at.strftime("%Y%m%dt%H%M%Sz")))
-}
 
 /// When the backup of this id was begun, if it is an id of ours.
 pub fn time_of_id(id: &str) -> Option<Timestamp> {
@@ -55,12 +39,9 @@ pub struct Place {
 }
 
 impl Place {
-    /// A place for a new backup of `environment`.
-    ///
-    /// # Errors
-    /// If the system has no randomness to give.
-    pub fn fresh(environment: &str) -> Result<Self, BackupError> {
-        Ok(Self { environment: environment.to_string(), id: new_id()? })
+    /// A place for a new backup of `environment`, with a fresh [`crate::id`].
+    pub fn fresh(environment: &str) -> Self {
+        Self { environment: environment.to_string(), id: crate::id::fresh(crate::time::now()) }
     }
 
     /// The prefix of all its objects, with the last slash.
@@ -85,7 +66,7 @@ mod tests {
 
     #[test]
     fn an_id_tells_its_time_and_sorts_by_it() {
-        let id = new_id().unwrap();
+        let id = Place::fresh("x").id;
         let at = time_of_id(&id).unwrap();
         assert!((crate::time::now().as_second() - at.as_second()).abs() <= 2, "{id}");
         assert_eq!(time_of_id("20261120t230205z-k3f9").unwrap().to_string(), "2026-11-20T23:02:05Z");

@@ -17,7 +17,7 @@ use super::restore::{self, drop_database, restore};
 use super::{pinned, schema};
 use crate::event::Progress;
 use crate::pg::ConnInfo;
-use crate::store::{Created, Store};
+use crate::store::{Created, Store, StoreError};
 
 /// How far a backup is proven, or is to be; each level includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -252,7 +252,17 @@ pub struct Scratch {
 /// If there is none (then there is no backup), or it is refused.
 pub async fn load_manifest(store: &dyn Store, place: &Place) -> Result<Manifest, BackupError> {
     let object = place.object(MANIFEST);
-    let bytes = store.read(&object).await.map_err(|e| BackupError::store(store, e))?;
+    let bytes = match store.read(&object).await {
+        Ok(bytes) => bytes,
+        Err(StoreError::Missing { .. }) => {
+            return Err(BackupError::NotFound {
+                wanted: place.id.clone(),
+                environment: place.environment.clone(),
+                reason: "it has no manifest, so it is no backup".to_string(),
+            });
+        }
+        Err(error) => return Err(BackupError::store(store, error)),
+    };
     let manifest = Manifest::parse(&bytes)
         .and_then(|manifest| {
             // One of another backup, put in this one's place.

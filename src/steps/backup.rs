@@ -31,7 +31,7 @@ pub(super) async fn write_backup(
     source: &ConnInfo,
     site: &mut Site<'_>,
 ) -> Result<(Place, Manifest), Failure> {
-    let place = Place::fresh(&site.config.environment)?;
+    let place = Place::fresh(&site.config.environment);
     let options = write::Options {
         session: site.session("backup"),
         codec: Codec::Gzip { level: site.config.backup.level },
