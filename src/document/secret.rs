@@ -11,7 +11,7 @@ const TELLING: [&str; 8] =
 const TELLING_WORDS: [&str; 7] = ["KEY", "PASS", "PWD", "DSN", "COOKIE", "AUTH", "BEARER"];
 /// Last words of names whose values are plainly no secret. Masked, they would blind every message:
 /// "could not connect to *** on ***".
-const PLAIN: [&str; 24] = [
+const PLAIN: [&str; 25] = [
     "HOST",
     "HOSTNAME",
     "PORT",
@@ -27,6 +27,7 @@ const PLAIN: [&str; 24] = [
     "PATH",
     "FILE",
     "FLAG",
+    "DISK",
     "STORE",
     "BUCKET",
     "REGION",
@@ -103,10 +104,10 @@ pub(crate) fn url_password(url: &str) -> Option<Range<usize>> {
 fn is_plain(name: &str, value: &str) -> bool {
     let name = name.to_ascii_uppercase();
     let last = words(&name).last().unwrap_or_default();
-    // An address without user or query lets nobody in; in PostgreSQL's, without a password (elsewhere a
+    // A path leads to a secret at most. An address without user or query lets nobody in; in PostgreSQL's, without a password (elsewhere a
     // user alone may be a token).
     let address = value.contains("://") && (value.starts_with("postgres") || !value.contains(['@', '?']));
-    PLAIN.contains(&last) || address
+    PLAIN.contains(&last) || address || value.starts_with('/')
 }
 
 fn words(name: &str) -> impl Iterator<Item = &str> {

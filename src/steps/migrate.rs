@@ -4,7 +4,7 @@ use super::preview::{hash, pending_sql};
 use super::{Probe, Report, Site, site};
 use crate::event::Progress;
 use crate::failure::Failure;
-use crate::migrate::{self, Attempt, Migrations};
+use crate::migrate::{self, Attempt, MigrateError, Migrations};
 use crate::pg;
 
 pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -> Result<Report, Failure> {
@@ -16,7 +16,8 @@ pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -
         let migrations = Migrations::load(&root.directory)?;
         let options = migrate::Options { observer: Some(live.clone()), ..site.migrate_options(root) };
         let mut session = pg::connect(&live, &site.session("migrate")).await?;
-        let done = migrate::upgrade(&mut session, &migrations, to, &options, &progress).await?;
+        let done =
+            migrate::upgrade(&mut session, &migrations, to, &options, &progress).await.map_err(in_a_run)?;
         applied.extend(done.revisions.into_iter().map(|revision| revision.revision));
     }
     let summary = match applied.len() {
@@ -24,6 +25,14 @@ pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -
         _ => format!("applied {}", applied.join(", ")),
     };
     Report::with(summary, &serde_json::json!({ "applied": applied }))
+}
+
+/// A run puts back: what a direct upgrade would leave, and its advice to go on from there, do not hold.
+fn in_a_run(error: MigrateError) -> Failure {
+    let mut failure = Failure::from(error);
+    failure.causes.extend(failure.state.take());
+    failure.next = vec!["mend the migration, then run the release again".into()];
+    failure
 }
 
 /// What is applied must be what was previewed, and so what was approved.

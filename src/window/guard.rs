@@ -158,7 +158,8 @@ pub async fn shut(admin: &Admin, oid: u32, timeout: Duration) -> Result<(), Fail
     fence::shut(admin, oid, timeout).await.map(|_| ())
 }
 
-/// The size of the main fork of every relation of users, by qualified name.
+/// The size of the main fork of every relation of users, by qualified name. Ids below 16384 are the server's own
+/// (PostgreSQL manual, "System Catalog Initial Data").
 async fn sizes(info: &ConnInfo, options: &SessionOptions) -> Result<BTreeMap<String, u64>, Failure> {
     let session = pg::connect(info, options).await?;
     let rows = session
@@ -166,7 +167,7 @@ async fn sizes(info: &ConnInfo, options: &SessionOptions) -> Result<BTreeMap<Str
             "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname), pg_catalog.pg_relation_size(c.oid) \
              FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'i', 'm', 'S', 't') AND c.relpersistence <> 't' \
-             AND n.nspname NOT IN ('pg_catalog', 'information_schema')",
+             AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND c.oid >= 16384",
             &[],
         )
         .await
