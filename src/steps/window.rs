@@ -1,7 +1,7 @@
 //! The lines of the window itself.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -89,7 +89,9 @@ async fn clone_guard(
     site: &mut Site<'_>,
 ) -> Result<(Guard, String), Failure> {
     let source = site.window_name();
+    let began = Instant::now();
     let oid = guard::clone(site.admin, &source, name, attributes).await?;
+    let copy_millis = crate::event::millis(began.elapsed());
     let server = server(site);
     let (relations, sampled) = guard::verify(
         &server.with_database(&source),
@@ -102,7 +104,7 @@ async fn clone_guard(
     let bytes = site.admin.by_oid(oid).await?.and_then(|db| db.size_bytes).unwrap_or_default();
     let summary =
         format!("{}, same schema, {relations} relations, {sampled} tables compared", show_bytes(bytes));
-    Ok((Guard { oid, name: name.to_string(), relations, sampled, backup: None }, summary))
+    Ok((Guard { oid, name: name.to_string(), relations, sampled, copy_millis, backup: None }, summary))
 }
 
 async fn restore_guard(
@@ -110,6 +112,7 @@ async fn restore_guard(
     attributes: &DatabaseAttributes,
     site: &mut Site<'_>,
 ) -> Result<(Guard, String), Failure> {
+    let began = Instant::now();
     guard::discard(site.admin, name).await?;
     let source = server(site).with_database(&site.window_name());
     let (place, manifest) = super::backup::write_backup(&source, site).await?;
@@ -117,8 +120,9 @@ async fn restore_guard(
     let oid = guard::dress(site.admin, name, attributes).await?;
     let summary = format!("backup {}, {restored}", manifest.id);
     let relations = manifest.tables.len() as u64;
+    let copy_millis = crate::event::millis(began.elapsed());
     let backup = Some(manifest.id.clone());
-    Ok((Guard { oid, name: name.to_string(), relations, sampled: relations, backup }, summary))
+    Ok((Guard { oid, name: name.to_string(), relations, sampled: relations, copy_millis, backup }, summary))
 }
 
 pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> {

@@ -28,6 +28,9 @@ pub struct Guard {
     pub relations: u64,
     /// The tables whose content was compared row by row.
     pub sampled: u64,
+    /// How long the server took to copy it (or we to dump and restore it), in milliseconds: the proof not included.
+    #[serde(default)]
+    pub copy_millis: u64,
     /// The backup that it was restored from, if it is no clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<String>,
