@@ -87,6 +87,13 @@ impl Supervisor {
     pub async fn deploy(&self, version: u32) -> io::Result<()> {
         self.inner.deploy(version).await
     }
+
+    /// Ends the running version and waits until it has ended.
+    pub async fn stop(&self) {
+        if let Some(running) = self.inner.running.lock().await.take() {
+            end(running).await;
+        }
+    }
 }
 
 impl Drop for Supervisor {

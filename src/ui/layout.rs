@@ -1,27 +1,27 @@
 //! Text to columns: measured as the terminal shows it, cut, padded and wrapped.
 
-pub(super) use console::measure_text_width as width_of;
+pub(crate) use console::measure_text_width as width_of;
 
 use super::look::Look;
 
 /// `text` in at most `width` columns, its end replaced by `…` where it had to be cut.
-pub(super) fn cut(text: &str, width: usize, look: Look) -> String {
+pub(crate) fn cut(text: &str, width: usize, look: Look) -> String {
     console::truncate_str(text, width, look.marks().cut).into_owned()
 }
 
 /// `text` with spaces after it, up to `width` columns.
-pub(super) fn pad(text: &str, width: usize) -> String {
+pub(crate) fn pad(text: &str, width: usize) -> String {
     format!("{text}{}", " ".repeat(width.saturating_sub(width_of(text))))
 }
 
 /// `text` with spaces before it, up to `width` columns.
-pub(super) fn pad_left(text: &str, width: usize) -> String {
+pub(crate) fn pad_left(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(width_of(text))))
 }
 
 /// `text` in lines of at most `width` columns, broken at spaces. A word longer than that, or a command
 /// in backquotes, stays whole: someone will copy it.
-pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = String::new();
     for word in words(text) {
@@ -40,7 +40,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
 /// A text in lines of at most `width` columns. Prose is wrapped; a text that has lines of its own
 /// keeps them as they are, for a caret under a statement must stay under it; a command to type stays
 /// whole, for it will be copied.
-pub(super) fn fold(text: &str, width: usize) -> Vec<String> {
+pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
     let text = text.trim_end();
     if text.contains('\n') {
         text.split('\n').map(|line| line.trim_end().to_string()).collect()

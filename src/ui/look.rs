@@ -18,7 +18,7 @@ pub struct Look {
 
 /// What a stretch of text is, and so how it is painted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(crate) enum Ink {
     Strong,
     Faint,
     Good,
@@ -29,7 +29,7 @@ pub(super) enum Ink {
 
 /// The characters that a screen draws with.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Marks {
+pub(crate) struct Marks {
     pub done: &'static str,
     pub failed: &'static str,
     pub waiting: &'static str,
@@ -81,11 +81,11 @@ impl Look {
     /// A look for text that is kept, not looked at: no colour, ASCII marks, nothing wrapped or cut.
     pub const BARE: Look = Look { colour: false, unicode: false, width: usize::MAX };
 
-    pub(super) fn marks(self) -> &'static Marks {
+    pub(crate) fn marks(self) -> &'static Marks {
         if self.unicode { &UNICODE } else { &ASCII }
     }
 
-    pub(super) fn paint(self, ink: Ink, text: &str) -> String {
+    pub(crate) fn paint(self, ink: Ink, text: &str) -> String {
         if !self.colour || text.is_empty() {
             return text.to_string();
         }
@@ -104,7 +104,7 @@ impl Look {
 
     /// The last pass over a text that leaves for a screen: secrets masked, and no byte that a
     /// terminal without UTF-8 would take for a control character.
-    pub(super) fn last_pass(self, text: &str) -> String {
+    pub(crate) fn last_pass(self, text: &str) -> String {
         let text = redact(text);
         if self.unicode || text.is_ascii() {
             return text.into_owned();
