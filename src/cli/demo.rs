@@ -1,38 +1,32 @@
 //! `backstay demo`: three releases of a throw-away shop. And, hidden, the programs of that shop.
 
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use super::{Shell, Trouble};
 use crate::demo::app::{self, Settings};
 use crate::demo::notary::State;
-use crate::demo::{self, Options, screen, supervisor};
-use crate::failure::Failure;
+use crate::demo::{self, screen, supervisor};
+use crate::failure::{Failure, Verdict};
 use crate::pg::ConnInfo;
 
-/// A demo in which something did not hold, or a program of its shop that failed.
-const NOT_HELD: u8 = 1;
+/// A throw-away PostgreSQL, a good release, and two bad ones that are put back
+#[derive(Debug, Args)]
+pub struct Demo {}
 
-/// Runs the demo and prints its last screen (or, with `json`, one document) to standard output.
-///
-/// Gives 0 only if all of it held.
-///
-/// # Errors
-/// If there is no PostgreSQL, or it was interrupted.
-pub async fn run(options: Options, json: bool) -> Result<ExitCode, Failure> {
-    let outcome = demo::run(options).await?;
-    let text = if json { format!("{}\n", outcome.to_json()) } else { screen::ending(&outcome, options.result) };
-    // Nobody may be listening any more; what held, held.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
-    Ok(ExitCode::from(if outcome.held() { 0 } else { NOT_HELD }))
+/// Done only if all of it held; the last screen is the result.
+pub(super) async fn run(shell: &Shell, _: Demo) -> Result<Verdict, Trouble> {
+    let outcome = demo::run(shell.look).await?;
+    shell.tell(&screen::ending(&outcome, shell.look), outcome.to_json());
+    Ok(if outcome.held() { Verdict::Done } else { Verdict::Internal })
 }
 
 /// The programs of the demo's shop.
 #[derive(Debug, Args)]
-pub struct AppArgs {
+pub struct DemoApp {
     #[command(subcommand)]
     command: AppCommand,
 }
@@ -73,15 +67,12 @@ enum AppCommand {
 }
 
 /// Runs one program of the demo's shop.
-///
-/// # Errors
-/// What it could not do.
-pub async fn run_app(args: AppArgs) -> Result<ExitCode, Failure> {
+pub(super) async fn run_app(args: DemoApp) -> Result<Verdict, Trouble> {
     match args.command {
         AppCommand::Serve { version, flag, parent, database } => {
             let failed = |error: io::Error| Failure::failed("serve the shop").caused_by(&error);
             let listener = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-            let settings = Settings { version, database: ConnInfo::parse(&database)?, flag, parent };
+            let settings = Settings { version, database: connection(&database)?, flag, parent };
             app::serve(listener.into(), settings).await.map_err(failed)?;
         }
         AppCommand::Deploy { supervisor, version } => {
@@ -91,10 +82,14 @@ pub async fn run_app(args: AppArgs) -> Result<ExitCode, Failure> {
             println!("version {version} of the shop runs");
         }
         AppCommand::Note { database, file } => {
-            let state = State::read(&ConnInfo::parse(&database)?).await?;
+            let state = State::read(&connection(&database)?).await?;
             state.write(&file)?;
             println!("{} tables, {} rows, the schema: noted", state.tables.len(), state.rows());
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(Verdict::Done)
+}
+
+fn connection(url: &str) -> Result<ConnInfo, Failure> {
+    Ok(ConnInfo::parse(url)?)
 }

@@ -45,40 +45,31 @@ use release::RELEASES;
 use screen::Outcome;
 use stage::Stage;
 
-/// How the demo is shown.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
-    /// How standard error, which has everything but the end, may look.
-    pub look: Look,
-    /// How standard output may look, which has the end alone.
-    pub result: Look,
-}
-
 /// Runs the demo; gives what was seen. All that it made is gone when this returns, and when it is dropped.
 ///
-/// What is said on the way, and the screens of the runs, go to standard error. After a SIGKILL watchdogs
-/// remove what was made.
+/// What is said on the way, and the screens of the runs, go to standard error, which looks like `look`. After a
+/// SIGKILL watchdogs remove what was made.
 ///
 /// # Errors
 /// If there is no PostgreSQL, or the stage can't be set; interrupted ([`Kind::Interrupted`]).
-pub async fn run(options: Options) -> Result<Outcome, Failure> {
+pub async fn run(look: Look) -> Result<Outcome, Failure> {
     let mut interrupt = Interrupt::listen()?;
     // Not raced with the signals: a server that is being made can only be removed once it is there.
     let cluster = stage::cluster().await;
     let mut stage = interrupt.or(Stage::set(cluster?)).await?;
-    let outcome = interrupt.or(play(&mut stage, options)).await;
+    let outcome = interrupt.or(play(&mut stage, look)).await;
     stage.strike().await;
     outcome
 }
 
-async fn play(stage: &mut Stage, options: Options) -> Result<Outcome, Failure> {
+async fn play(stage: &mut Stage, look: Look) -> Result<Outcome, Failure> {
     let began = Instant::now();
     let mut accounts = Vec::new();
-    say(&screen::opening(&stage.facts(), options.look));
+    say(&screen::opening(&stage.facts(), look));
     for release in &RELEASES {
-        say(&screen::before(release, options.look));
+        say(&screen::before(release, look));
         let account = stage.perform(release).await?;
-        say(&screen::after(&account, options.look));
+        say(&screen::after(&account, look));
         let held = account.held();
         accounts.push(account);
         if !held {

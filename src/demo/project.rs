@@ -196,7 +196,7 @@ mod tests {
         let StepKind::Command(note) = &window.during[0].kind else { panic!("{:?}", window.during[0]) };
         assert!(note.run[2].ends_with("notes/2.json'"), "{:?}", note.run);
         assert!(note.run[2].starts_with(r"'/opt/it'\''s here/backstay' demo-app note"), "{:?}", note.run);
-        assert!(matches!(window.during[1].kind, StepKind::Migrate(_)));
+        assert!(matches!(window.during[1].kind, StepKind::Migrate { .. }));
     }
 
     #[test]

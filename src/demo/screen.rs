@@ -125,7 +125,7 @@ impl Outcome {
 pub fn opening(facts: &Facts, look: Look) -> String {
     let mut page = Page::new(look);
     page.blank();
-    page.line(&look.paint(Ink::Strong, "backstay demo: three releases of a small shop, before your eyes"));
+    page.title("backstay demo: three releases of a small shop, before your eyes");
     page.blank();
     page.prose(&format!(
         "A throw-away PostgreSQL {} with {} rows, and version 1 of a shop over it: http://{}. \
@@ -142,8 +142,7 @@ pub fn opening(facts: &Facts, look: Look) -> String {
 pub fn before(release: &Release, look: Look) -> String {
     let mut page = Page::new(look);
     page.blank();
-    let title = format!("Release {} of {}: {}", release.number, RELEASES.len(), release.title);
-    page.line(&look.paint(Ink::Strong, &title));
+    page.title(&format!("Release {} of {}: {}", release.number, RELEASES.len(), release.title));
     page.blank();
     page.prose(release.story);
     page.blank();
@@ -156,7 +155,7 @@ pub fn before(release: &Release, look: Look) -> String {
 pub fn after(account: &Account, look: Look) -> String {
     let mut page = Page::new(look);
     page.blank();
-    page.line(&look.paint(Ink::Strong, "Looked at from outside:"));
+    page.title("Looked at from outside:");
     page.checks(&account.checks);
     page.text
 }
@@ -165,13 +164,13 @@ pub fn after(account: &Account, look: Look) -> String {
 pub fn ending(outcome: &Outcome, look: Look) -> String {
     let mut page = Page::new(look);
     page.blank();
-    page.line(&look.paint(Ink::Strong, headline(outcome)));
+    page.title(headline(outcome));
     page.blank();
     page.table(&outcome.accounts);
     page.blank();
     for account in outcome.accounts.iter().filter(|account| !account.release.is_good()) {
         let title = if account.held() { "was put back" } else { "was not put back as it must be" };
-        page.line(&look.paint(Ink::Strong, &format!("Release {} {title}:", account.release.number)));
+        page.title(&format!("Release {} {title}:", account.release.number));
         page.checks(&account.checks);
         page.blank();
     }
@@ -231,6 +230,12 @@ impl Page {
         self.text.push('\n');
     }
 
+    fn title(&mut self, text: &str) {
+        for line in wrap(text, self.width()) {
+            self.line(&self.look.paint(Ink::Strong, &line));
+        }
+    }
+
     fn prose(&mut self, text: &str) {
         for line in wrap(text, self.width()) {
             self.line(&line);
@@ -250,14 +255,14 @@ impl Page {
     }
 
     fn table(&mut self, accounts: &[Account]) {
-        const TITLE: usize = 42;
+        const TITLE: usize = 36;
         let heading = format!(
             "{}{}{}{}{}",
             pad("release", TITLE + 3),
             pad_left("exit", 6),
-            pad_left("wanted", 9),
-            pad_left("run", 9),
-            pad_left("maintenance", 14)
+            pad_left("wanted", 8),
+            pad_left("run", 8),
+            pad_left("maintenance", 13)
         );
         self.line(&self.look.paint(Ink::Faint, &heading));
         for account in accounts {
@@ -268,9 +273,9 @@ impl Page {
                 account.release.number,
                 pad(account.release.title, TITLE),
                 self.look.paint(if right { Ink::Good } else { Ink::Bad }, &pad_left(&exit, 6)),
-                pad_left(&account.release.verdict.exit_code().to_string(), 9),
-                pad_left(&show_duration(account.took), 9),
-                pad_left(&show_duration(account.maintenance), 14)
+                pad_left(&account.release.verdict.exit_code().to_string(), 8),
+                pad_left(&show_duration(account.took), 8),
+                pad_left(&show_duration(account.maintenance), 13)
             );
             self.line(&row);
         }

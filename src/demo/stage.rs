@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use hyper::{Method, StatusCode};
@@ -151,7 +151,6 @@ impl Stage {
         command
             .args(["run", "release", "-e", "production", "--yes"])
             .current_dir(self.project.root())
-            .stdin(Stdio::null())
             // Standard output is for the demo's own result.
             .stdout(stderr)
             .kill_on_drop(true);
