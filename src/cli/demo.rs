@@ -35,9 +35,6 @@ pub struct DemoApp {
 enum AppCommand {
     /// The shop itself: answers requests on the socket that is its standard input
     Serve {
-        /// Which version of its code
-        #[arg(long)]
-        version: u32,
         /// The maintenance flag
         #[arg(long)]
         flag: PathBuf,
@@ -47,6 +44,8 @@ enum AppCommand {
         /// The shop's database
         #[arg(long, env = "DATABASE_URL", hide_env_values = true)]
         database: String,
+        /// Which version of its code
+        edition: u32,
     },
     /// Has the supervisor replace the running version: the demo's deploy command
     Deploy {
@@ -54,7 +53,7 @@ enum AppCommand {
         #[arg(long)]
         supervisor: PathBuf,
         /// The version to run
-        version: u32,
+        edition: u32,
     },
     /// Notes schema and content of a database in a file, to be compared later
     Note {
@@ -69,17 +68,17 @@ enum AppCommand {
 /// Runs one program of the demo's shop.
 pub(super) async fn run_app(args: DemoApp) -> Result<Verdict, Trouble> {
     match args.command {
-        AppCommand::Serve { version, flag, parent, database } => {
+        AppCommand::Serve { flag, parent, database, edition } => {
             let failed = |error: io::Error| Failure::failed("serve the shop").caused_by(&error);
             let listener = io::stdin().as_fd().try_clone_to_owned().map_err(failed)?;
-            let settings = Settings { version, database: connection(&database)?, flag, parent };
+            let settings = Settings { version: edition, database: connection(&database)?, flag, parent };
             app::serve(listener.into(), settings).await.map_err(failed)?;
         }
-        AppCommand::Deploy { supervisor, version } => {
-            supervisor::ask(&supervisor, version)
+        AppCommand::Deploy { supervisor, edition } => {
+            supervisor::ask(&supervisor, edition)
                 .await
-                .map_err(|error| Failure::failed(format!("deploy version {version}")).caused_by(&error))?;
-            println!("version {version} of the shop runs");
+                .map_err(|error| Failure::failed(format!("deploy version {edition}")).caused_by(&error))?;
+            println!("version {edition} of the shop runs");
         }
         AppCommand::Note { database, file } => {
             let state = State::read(&connection(&database)?).await?;

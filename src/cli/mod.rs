@@ -1,6 +1,7 @@
 //! The commands. One file a command: its arguments and one function; nothing is decided here.
 
 mod cleanup;
+mod demo;
 mod doctor;
 mod maintenance;
 mod output;
@@ -58,6 +59,8 @@ pub(crate) struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A throw-away PostgreSQL, a good release, and two bad ones that are put back
+    Demo(demo::Demo),
     /// Check every precondition of a release; changes nothing
     Doctor(doctor::Doctor),
     /// Show the checklist as it would run, and the SQL; changes nothing
@@ -75,6 +78,9 @@ enum Command {
     /// The maintenance flag: on, off, status
     #[command(subcommand)]
     Maintenance(maintenance::Maintenance),
+    /// The programs of the demo's shop
+    #[command(hide = true)]
+    DemoApp(demo::DemoApp),
 }
 
 /// Runs the program; gives its exit code.
@@ -112,6 +118,8 @@ pub fn main() -> ExitCode {
 
 async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
     match command {
+        Command::Demo(command) => demo::run(shell, command).await,
+        Command::DemoApp(command) => demo::run_app(command).await,
         Command::Doctor(command) => doctor::run(shell, &command).await,
         Command::Plan(command) => plan::run(shell, &command).await,
         Command::Run(command) => run::run(shell, &command).await,

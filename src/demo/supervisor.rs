@@ -113,11 +113,17 @@ impl Inner {
             let pipe = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
             let mut line = String::new();
             BufReader::new(pipe).read_line(&mut line).await?;
-            if line.trim() == app::READY { Ok(()) } else { Err(io::Error::other("it ended at once")) }
+            if line.trim() == app::READY { Ok(()) } else { Err(self.last_words()) }
         };
         tokio::time::timeout(PATIENCE, ready).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         *running = Some(child);
         Ok(())
+    }
+
+    /// What a version that ended at once said.
+    fn last_words(&self) -> io::Error {
+        let log = std::fs::read_to_string(&self.host.log).unwrap_or_default();
+        io::Error::other(log.trim().lines().next_back().map_or("it ended at once".to_string(), String::from))
     }
 
     /// A process group of its own: Ctrl-C in the terminal is for the demo, which then ends us.
@@ -125,8 +131,8 @@ impl Inner {
         let listener = OwnedFd::from(self.listener.try_clone()?);
         let log = std::fs::OpenOptions::new().append(true).create(true).open(&self.host.log)?;
         Command::new(&self.host.program)
-            .args(["demo-app", "serve", "--version", &version.to_string()])
-            .args(["--parent", &std::process::id().to_string(), "--flag"])
+            .args(["demo-app", "serve", &version.to_string(), "--parent", &std::process::id().to_string()])
+            .arg("--flag")
             .arg(&self.host.flag)
             .env("DATABASE_URL", &self.host.database)
             .current_dir("/")
