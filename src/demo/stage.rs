@@ -262,13 +262,13 @@ fn failed(what: &str, error: &std::io::Error) -> Failure {
     Failure::failed(what).caused_by(error)
 }
 
-/// `77412` as `77 412`.
+/// `77412` as `77,412`.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
         if i > 0 && (digits.len() - i) % 3 == 0 {
-            text.push(' ');
+            text.push(',');
         }
         text.push(digit);
     }

@@ -72,7 +72,9 @@ impl Shop {
     async fn health(&self) -> Answer {
         let asked = async {
             let lease = self.pool.lease().await?;
-            let row = lease.query_one(self.edition.health, &[]).await.map_err(|e| pg::describe_error(&e))?;
+            let row = lease.query_one(self.edition.health, &[]).await.map_err(|error| {
+                error.as_db_error().map_or_else(|| error.to_string(), |db| db.message().to_string())
+            })?;
             row.try_get::<_, String>(0).map_err(|error| error.to_string())
         };
         let version = self.edition.version;
