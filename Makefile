@@ -1,0 +1,49 @@
+# Everything that a newcomer, a maintainer and the CI type. `make help` lists it.
+
+CARGO ?= cargo
+# Given to every cargo command that builds: CARGO_FLAGS=--locked, say.
+CARGO_FLAGS ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: postgres ## Three releases of a throw-away shop, two of them bad and put back
+	$(CARGO) run $(CARGO_FLAGS) -- demo
+
+.PHONY: test
+test: postgres lint tests doc-tests doc ## All that must hold before a change is merged
+
+.PHONY: postgres
+postgres: ## Install PostgreSQL's programs if they are missing; no server is left running
+	@.ci/postgres
+
+.PHONY: lint
+lint: ## Formatting, and clippy with warnings denied
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
+
+# cargo nextest where it is installed, cargo test otherwise.
+.PHONY: tests
+tests: postgres ## Unit and integration tests, against real PostgreSQL servers that they start
+	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+		echo '$(CARGO) nextest run $(CARGO_FLAGS)'; $(CARGO) nextest run $(CARGO_FLAGS); \
+	else \
+		echo '$(CARGO) test $(CARGO_FLAGS) --lib --bins --tests --examples'; \
+		$(CARGO) test $(CARGO_FLAGS) --lib --bins --tests --examples; \
+	fi
+
+.PHONY: doc-tests
+doc-tests: ## The examples in the documentation
+	$(CARGO) test $(CARGO_FLAGS) --doc
+
+.PHONY: doc
+doc: ## The documentation of the library, with warnings denied
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_FLAGS) --no-deps --document-private-items
+
+.PHONY: bench
+bench: postgres ## The benchmarks, as ratios
+	$(CARGO) bench $(CARGO_FLAGS) --benches
