@@ -46,7 +46,11 @@ fn processes_of(folder: &Path) -> Vec<String> {
 }
 
 fn files_in(folder: &Path) -> Vec<String> {
-    std::fs::read_dir(folder).unwrap().flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect()
+    std::fs::read_dir(folder)
+        .unwrap()
+        .flatten()
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect()
 }
 
 /// Nothing of the demo is left; what is being ended gets `patience`.
@@ -68,7 +72,8 @@ fn the_demo_holds_twice_in_a_row() {
     for args in [&[][..], &["--json"]] {
         let began = Instant::now();
         let output = demo(temporary.path()).args(args).output().unwrap();
-        let (said, shown) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (said, shown) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert_eq!(output.status.code(), Some(0), "{said}\n{shown}");
         assert!(began.elapsed() < Duration::from_secs(60), "{:?}", began.elapsed());
         assert_nothing_left(temporary.path(), Duration::from_millis(500));

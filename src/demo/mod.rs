@@ -89,9 +89,8 @@ struct Interrupt([Signal; 3]);
 
 impl Interrupt {
     fn listen() -> Result<Self, Failure> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| Failure::failed("listen for signals").caused_by(&error))
-        };
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::failed("listen for signals").caused_by(&error));
         Ok(Self([
             listen(SignalKind::interrupt())?,
             listen(SignalKind::terminate())?,

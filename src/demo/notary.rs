@@ -87,7 +87,8 @@ impl State {
             });
         }
         differ(&self.tables, &other.tables, |name, was, is| {
-            let rows = |table: Option<&(u64, String)>| table.map_or("none".into(), |t| format!("{} rows", t.0));
+            let rows =
+                |table: Option<&(u64, String)>| table.map_or("none".into(), |t| format!("{} rows", t.0));
             found.push(format!("table {name}: {} now, {} then, other content", rows(is), rows(was)));
         });
         differ(&self.sequences, &other.sequences, |name, was, is| {

@@ -57,7 +57,7 @@ impl Project {
             fs::create_dir_all(root.join(folder))?;
         }
         fs::write(root.join("runbooks/release.toml"), runbook())?;
-        fs::write(root.join("config/production.toml"), environment(&setting.disk))?;
+        fs::write(root.join("config/production.toml"), environment())?;
         let project = Self { root, setting };
         project.add(&FIRST.1)?;
         Ok(project)
@@ -111,6 +111,7 @@ impl Project {
         let deploy = |version| format!("{program} demo-app deploy --supervisor {supervisor} {version}");
         let lines = [
             ("DATABASE_URL", setting.database.clone()),
+            ("DATABASE_DISK", setting.disk.display().to_string()),
             ("MAINTENANCE_FLAG", self.flag().display().to_string()),
             ("HEALTH_URL", format!("http://{}/health", setting.shop)),
             ("DEPLOY", deploy(release.version)),
@@ -137,12 +138,8 @@ fn runbook() -> String {
     }
 }
 
-fn environment(disk: &Path) -> String {
-    let disk = toml::Value::String(disk.display().to_string());
-    ENVIRONMENT
-        .replacen("[database]\n", &format!("[database]\nfree_disk = {disk}\n"), 1)
-        .replacen("[store]\n", "[store]\ninsist_in_ci = true\n", 1)
-        + HEALTH
+fn environment() -> String {
+    ENVIRONMENT.replacen("[store]\n", "[store]\ninsist_in_ci = true\n", 1) + HEALTH
 }
 
 /// A value for an env file.

@@ -9,7 +9,10 @@ pub type File = (&'static str, &'static str);
 pub const FIRST: (u32, [File; 2]) = (
     1,
     [
-        ("20250106090000_initial_schema.sql", include_str!("../../migrations/20250106090000_initial_schema.sql")),
+        (
+            "20250106090000_initial_schema.sql",
+            include_str!("../../migrations/20250106090000_initial_schema.sql"),
+        ),
         ("20250203141500_order_totals.sql", include_str!("../../migrations/20250203141500_order_totals.sql")),
     ],
 );

@@ -22,7 +22,8 @@ const PIECE: usize = 64 * 1024;
 const FIRST: [&str; 12] =
     ["Ada", "Bo", "Chiara", "Dmitri", "Elif", "Femi", "Grace", "Hana", "Ismael", "Jun", "Käthe", "Lucía"];
 const LAST: [&str; 11] = [
-    "Abebe", "Brandt", "Costa", "Dubois", "Eriksson", "Fischer", "García", "Haddad", "Ito", "Jensen", "O'Neil",
+    "Abebe", "Brandt", "Costa", "Dubois", "Eriksson", "Fischer", "García", "Haddad", "Ito", "Jensen",
+    "O'Neil",
 ];
 const THINGS: [&str; 10] =
     ["kettle", "lamp", "notebook", "chair", "scarf", "mug", "clock", "basket", "blanket", "knife"];
@@ -39,7 +40,10 @@ pub async fn create(superuser: &ConnInfo) -> Result<(), Failure> {
         format!("CREATE ROLE {} LOGIN CREATEDB NOSUPERUSER", quote_ident(NAME)),
         format!("CREATE DATABASE {} OWNER {}", quote_ident(NAME), quote_ident(NAME)),
     ] {
-        session.batch_execute(&statement).await.map_err(|error| failed("make the shop's database", &error))?;
+        session
+            .batch_execute(&statement)
+            .await
+            .map_err(|error| failed("make the shop's database", &error))?;
     }
     Ok(())
 }
@@ -89,7 +93,12 @@ fn products() -> impl Iterator<Item = String> {
     (1..=PRODUCTS).map(|id| {
         let mut dice = Dice::of("product", id);
         let (colour, thing) = (dice.pick(&COLOURS), dice.pick(&THINGS));
-        format!("SKU-{id:05}\t{colour} {thing}\t{}.{:02}\t{}", 1 + dice.below(200), dice.below(100), dice.below(500))
+        format!(
+            "SKU-{id:05}\t{colour} {thing}\t{}.{:02}\t{}",
+            1 + dice.below(200),
+            dice.below(100),
+            dice.below(500)
+        )
     })
 }
 
@@ -109,7 +118,12 @@ fn order_items() -> impl Iterator<Item = String> {
         let (first, lines) = (dice.below(PRODUCTS), 1 + dice.below(4));
         (0..lines).map(move |line| {
             let product = 1 + (first + line * 7) % PRODUCTS;
-            format!("{order}\t{product}\t{}\t{}.{:02}", 1 + dice.below(3), 1 + dice.below(200), dice.below(100))
+            format!(
+                "{order}\t{product}\t{}\t{}.{:02}",
+                1 + dice.below(3),
+                1 + dice.below(200),
+                dice.below(100)
+            )
         })
     })
 }

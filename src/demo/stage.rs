@@ -28,7 +28,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Set by whoever started us; a release of the demo must not see them.
 const FOREIGN: [&str; 8] = [
-    "DATABASE_URL", "ADMIN_URL", "DEPLOY", "DEPLOY_UNDO", "HEALTH_URL", "MAINTENANCE_FLAG", "MAINTENANCE", "NOTE",
+    "DATABASE_URL",
+    "ADMIN_URL",
+    "DEPLOY",
+    "DEPLOY_UNDO",
+    "HEALTH_URL",
+    "MAINTENANCE_FLAG",
+    "MAINTENANCE",
+    "NOTE",
 ];
 
 /// The stage. Fields are dropped from the first to the last: people, application, server, files. A version of
@@ -52,11 +59,14 @@ pub struct Stage {
 /// If there is no PostgreSQL or it does not start.
 pub async fn cluster() -> Result<Cluster, Failure> {
     let started = tokio::task::spawn_blocking(|| Cluster::start(&[])).await;
-    let started = started.map_err(|error| Failure::internal("start a PostgreSQL server").caused_by(&error))?;
+    let started =
+        started.map_err(|error| Failure::internal("start a PostgreSQL server").caused_by(&error))?;
     started.map_err(|error| {
         let failure = Failure::refused("start a throw-away PostgreSQL").caused_by(&error);
         match error {
-            ClusterError::NoServer => failure.then("make demo installs what is missing; or: apt-get install postgresql"),
+            ClusterError::NoServer => {
+                failure.then("make demo installs what is missing; or: apt-get install postgresql")
+            }
             _ => failure,
         }
     })
@@ -87,7 +97,8 @@ impl Stage {
             supervisor: supervisor.socket().to_path_buf(),
             disk: cluster.folder().to_path_buf(),
         };
-        let project = Project::write(root, setting).map_err(|error| failed("write the demo's project", &error))?;
+        let project =
+            Project::write(root, setting).map_err(|error| failed("write the demo's project", &error))?;
         let shop = connection(&url)?;
         shop::create(&connection(&cluster.url(SUPERUSER, "postgres"))?).await?;
         let version = migrate(&shop, &project).await?;
@@ -95,7 +106,17 @@ impl Stage {
         supervisor.deploy(FIRST.0).await.map_err(|error| failed("start the shop", &error))?;
         let facts = Facts { server: pg::tools::version_text(version), rows, shop: address };
         let crowd = Crowd::gather(address, shop.clone());
-        Ok(Self { crowd, supervisor, shop, facts, serving: FIRST.0, project, program, _cluster: cluster, folder })
+        Ok(Self {
+            crowd,
+            supervisor,
+            shop,
+            facts,
+            serving: FIRST.0,
+            project,
+            program,
+            _cluster: cluster,
+            folder,
+        })
     }
 
     /// Removes everything: people first, then the application, the server and the files.
@@ -171,7 +192,9 @@ impl Stage {
     async fn compare(&self, release: &Release) -> Result<Vec<Check>, Failure> {
         let note = self.project.note(release);
         if !note.exists() {
-            return Ok(vec![Check::failed("the state at the guard was not noted: the run did not come so far")]);
+            return Ok(vec![Check::failed(
+                "the state at the guard was not noted: the run did not come so far",
+            )]);
         }
         let (then, now) = (State::load(&note)?, State::read(&self.shop).await?);
         let differences = then.differences(&now);
@@ -179,7 +202,10 @@ impl Stage {
             return Ok(differences.into_iter().map(Check::failed).collect());
         }
         Ok(vec![
-            Check::held(format!("the schema dump equals the one at the guard, all {} lines", now.schema.lines().count())),
+            Check::held(format!(
+                "the schema dump equals the one at the guard, all {} lines",
+                now.schema.lines().count()
+            )),
             Check::held(format!(
                 "the content equals that at the guard: {} tables with {} rows by fingerprint, {} sequences",
                 now.tables.len(),
@@ -196,7 +222,8 @@ impl Stage {
             Ok((status, body)) => {
                 let body: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
                 let revision = body["revision"].as_str().unwrap_or("unknown");
-                let text = format!("version {} of the shop serves on revision {revision}, {flag}", body["version"]);
+                let text =
+                    format!("version {} of the shop serves on revision {revision}, {flag}", body["version"]);
                 let right = status == StatusCode::OK && body["version"] == self.serving;
                 Check { held: right && !self.project.flag().exists(), text }
             }
@@ -209,10 +236,14 @@ impl Stage {
         let missing = notary::missing(&self.shop, &acknowledged).await?;
         let count = grouped(acknowledged.len() as u64);
         Ok(match missing.first() {
-            None => Check::held(format!("all {count} orders acknowledged so far were looked up and are there")),
-            Some(first) => {
-                Check::failed(format!("{} of {count} acknowledged orders are gone, like {}", missing.len(), first.id))
+            None => {
+                Check::held(format!("all {count} orders acknowledged so far were looked up and are there"))
             }
+            Some(first) => Check::failed(format!(
+                "{} of {count} acknowledged orders are gone, like {}",
+                missing.len(),
+                first.id
+            )),
         })
     }
 
@@ -240,7 +271,9 @@ fn exit_check(release: &Release, exit: Option<i32>) -> Check {
     let wanted = release.verdict.exit_code();
     let meaning = release.verdict.production();
     match exit {
-        Some(code) if code == i32::from(wanted) => Check::held(format!("exit {code}: production is {meaning}")),
+        Some(code) if code == i32::from(wanted) => {
+            Check::held(format!("exit {code}: production is {meaning}"))
+        }
         Some(code) => Check::failed(format!("exit {code}, where {wanted} is right")),
         None => Check::failed("the run was killed"),
     }
@@ -250,7 +283,8 @@ fn exit_check(release: &Release, exit: Option<i32>) -> Check {
 async fn migrate(shop: &ConnInfo, project: &Project) -> Result<u32, Failure> {
     let migrations = Migrations::load(&project.migrations())?;
     let mut session = pg::connect(shop, &SessionOptions::default()).await?;
-    migrate::upgrade(&mut session, &migrations, "head", &migrate::Options::default(), &Progress::none()).await?;
+    migrate::upgrade(&mut session, &migrations, "head", &migrate::Options::default(), &Progress::none())
+        .await?;
     Ok(session.server_version())
 }
 
@@ -267,7 +301,7 @@ pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -115,7 +115,9 @@ impl Inner {
             BufReader::new(pipe).read_line(&mut line).await?;
             if line.trim() == app::READY { Ok(()) } else { Err(self.last_words()) }
         };
-        tokio::time::timeout(PATIENCE, ready).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        tokio::time::timeout(PATIENCE, ready)
+            .await
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
         *running = Some(child);
         Ok(())
     }
