@@ -66,40 +66,37 @@ impl Cluster {
                 ClusterError::Io { what: "hand over the temporary folder".into(), source }
             })?;
         }
-        let data = folder.path().join("data");
+        let path = folder.path().to_path_buf();
+        let data = path.join("data");
         let program = |name: &str| -> Command {
             let mut command = Command::new(binaries.join(name));
-            command
-                .current_dir(folder.path())
-                .env_clear()
-                .env("PATH", "/usr/bin:/bin")
-                .env("LC_ALL", "C.UTF-8");
+            command.current_dir(&path).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
             if let Some((uid, gid)) = user {
                 command.uid(uid).gid(gid);
             }
             command
         };
+        let watchdog = watch(&program("pg_ctl"), &data, &path, user)?;
+        // From here the watchdog removes the folder, whatever happens to us.
+        let mut cluster = Cluster { folder: folder.keep(), port: 0, binaries: binaries.clone(), watchdog };
         run(program("initdb")
             .args(["--no-sync", "-A", "trust", "-E", "UTF8", "-U", SUPERUSER, "-D"])
             .arg(&data))?;
-        let port = free_port()?;
+        cluster.port = free_port()?;
         let mut conf = format!(
-            "\nlisten_addresses = '127.0.0.1'\nport = {port}\nunix_socket_directories = '{}'\nfsync = off\n\
+            "\nlisten_addresses = '127.0.0.1'\nport = {}\nunix_socket_directories = '{}'\nfsync = off\n\
              max_connections = 200\nlog_min_messages = fatal\n",
-            folder.path().display()
+            cluster.port,
+            path.display()
         );
         for line in settings {
             conf.push_str(line);
             conf.push('\n');
         }
         append(&data.join("postgresql.conf"), &conf)?;
-        let watchdog = watch(&program("pg_ctl"), &data, folder.path(), user)?;
-        // From here the watchdog removes the folder, whatever happens to us.
-        let mut start = program("pg_ctl");
-        let cluster = Cluster { folder: folder.keep(), port, binaries, watchdog };
-        run(start
+        run(program("pg_ctl")
             .args(["-s", "-w", "-t", "60", "-l"])
-            .arg(cluster.folder.join("log"))
+            .arg(path.join("log"))
             .arg("-D")
             .arg(&data)
             .arg("start"))?;
@@ -131,6 +128,8 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.watchdog.stdin.take());
         let _ = self.watchdog.wait();
+        // The server's user empties the folder, but only we may remove it where the parent is not theirs.
+        let _ = std::fs::remove_dir(&self.folder);
     }
 }
 
@@ -141,7 +140,9 @@ fn watch(
     folder: &Path,
     user: Option<(u32, u32)>,
 ) -> Result<Child, ClusterError> {
-    let script = r#"read -r _; "$1" -s -D "$2" -m immediate -w stop >/dev/null 2>&1; rm -rf -- "$3""#;
+    // Removed again and again: whatever was killed together with us may still write for a moment.
+    let script = r#"read -r _; "$1" -s -D "$2" -m immediate -w stop >/dev/null 2>&1
+        for _ in 1 2 3 4 5; do rm -rf -- "$3" 2>/dev/null; [ -z "$(ls -A "$3" 2>/dev/null)" ] && exit 0; sleep 0.2; done"#;
     let mut shell = Command::new("/bin/sh");
     shell.args(["-c", script, "backstay-watchdog"]).arg(pg_ctl.get_program()).arg(data).arg(folder);
     shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
