@@ -27,8 +27,9 @@ use crate::pg::{self, ConnInfo, SessionOptions};
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Set by whoever started us; a release of the demo must not see them.
-const FOREIGN: [&str; 8] = [
+const FOREIGN: [&str; 9] = [
     "DATABASE_URL",
+    "DATABASE_DISK",
     "ADMIN_URL",
     "DEPLOY",
     "DEPLOY_UNDO",
