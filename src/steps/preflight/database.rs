@@ -117,6 +117,7 @@ fn slot(row: &Row) -> Finding {
     let state = if active { "active" } else { "inactive" };
     Finding {
         blocks: active,
+        asks: false,
         what: format!(
             "the logical replication slot {name} ({state}) stays with the failed database after a swap"
         ),

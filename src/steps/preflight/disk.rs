@@ -33,7 +33,7 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Che
         FreeDisk::Unset => data_directory(sessions).await,
     };
     let findings = match free {
-        Err(why) => vec![Finding::blocks(
+        Err(why) => vec![Finding::asks(
             format!("the server's free disk is not known ({why})"),
             "say [database] free_disk = { command = [...] }, a path, { bytes = N }, or \"unchecked\"",
         )],

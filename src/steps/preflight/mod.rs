@@ -11,10 +11,11 @@ mod surroundings;
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::{Outline, Report, Site};
 use crate::config::Config;
-use crate::event::{Progress, Unit};
+use crate::event::{Event, Progress, Unit};
 use crate::failure::Failure;
 use crate::store::Store;
 
@@ -23,6 +24,8 @@ use crate::store::Store;
 pub struct Finding {
     /// A release cannot start over it; otherwise it is worth knowing.
     pub blocks: bool,
+    /// It is only unknown: a person may take it on, where one is there to be asked.
+    pub asks: bool,
     /// What is wrong.
     pub what: String,
     /// What mends it: a sentence or a line to type.
@@ -31,11 +34,15 @@ pub struct Finding {
 
 impl Finding {
     fn blocks(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { blocks: true, what: what.into(), remedy: remedy.into() }
+        Self { blocks: true, asks: false, what: what.into(), remedy: remedy.into() }
     }
 
     fn warns(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { blocks: false, what: what.into(), remedy: remedy.into() }
+        Self { blocks: false, asks: false, what: what.into(), remedy: remedy.into() }
+    }
+
+    fn asks(what: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { asks: true, ..Self::blocks(what, remedy) }
     }
 
     /// A failure met on the way, as a finding.
@@ -97,7 +104,8 @@ pub async fn examine(premises: &Premises<'_>, progress: &Progress) -> Vec<Check>
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let progress = site.progress();
     let premises = Premises { config: site.config, store: site.store, outline: site.outline };
-    let checks = examine(&premises, &progress).await;
+    let mut checks = examine(&premises, &progress).await;
+    ask_about_unknown(&mut checks, site).await;
     let findings: Vec<&Finding> = checks.iter().flat_map(|check| &check.findings).collect();
     for warning in findings.iter().filter(|finding| !finding.blocks) {
         progress.note(format!("{} ({})", warning.what, warning.remedy));
@@ -112,4 +120,19 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     Err(blocking
         .iter()
         .fold(failure, |failure, finding| failure.because_of(&*finding.what).then(&*finding.remedy)))
+}
+
+/// What is only unknown a person may take on; `--yes` does not, for it cannot know what it takes on.
+async fn ask_about_unknown(checks: &mut [Check], site: &Site<'_>) {
+    let unknown = checks.iter_mut().flat_map(|check| &mut check.findings).filter(|finding| finding.asks);
+    for finding in unknown.filter(|_| !site.yes) {
+        let (reply, answer) = oneshot::channel();
+        site.events.emit(Event::Question {
+            line: site.line,
+            text: format!("{}. Go on all the same?", finding.what),
+            expects: "go on".into(),
+            reply,
+        });
+        finding.blocks = !answer.await.is_ok_and(|typed| typed.trim() == "go on");
+    }
 }
