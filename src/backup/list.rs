@@ -166,13 +166,18 @@ pub async fn prune(
     let going: Vec<BackupEntry> = to_prune(&listing, keep, crate::time::now()).into_iter().cloned().collect();
     if !dry_run {
         for entry in &going {
-            remove(store, &Place { environment: environment.to_string(), id: entry.id.clone() }).await?;
+            remove(store, environment, entry).await?;
         }
     }
     Ok(going)
 }
 
-async fn remove(store: &dyn Store, place: &Place) -> Result<(), BackupError> {
+/// Removes one backup, or what is left of one, as [`prune`] does.
+///
+/// # Errors
+/// If the store refuses.
+pub async fn remove(store: &dyn Store, environment: &str, entry: &BackupEntry) -> Result<(), BackupError> {
+    let place = Place { environment: environment.to_string(), id: entry.id.clone() };
     let refused = |e| BackupError::store(store, e);
     store.delete(&place.object(MANIFEST)).await.map_err(refused)?;
     for entry in store.list(&place.prefix()).await.map_err(refused)? {

@@ -115,8 +115,8 @@ pub(super) async fn leftovers(
 
 /// Why a leftover must stay, if it must.
 async fn needed(trace: &Trace, store: &dyn Store) -> Result<Option<String>, Failure> {
-    // Rehearsals belong to no run; whoever died in one left it for nobody.
-    if trace.role == Role::Rehearsal {
+    // Nobody comes back for these: who died over one left it for nobody, and makes a new one.
+    if matches!(trace.role, Role::Rehearsal | Role::Side) {
         return Ok(None);
     }
     if trace.role == Role::Window {

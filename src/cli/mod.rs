@@ -1,17 +1,21 @@
 //! The commands. One file a command: its arguments and one function; nothing is decided here.
 
+mod backup;
 mod cleanup;
 mod demo;
 mod doctor;
 mod maintenance;
+mod migrate;
 mod output;
 mod plan;
 mod resume;
 mod run;
 mod runs;
 mod shell;
+mod statements;
 mod status;
 mod stop;
+mod work;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,7 +56,7 @@ pub(crate) struct Global {
     /// Plain lines with times instead of a live checklist
     #[arg(long, global = true)]
     plain: bool,
-    /// Show every SQL statement
+    /// Show every SQL statement on standard error, with its parameters (implies --plain)
     #[arg(short = 'v', long, global = true)]
     verbose: bool,
 }
@@ -78,6 +82,11 @@ enum Command {
     /// The maintenance flag: on, off, status
     #[command(subcommand)]
     Maintenance(maintenance::Maintenance),
+    /// Migrations without a window: Alembic's verbs
+    Migrate(migrate::Migrate),
+    /// Backups on the store
+    #[command(subcommand)]
+    Backup(backup::Backup),
     /// The programs of the demo's shop
     #[command(hide = true)]
     DemoApp(demo::DemoApp),
@@ -94,9 +103,12 @@ pub fn main() -> ExitCode {
         }
     };
     let shell = Shell::new(arguments.global);
+    if shell.verbose() {
+        statements::show();
+    }
     // Threads cost start-up time, and only work that runs beside other work gains by them.
     let runtime = match &arguments.command {
-        Command::Runs(_) | Command::Maintenance(_) => {
+        Command::Runs(_) | Command::Maintenance(_) | Command::Migrate(_) => {
             tokio::runtime::Builder::new_current_thread().enable_all().build()
         }
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
@@ -128,5 +140,7 @@ async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
         Command::Runs(command) => runs::run(shell, &command).await,
         Command::Cleanup(command) => cleanup::run(shell, &command).await,
         Command::Maintenance(command) => maintenance::run(shell, &command).await,
+        Command::Migrate(command) => migrate::run(shell, &command).await,
+        Command::Backup(command) => backup::run(shell, &command).await,
     }
 }

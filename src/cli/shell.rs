@@ -73,7 +73,8 @@ impl Shell {
 
     /// Whether a person is there to be asked.
     pub fn can_ask(&self) -> bool {
-        self.terminal && !self.global.json && !self.global.plain
+        // Statements would be written across a live screen.
+        self.terminal && !self.global.json && !self.global.plain && !self.global.verbose
     }
 
     /// Whether results are wanted as JSON.
@@ -150,7 +151,7 @@ impl Shell {
         if yes {
             return Ok(true);
         }
-        if !self.can_ask() {
+        if !self.terminal || self.json() {
             return Err(Failure::usage(format!("get an answer to: {question}"))
                 .because_of("there is no terminal to ask on")
                 .then("give --yes"));

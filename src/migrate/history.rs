@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::try_join3;
 use tokio_postgres::Client;
 
 use super::error::{MigrateError, Reason};
@@ -107,7 +108,7 @@ pub async fn current(
 /// If a query fails.
 pub async fn entries(client: &Client, options: &Options) -> Result<Vec<Entry>, MigrateError> {
     let tables = Tables::resolve(client, options).await?;
-    if !exists(client, &tables.history()).await? {
+    if !which_exist(client, &tables).await?.1 {
         return Ok(Vec::new());
     }
     let query = format!(
@@ -136,14 +137,14 @@ pub(super) async fn read(
     migrations: &Migrations,
     tables: &Tables,
 ) -> Result<Current, MigrateError> {
-    let has_version_table = exists(client, &tables.version()).await?;
-    let has_history_table = exists(client, &tables.history()).await?;
-    let revisions = if has_version_table { version_rows(client, tables).await? } else { BTreeSet::new() };
-    let (checksums, unfinished) = if has_history_table {
-        (checksums(client, tables).await?, unfinished(client, tables).await?)
-    } else {
-        Default::default()
-    };
+    let (has_version_table, has_history_table) = which_exist(client, tables).await?;
+    // Sent together: `migrate current` is typed often, and waits for nothing but round trips.
+    let (revisions, checksums, unfinished) = try_join3(
+        if_there(has_version_table, version_rows(client, tables)),
+        if_there(has_history_table, checksums(client, tables)),
+        if_there(has_history_table, unfinished(client, tables)),
+    )
+    .await?;
     let graph = migrations.graph();
     let unknown = revisions.iter().filter(|r| graph.revision(r).is_none()).cloned().collect();
     let edited = graph.applied(&revisions).into_iter().filter(|id| {
@@ -168,9 +169,20 @@ pub(super) async fn read(
     })
 }
 
-async fn exists(client: &Client, table: &str) -> Result<bool, MigrateError> {
-    let row = client.query_one("SELECT pg_catalog.to_regclass($1) IS NOT NULL", &[&table]).await;
-    Ok(row.map_err(Reason::query("look for the version table"))?.get(0))
+/// Whether the version table is there, and the history table.
+async fn which_exist(client: &Client, tables: &Tables) -> Result<(bool, bool), MigrateError> {
+    let query = "SELECT pg_catalog.to_regclass($1) IS NOT NULL, pg_catalog.to_regclass($2) IS NOT NULL";
+    let row = client.query_one(query, &[&tables.version(), &tables.history()]).await;
+    let row = row.map_err(Reason::query("look for the version table"))?;
+    Ok((row.get(0), row.get(1)))
+}
+
+/// What `look` gives, or nothing where there is no table to look at.
+async fn if_there<T: Default>(
+    there: bool,
+    look: impl Future<Output = Result<T, MigrateError>>,
+) -> Result<T, MigrateError> {
+    if there { look.await } else { Ok(T::default()) }
 }
 
 async fn version_rows(client: &Client, tables: &Tables) -> Result<BTreeSet<String>, MigrateError> {

@@ -1,9 +1,12 @@
 //! The lines of `history`, `current` and `heads`, in Alembic's form. Pure: text from values.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::folder::Migrations;
 use super::graph::Place;
+use super::history::Entry;
+use crate::time::show_duration;
 
 /// `history`: every revision, newest first: `a -> b (head), Add priority to questions`. With `rows`, the current
 /// ones are marked.
@@ -39,6 +42,48 @@ pub fn current(migrations: &Migrations, rows: &BTreeSet<String>) -> Vec<String> 
     let known = tips.map(|p| format!("{}{}{}", p.revision.id, head_mark(&p), tree_marks(&p)));
     let unknown = rows.iter().filter(|row| graph.revision(row).is_none());
     known.chain(unknown.map(|row| format!("{row} (unknown: no file has it)"))).collect()
+}
+
+/// One revision in many lines, as Alembic's `-v` has it, with an empty one at the end. With `rows`, a current one
+/// is marked; with `entry`, it is told when it was applied.
+pub fn in_full(
+    migrations: &Migrations,
+    id: &str,
+    rows: Option<&BTreeSet<String>>,
+    entry: Option<&Entry>,
+) -> String {
+    let (Some(place), Some(script)) = (migrations.graph().place(id), migrations.script(id)) else {
+        return format!("Rev: {id} (unknown: no file has it)\n");
+    };
+    let current = if rows.is_some_and(|rows| rows.contains(id)) { " (current)" } else { "" };
+    let mut lines = vec![format!("Rev: {id}{}{current}{}", head_mark(&place), tree_marks(&place))];
+    let parent = if place.mergepoint { "Merges" } else { "Parent" };
+    lines.push(format!("{parent}: {}", parents(&place)));
+    if place.branchpoint {
+        lines.push(format!("Branches into: {}", place.children.join(", ")));
+    }
+    if !place.labels.is_empty() {
+        lines.push(format!("Branch names: {}", place.labels.iter().cloned().collect::<Vec<_>>().join(", ")));
+    }
+    lines.push(format!("Path: {}", script.path.display()));
+    lines.extend(entry.map(applied));
+    lines.push(String::new());
+    let text = [script.description.as_str()].into_iter().chain(script.notes.lines());
+    lines.extend(text.map(|line| format!("    {line}").trim_end().to_string()));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
+/// `Applied: 2025-11-20T23:05:12Z by shop in 0.1 s, run 20251120t230205z-k3f9`
+fn applied(entry: &Entry) -> String {
+    let verb = if entry.direction == "stamp" { "Stamped" } else { "Applied" };
+    let at = entry.applied_at.as_deref().unwrap_or("at an unknown time");
+    let mut line = format!("{verb}: {at} by {}", entry.applied_by);
+    if let Some(millis) = entry.duration_ms.and_then(|millis| u64::try_from(millis).ok()) {
+        line.push_str(&format!(" in {}", show_duration(Duration::from_millis(millis))));
+    }
+    line.extend(entry.run.iter().map(|run| format!(", run {run}")));
+    line
 }
 
 fn parents(place: &Place<'_>) -> String {

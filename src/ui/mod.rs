@@ -17,6 +17,7 @@ pub mod rate;
 pub mod table;
 mod terminal;
 pub mod verdict;
+mod work;
 
 pub use look::Look;
 pub use terminal::Page;
@@ -42,16 +43,27 @@ pub enum Screen {
 /// A question that nobody can answer here has its reply dropped, which the run takes for a no.
 /// Writing that fails is left out; the events are read to their end all the same.
 pub async fn show(screen: Screen, events: UnboundedReceiver<Event>) {
+    on_a_thread("screen", read(screen, events)).await;
+}
+
+/// Shows `events` of one piece of work that is no run (a direct migration, a backup) on standard error:
+/// what it says as lines, how far it is as one `live` line, or a line now and then. Ends and fails as
+/// [`show`] does.
+pub async fn show_work(live: bool, look: Look, events: UnboundedReceiver<Event>) {
+    on_a_thread("work", work::show(live, look, events)).await;
+}
+
+async fn on_a_thread(name: &str, reading: impl Future<Output = ()> + Send + 'static) {
     let runtime = Handle::current();
     let (shown, until_shown) = oneshot::channel::<()>();
     let reading = move || {
         let _shown = shown;
-        runtime.block_on(read(screen, events));
+        runtime.block_on(reading);
     };
     // A thread of its own: a terminal that is stopped (Ctrl-S) or a pipe that nobody empties blocks
     // the write, and would stop the run with it if both shared a thread. Without that thread there is
     // no screen, and the run goes on unseen: its reader is gone, and sending to nobody never fails.
-    if std::thread::Builder::new().name("screen".into()).spawn(reading).is_ok() {
+    if std::thread::Builder::new().name(name.into()).spawn(reading).is_ok() {
         let _ = until_shown.await;
     }
 }

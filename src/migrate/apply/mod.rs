@@ -21,6 +21,7 @@ use super::options::{Options, Tables};
 use super::script::{Script, Statement};
 use crate::event::{Progress, Unit, millis};
 use crate::pg::Session;
+use crate::time::show_duration;
 
 use session::Runner;
 pub use stamp::stamp;
@@ -123,9 +124,9 @@ async fn run(
     let mut runner = Runner::start(session, options, tables, progress, &current).await?;
     for (done, step) in (0u64..).zip(&steps) {
         let Some(script) = migrations.script(&step.revision) else { continue };
-        let note = format!("{}, {}", step.revision, script.description);
-        progress.at(done, Some(steps.len() as u64), Unit::Items, note);
-        let job = Job::new(step, script, options, current.unfinished.iter().find(|a| fits(a, step)));
+        let unfinished = current.unfinished.iter().find(|a| fits(a, step));
+        let job = Job::new(step, script, options, unfinished, (done, steps.len() as u64));
+        progress.at(done, Some(job.place.1), Unit::Items, job.name());
         let begun = Instant::now();
         let result = match script.transactional {
             true => whole::run(&mut runner, &job).await,
@@ -136,10 +137,12 @@ async fn run(
             let committed = applied.revisions.into_iter().map(|r| r.revision).collect();
             return Err(MigrateError { reason: Box::new(reason), committed });
         }
+        let took = begun.elapsed();
+        progress.output(format!("{} ({})", running(step, script), show_duration(took)));
         applied.revisions.push(AppliedRevision {
             revision: step.revision.clone(),
             description: script.description.clone(),
-            millis: millis(begun.elapsed()),
+            millis: millis(took),
         });
     }
     runner.restore().await;
@@ -183,6 +186,12 @@ fn plan(
     Ok(steps)
 }
 
+/// As Alembic has it: `Running upgrade 989ceebf408f -> c08085465bad, Add priority to questions`.
+fn running(step: &Step, script: &Script) -> String {
+    let (verb, from, to) = (step.direction.verb(), step.from.join(", "), step.to.join(", "));
+    format!("Running {verb} {from} -> {to}, {}", script.description)
+}
+
 fn fits(attempt: &Attempt, step: &Step) -> bool {
     attempt.revision == step.revision && attempt.direction == step.direction.verb()
 }
@@ -208,6 +217,8 @@ struct Job<'a> {
     statements: &'a [Statement],
     unfinished: Option<&'a Attempt>,
     run: Option<&'a str>,
+    /// How many were done before it, of how many.
+    place: (u64, u64),
 }
 
 impl<'a> Job<'a> {
@@ -216,12 +227,23 @@ impl<'a> Job<'a> {
         script: &'a Script,
         options: &'a Options,
         unfinished: Option<&'a Attempt>,
+        place: (u64, u64),
     ) -> Self {
         let statements = match step.direction {
             Direction::Up => &script.upgrade,
             Direction::Down => &script.downgrade,
         };
-        Self { step, script, statements, unfinished, run: options.run.as_deref() }
+        Self { step, script, statements, unfinished, run: options.run.as_deref(), place }
+    }
+
+    fn name(&self) -> String {
+        format!("{}, {}", self.step.revision, self.script.description)
+    }
+
+    /// Tells that the statement with this index begins.
+    fn begin_statement(&self, index: usize, progress: &Progress) {
+        let note = format!("{}: statement {} of {}", self.name(), index + 1, self.statements.len());
+        progress.at(self.place.0, Some(self.place.1), Unit::Items, note);
     }
 
     fn record(&self, millis: u64) -> Record<'a> {

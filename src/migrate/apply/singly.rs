@@ -135,8 +135,7 @@ async fn run_one(
     i: usize,
 ) -> Result<(), Box<Stop>> {
     let text = &job.statements[i].text;
-    let of = job.statements.len();
-    runner.progress.note(format!("{}: statement {} of {of}", attempt.revision, i + 1));
+    job.begin_statement(i, runner.progress);
     let mut tries = 1;
     loop {
         let result = match statement::nature(text) {

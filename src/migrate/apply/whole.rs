@@ -45,6 +45,7 @@ async fn attempt(runner: &mut Runner<'_>, job: &Job<'_>, begun: Instant) -> Resu
     let at = |statement, at_commit| move |refusal| Stop { statement, at_commit, refusal: Some(refusal) };
     runner.begin().await.map_err(at(None, false))?;
     for (i, statement) in job.statements.iter().enumerate() {
+        job.begin_statement(i, runner.progress);
         runner.execute(&statement.text).await.map_err(at(Some(i), false))?;
     }
     let record = job.record(millis(begun.elapsed())).insert(runner.tables);

@@ -1,0 +1,124 @@
+//! `backup restore --as`: to a side database, compared with its manifest.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::restore_options;
+use super::verify::blame;
+use crate::backup::attributes::{NotApplied, apply_attributes};
+use crate::backup::verify::{Scratch, compare, load_manifest};
+use crate::backup::{self, Manifest};
+use crate::cli::work::Work;
+use crate::cli::{Shell, Trouble};
+use crate::config::Config;
+use crate::failure::{Failure, Verdict};
+use crate::pg::{self, ConnInfo};
+use crate::steps::session_options;
+use crate::time::show_duration;
+use crate::window::admin::Admin;
+use crate::window::names::{self, Role};
+
+pub(super) async fn run(
+    shell: &Shell,
+    config: &Config,
+    wanted: &str,
+    database: &str,
+    server: Option<&str>,
+) -> Result<Verdict, Trouble> {
+    check_name(config, database)?;
+    let admin = match server {
+        Some(url) => ConnInfo::parse(url).map_err(Failure::from)?,
+        None => config.database.admin_url.with_database(&config.database.maintenance_database),
+    };
+    let store = shell.store(config);
+    let place = backup::find(&*store, &config.environment, wanted).await.map_err(Failure::from)?;
+    let manifest = load_manifest(&*store, &place).await.map_err(Failure::from)?;
+    // Held to the end: a run must not meet a half-restored production.
+    let _lock = match database == config.database.url.database() {
+        true => Some(expect_no_fence(config, &admin).await?),
+        false => None,
+    };
+
+    let options = restore_options(config, "restore");
+    let scratch = Scratch { admin, database: database.to_string() };
+    let work = Work::begin(shell);
+    let restored =
+        backup::restore(&*store, &manifest, &scratch.admin, database, &options, &work.progress).await;
+    let compared = match &restored {
+        Ok(_) => compare(&*store, &place, &manifest, &scratch, &options, &work.progress).await,
+        Err(_) => Ok(Vec::new()),
+    };
+    work.end().await;
+    let restored = restored.map_err(Failure::from)?;
+
+    let kept = |failure: Failure, what: &str| {
+        failure
+            .leaving(format!("database {database} is there, {what}"))
+            .then(format!("DROP DATABASE {};", pg::quote_ident(database)))
+    };
+    let mismatches = compared.map_err(|error| kept(error.into(), "restored and not compared"))?;
+    if !mismatches.is_empty() {
+        let failure = Failure::failed(format!("restore backup {} as it was", place.id));
+        let causes = mismatches.iter().map(|mismatch| blame(mismatch, Some(&manifest)));
+        return Err(kept(causes.fold(failure, Failure::because_of), "and not to be relied on").into());
+    }
+    let refused = give_attributes(shell, config, &scratch, &manifest)
+        .await
+        .map_err(|failure| kept(failure, "restored, without the settings and privileges of the original"))?;
+    for one in &refused {
+        shell.note(&format!("note: not set: {} ({})", one.statement, one.reason));
+    }
+    shell.tell(
+        &format!(
+            "restored {} as {}: {} rows in {}, compared table by table",
+            place.id,
+            scratch.admin.with_database(database).describe(),
+            restored.rows,
+            show_duration(restored.took)
+        ),
+        json!({
+            "environment": config.environment, "backup": place.id, "database": database,
+            "rows": restored.rows, "bytes": restored.bytes, "millis": crate::event::millis(restored.took),
+            "not_set": refused.iter().map(|one| &one.statement).collect::<Vec<_>>(),
+        }),
+    );
+    Ok(Verdict::Done)
+}
+
+/// Names that the server would cut, and names that say something about a run.
+fn check_name(config: &Config, database: &str) -> Result<(), Failure> {
+    let refuse = |why: &str| Err(Failure::usage(format!("restore as database {database:?}")).because_of(why));
+    if database.is_empty() || database.len() > 63 || database.contains('\0') {
+        return refuse("a database's name has 1 to 63 bytes");
+    }
+    if names::trace(config.database.url.database(), database).is_some() {
+        return refuse("such names belong to runs, and cleanup drops them");
+    }
+    Ok(())
+}
+
+/// A new database of production's name would be in the way of a fenced one that is to be renamed back.
+async fn expect_no_fence(config: &Config, admin: &ConnInfo) -> Result<Admin, Failure> {
+    let options = session_options(config, "backstay backup restore lock");
+    let name = config.database.url.database();
+    let lock = Admin::acquire(admin.clone(), options, name, Duration::ZERO).await?;
+    let companions = lock.companions(name).await?;
+    match companions.into_iter().find(|(_, trace)| trace.role == Role::Window) {
+        None => Ok(lock),
+        Some((database, trace)) => Err(Failure::refused(format!("restore as {name}"))
+            .because_of(format!("that database is there, fenced by run {} as {}", trace.run, database.name))
+            .leaving("nothing was changed")
+            .then(format!("backstay resume {} -e {}", trace.run, config.environment))),
+    }
+}
+
+async fn give_attributes(
+    shell: &Shell,
+    config: &Config,
+    scratch: &Scratch,
+    manifest: &Manifest,
+) -> Result<Vec<NotApplied>, Failure> {
+    let session = shell.connect(config, &scratch.admin, "backup restore").await?;
+    Ok(apply_attributes(&session, &scratch.database, &manifest.database).await?)
+}

@@ -1,0 +1,129 @@
+//! `backstay migrate …`: Alembic's verbs, outside of a window.
+
+mod change;
+mod look;
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::{Shell, Trouble};
+use crate::config::{Config, MigrationRoot};
+use crate::failure::{Failure, Verdict};
+use crate::migrate::{Direction, MigrateError};
+use crate::steps::roots;
+use crate::time::parse_duration;
+
+/// Migrations without a window: Alembic's verbs
+#[derive(Debug, Args)]
+pub struct Migrate {
+    /// Which migrations, where the environment has several
+    #[arg(short = 'n', long, value_name = "ROOT", global = true)]
+    name: Option<String>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Where the database is, what is pending, and what is wrong
+    Status,
+    /// The revisions that the database is at (-v: in full)
+    Current,
+    /// The revisions in the files, newest first (-v: in full)
+    History {
+        /// Mark the current revisions and, with -v, tell when each was applied: asks the database
+        #[arg(short, long)]
+        indicate_current: bool,
+    },
+    /// The revisions that nothing revises
+    Heads,
+    /// Apply what is missing up to TARGET: head, heads, a revision or its beginning, +2, branch@head
+    Upgrade(Move),
+    /// Take back what stands above TARGET: base, a revision or its beginning, -1, branch@-1
+    Downgrade(Move),
+    /// Declare TARGET applied without running anything
+    Stamp {
+        /// A revision or its beginning, head, heads, base
+        target: String,
+        /// Forget all rows of the version table first, those too that no file has
+        #[arg(long)]
+        purge: bool,
+        #[command(flatten)]
+        consent: Consent,
+    },
+}
+
+/// Where to go, and how.
+#[derive(Debug, Args)]
+struct Move {
+    /// The target; with --sql also a range FROM:TO
+    #[arg(allow_negative_numbers = true)]
+    target: String,
+    /// Print the SQL and run nothing; no database is asked
+    #[arg(long)]
+    sql: bool,
+    #[command(flatten)]
+    consent: Consent,
+}
+
+/// What whoever changes a database directly must say.
+#[derive(Debug, Args)]
+struct Consent {
+    /// Change a protected environment although nothing guards the change
+    #[arg(long)]
+    unguarded: bool,
+    /// How long to wait for another who migrates this database
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "60s")]
+    lock_wait: Duration,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let meant = roots(&config, command.name.as_deref())?;
+    match &command.verb {
+        Verb::Status => look::status(shell, &config, &meant).await,
+        Verb::Current => look::current(shell, &config, &meant).await,
+        Verb::History { indicate_current } => look::history(shell, &config, &meant, *indicate_current).await,
+        Verb::Heads => look::heads(shell, &config, &meant),
+        Verb::Upgrade(order) => {
+            let root = the_one(&config, &meant, "upgrade")?;
+            change::migrate(shell, &config, root, Direction::Up, order).await
+        }
+        Verb::Downgrade(order) => {
+            let root = the_one(&config, &meant, "downgrade")?;
+            change::migrate(shell, &config, root, Direction::Down, order).await
+        }
+        Verb::Stamp { target, purge, consent } => {
+            let root = the_one(&config, &meant, "stamp")?;
+            change::stamp(shell, &config, root, target, *purge, consent).await
+        }
+    }
+}
+
+/// A change is made to one root; which one must be said.
+fn the_one<'a>(
+    config: &Config,
+    meant: &[&'a MigrationRoot],
+    verb: &str,
+) -> Result<&'a MigrationRoot, Failure> {
+    if let [one] = meant {
+        return Ok(one);
+    }
+    let names: Vec<&str> = meant.iter().map(|root| root.name.as_str()).collect();
+    Err(Failure::usage(format!("know which migrations of {} to {verb}", config.environment))
+        .because_of(format!("there are several: {}", names.join(", ")))
+        .leaving("nothing was changed")
+        .then(format!("name one: backstay migrate {verb} … --name {}", names[0])))
+}
+
+/// The failure of a direct migration, with the verdict that its committed part makes.
+fn trouble(error: MigrateError) -> Trouble {
+    let changed = error.changed_anything();
+    let failure = Failure::from(error);
+    match (changed, &failure.state) {
+        (true, _) => Trouble::Verdict(failure, Verdict::ChangedButFailing),
+        (false, None) => failure.leaving("nothing was changed").into(),
+        (false, Some(_)) => failure.into(),
+    }
+}
