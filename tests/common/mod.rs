@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use backstay::demo::cluster::Cluster;
 
+pub mod command_line;
 pub mod project;
 
 /// The cluster of this test process.

@@ -8,7 +8,7 @@ use super::restore_options;
 use super::verify::blame;
 use crate::backup::attributes::{NotApplied, apply_attributes};
 use crate::backup::verify::{Scratch, compare, load_manifest};
-use crate::backup::{self, Manifest};
+use crate::backup::{self, BackupError, Manifest};
 use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
 use crate::config::Config;
@@ -50,7 +50,7 @@ pub(super) async fn run(
         Err(_) => Ok(Vec::new()),
     };
     work.end().await;
-    let restored = restored.map_err(Failure::from)?;
+    let restored = restored.map_err(|error| not_restored(error, &manifest))?;
 
     let kept = |failure: Failure, what: &str| {
         failure
@@ -84,6 +84,17 @@ pub(super) async fn run(
         }),
     );
     Ok(Verdict::Done)
+}
+
+/// A restore that failed, with the table where the error names only an object.
+fn not_restored(error: BackupError, manifest: &Manifest) -> Failure {
+    match error {
+        BackupError::Mismatch(mismatch) => Failure::failed(format!("restore backup {}", manifest.id))
+            .because_of(blame(&mismatch, Some(manifest)))
+            .leaving("the half-restored database is dropped again")
+            .then("do not rely on this backup: take another, and look after the store's disk"),
+        error => error.into(),
+    }
 }
 
 /// Names that the server would cut, and names that say something about a run.
