@@ -32,7 +32,7 @@ impl CommandLine {
         let plain = super::fresh_database().await;
         let database = plain.rsplit('/').next().expect("a name").to_string();
         let url = plain.replacen(&format!("//{database}@"), &format!("//{database}:{SECRET_IN_URL}@"), 1);
-        let made = Self { root: tempfile::tempdir().expect("a folder"), url, database };
+        let project = Self { root: tempfile::tempdir().expect("a folder"), url, database };
         project.configure("test", toml);
         project.write("migrations/.keep", "");
         project
