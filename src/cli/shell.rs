@@ -151,7 +151,7 @@ impl Shell {
         if yes {
             return Ok(true);
         }
-        if !self.terminal || self.json() {
+        if !self.terminal || self.global.json || self.global.plain {
             return Err(Failure::usage(format!("get an answer to: {question}"))
                 .because_of("there is no terminal to ask on")
                 .then("give --yes"));
