@@ -132,16 +132,17 @@ impl Driving<'_> {
             let mut site = self.site(id);
             steps::prepare(&line.action, &mut site).await
         };
-        let (intent, refused) = match intent {
-            Ok(intent) => (intent, None),
-            Err(failure) => (Value::Null, Some(failure)),
+        let intent = match intent {
+            Ok(intent) => intent,
+            // It has not acted, so no `Started`: the way back must not reckon with what it would have done.
+            Err(failure) => {
+                self.events.emit(Event::LineStarted { at: now(), line: id });
+                return self.fail(id, failure, began.elapsed()).await;
+            }
         };
         self.append(Entry::Started { line: id, name: line.name.clone(), intent: intent.clone() }).await?;
         self.events.emit(Event::LineStarted { at: now(), line: id });
-        let outcome = match refused {
-            Some(failure) => Some(Err(failure)),
-            None => self.perform(&line, &intent).await?,
-        };
+        let outcome = self.perform(&line, &intent).await?;
         match outcome {
             Some(Ok(report)) => self.finish(id, report, began.elapsed(), false).await,
             Some(Err(failure)) => self.fail(id, failure, began.elapsed()).await,

@@ -141,7 +141,12 @@ pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
         Some(db) if db.name == site.target.name && db.allow_connections => {
             Ok(Probe::Done(Report::saying("the database is open")))
         }
-        Some(db) => Ok(Probe::NotDone(format!("the database is called {}", db.name))),
+        Some(db) => {
+            // Half open, nobody is in yet: closed again, so that the line can note its mark anew.
+            let timeout = site.config.database.close_timeout;
+            fence::close(site.admin, db.oid, &site.window_name(), timeout).await?;
+            Ok(Probe::NotDone(format!("the database was called {} and let nobody in", db.name)))
+        }
         None => Ok(Probe::NotDone("the database is gone".into())),
     }
 }
