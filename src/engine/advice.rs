@@ -27,8 +27,12 @@ pub fn next_steps(plan: &Plan, state: &State, verdict: Verdict, run: &str, envir
             ));
         }
         Verdict::NotPutBack => {
-            let anyway = if state.back_failure.is_none() { " --put-back" } else { "" };
-            next.push(format!("backstay resume {run} -e {environment}{anyway} tries to put back again"));
+            let resume = format!("backstay resume {run} -e {environment}");
+            next.push(match (state.putting_back, &state.back_failure) {
+                (false, _) => format!("{resume} tries again to clear the flag; the new version stays"),
+                (true, None) => format!("{resume} --put-back puts back all the same"),
+                (true, Some(_)) => format!("{resume} tries to put back again"),
+            });
             next.push(format!("backstay status -e {environment} shows database, flag and fence as they are"));
         }
         Verdict::Interrupted | Verdict::InterruptedInWindow => {

@@ -39,8 +39,9 @@ pub async fn begin<'a>(
     events: &'a Events,
     stop: Stop,
 ) -> Result<Driving<'a>, Failure> {
-    refuse_unfinished(config, store).await?;
+    // The lock first: a run that is under way is no unfinished one, and must not be resumed.
     let admin = take_lock(config, "run", LOCK_WAIT).await?;
+    refuse_unfinished(config, store).await?;
     let target = find_target(config, &admin).await?;
     refuse_strangers(store, &admin.companions(&target.name).await?).await?;
     let plan = Plan::compile(runbook, config);

@@ -37,7 +37,7 @@ pub(super) async fn swap(opened: bool, intent: &Value, site: &mut Site<'_>) -> R
         let ledger = fenced_ledger(site).await?;
         if !ledger.is_empty() && !site.recall.put_back_anyway {
             fence::open(site.admin, site.target.oid, &site.target.name, timeout).await?;
-            return Err(dropped_writes(&ledger));
+            return Err(dropped_writes(&ledger, site.run));
         }
         if !ledger.is_empty() {
             kept = format!("; kept there: {}", ledger.describe());
@@ -81,7 +81,7 @@ async fn fenced_ledger(site: &mut Site<'_>) -> Result<Ledger, Failure> {
     ledger_now(site).await
 }
 
-fn dropped_writes(ledger: &Ledger) -> Failure {
+fn dropped_writes(ledger: &Ledger, run: &str) -> Failure {
     ledger
         .entries
         .iter()
@@ -89,5 +89,7 @@ fn dropped_writes(ledger: &Ledger) -> Failure {
             failure.because_of(format!("{}: {}", entry.name, entry.what))
         })
         .leaving("the database is open with the new schema, the flag is up")
-        .then("backstay resume RUN --put-back puts back all the same; the failed database keeps these writes")
+        .then(format!(
+            "backstay resume {run} --put-back puts back all the same; the failed database keeps these writes"
+        ))
 }

@@ -126,6 +126,10 @@ async fn restore_guard(
 }
 
 pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> {
+    // A session of an earlier line that is still ending would add what it wrote to the counters after the
+    // mark, and a child that a command left behind could write on: neither is others' writing.
+    let timeout = site.config.database.close_timeout;
+    fence::end_sessions(site.admin.session(), site.target.oid, timeout).await?;
     let live = site.live().await?;
     let session = pg::connect(&live, &site.session("open")).await?;
     to_json(&ledger::mark(&session).await?)
