@@ -1,0 +1,113 @@
+//! SIGKILL after each record of a release, and resume: production ends as the release would have, and a
+//! command that was under way counts as failed.
+//!
+//! Which code is right after the kill at record N, and why:
+//!
+//! | the undisturbed release | killed while | resume gives | because |
+//! | --- | --- | --- | --- |
+//! | good | `deploy` was under way | 4 | nobody knows what a command did: it counts as failed, production is put back |
+//! | good | anything else | 0 | what was under way is looked at or done again, then the release goes on |
+//! | its migration or health fails | any line | 4 | the failure comes again, or the put-back goes on |
+//! | any | `Ended` was the last record | 2 | there is nothing to resume, and production is what the verdict said |
+
+use std::collections::BTreeSet;
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+
+use crate::driver::Driver;
+use crate::stage::{Release, Stage};
+
+/// A kill can come one record late; so many tries until each number was the last one once.
+const TRIES: u32 = 6;
+
+#[derive(Debug, Clone, Copy)]
+enum Kill {
+    Process,
+    Group,
+}
+
+/// Kills one release after record `number`; gives the record that really was the last, or `None` if the
+/// release has fewer.
+async fn kill_and_resume(stage: &Stage, release: Release, number: u32, kill: Kill) -> Option<u32> {
+    stage.reset().await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    if number > 0 && !driver.reaches(number) {
+        return None;
+    }
+    match kill {
+        Kill::Process => driver.kill(),
+        Kill::Group => driver.kill_group(),
+    }
+    let last = crate::driver::records(&stage.project).len() as u32;
+    let story = format!("{release:?}, {kill:?} killed after {}", stage.last_record());
+    let undisturbed = if release == Release::Good { 0 } else { 4 };
+    if last == 0 {
+        stage.project.run(&["resume", "--yes"]).expect(2);
+        let ended = stage.project.run(&["run", "release", "--yes"]);
+        stage.expect(&ended, undisturbed, &format!("{story}, then run anew")).and_production().await;
+        return Some(last);
+    }
+    if stage.has_ended() {
+        let ended = stage.project.run(&["resume", "latest", "--yes"]).expect(2);
+        assert!(ended.err.contains("it has ended"), "{story}: {}", ended.err);
+        stage
+            .expect(&crate::common::project::Ended { code: undisturbed, ..ended }, undisturbed, &story)
+            .and_production()
+            .await;
+        return Some(last);
+    }
+    let code = if stage.under_way().as_deref() == Some("deploy") { 4 } else { undisturbed };
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, code, &story).and_production().await;
+    Some(last)
+}
+
+/// Every record from `from` up to but not including `to` is the last one once. All kills are tried before the
+/// test fails.
+async fn each(release: Release, from: u32, to: u32, kill: Kill) {
+    let stage = Stage::of(release).await;
+    let (mut covered, mut failed) = (BTreeSet::new(), 0);
+    for number in from..to {
+        let mut tries = 0;
+        while !covered.contains(&number) {
+            assert!(tries < TRIES, "no kill came right after record {number}");
+            tries += 1;
+            match AssertUnwindSafe(kill_and_resume(&stage, release, number, kill)).catch_unwind().await {
+                Ok(None) => return assert_eq!(failed, 0, "kills after which something was wrong, see above"),
+                Ok(Some(last)) => covered.insert(last),
+                // The panic was printed; the others are tried all the same.
+                Err(_) => {
+                    failed += 1;
+                    covered.insert(number)
+                }
+            };
+        }
+    }
+    assert_eq!(failed, 0, "kills after which something was wrong, see above");
+}
+
+#[tokio::test]
+async fn a_good_release_killed_before_the_window() {
+    each(Release::Good, 0, 10, Kill::Process).await;
+}
+
+#[tokio::test]
+async fn a_good_release_killed_behind_the_fence() {
+    each(Release::Good, 10, 21, Kill::Process).await;
+}
+
+#[tokio::test]
+async fn a_good_release_killed_after_open() {
+    each(Release::Good, 21, 99, Kill::Process).await;
+}
+
+#[tokio::test]
+async fn a_release_whose_migration_fails_killed() {
+    each(Release::BadMigration, 14, 99, Kill::Process).await;
+}
+
+#[tokio::test]
+async fn a_release_that_is_not_healthy_killed() {
+    each(Release::Unhealthy, 22, 99, Kill::Group).await;
+}

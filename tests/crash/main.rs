@@ -1,0 +1,17 @@
+//! Kills from outside: the real binary is watched by its journal on the store and killed, stopped and signalled
+//! at every record; another process resumes, and production must be exactly what the exit code says.
+//!
+//! `BACKSTAY_CRASH_SEEDS` (a number) makes the random parts longer: `make test-crash`.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod app;
+mod driver;
+mod each_record;
+mod lost_store;
+mod orphans;
+mod rivals;
+mod signals;
+mod stage;
+mod twice;
