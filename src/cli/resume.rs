@@ -30,7 +30,7 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     let store = shell.store(&config);
     let run = find(&*store, &config, command.run.as_deref()).await?;
     let history = journal::read(&*store, &run).await.map_err(Failure::from)?;
-    refuse_ended(&run, &history.records)?;
+    begin::refuse_ended(&run, &history.records)?;
     let runbook = runbook_of(shell, &config, &history.records)?;
     let (events, screen) = Screening::open(shell, &store);
     let begun = begin::resume(&config, &runbook, &store, &run, &events, stop::listen()).await;
@@ -65,15 +65,6 @@ async fn find_unfinished(store: &dyn Store, config: &Config, runs: Vec<String>) 
     Err(Failure::usage("find a run to resume")
         .because_of(format!("no run of {} is unfinished", config.environment))
         .then("backstay runs lists them all"))
-}
-
-fn refuse_ended(run: &str, records: &[Record]) -> Result<(), Failure> {
-    if !begin::ended(records) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("resume run {run}"))
-        .because_of("it has ended")
-        .then(format!("backstay runs {run} shows how")))
 }
 
 /// The runbook that was begun: the journal's copy, or the file if a secret had to be masked in the copy.

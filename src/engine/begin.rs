@@ -16,15 +16,15 @@ use crate::runbook::Runbook;
 use crate::steps::{Action, session_options};
 use crate::store::Store;
 use crate::time::now;
-use crate::window::admin::{self, Admin};
-use crate::window::names::Trace;
+use crate::window::admin::{self, Admin, Patience};
+use crate::window::names::{Role, Trace};
 use crate::{id, redact};
 
 /// How long a new run waits for the lock: another driver's server process may take a moment to be gone.
-const LOCK_WAIT: Duration = Duration::from_secs(3);
+const LOCK_WAIT: Patience = Patience::of(Duration::from_secs(3));
 
 /// How long a resume waits: the dead driver's statement may still be under way.
-const RESUME_WAIT: Duration = Duration::from_secs(30);
+const RESUME_WAIT: Patience = Patience { idle: Duration::from_secs(3), busy: Duration::from_secs(30) };
 
 /// Begins a run: takes the lock, finds the database, refuses on traces of another, writes the first record.
 ///
@@ -88,10 +88,13 @@ pub async fn resume<'a>(
     events: &'a Events,
     stop: Stop,
 ) -> Result<Driving<'a>, Failure> {
+    let admin = take_lock(config, "resume", RESUME_WAIT).await?;
+    // Read behind the lock: while we waited for it another resume may have ended the run.
     let history = journal::read(&**store, run).await?;
+    refuse_ended(run, &history.records)?;
     let mut state = State::of(&history.records);
     let target = target_of(&history.records)?;
-    let admin = take_lock(config, "resume", RESUME_WAIT).await?;
+    same_target(config, &admin, &target).await?;
     let plan = Plan::compile(runbook, config);
     same_lines(&plan, &history.records)?;
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
@@ -144,10 +147,10 @@ fn copy_of(runbook: &Runbook) -> RunbookCopy {
     }
 }
 
-async fn take_lock(config: &Config, verb: &str, wait: Duration) -> Result<Admin, Failure> {
+async fn take_lock(config: &Config, verb: &str, patience: Patience) -> Result<Admin, Failure> {
     let info = config.database.admin_url.with_database(&config.database.maintenance_database);
     let name = format!("backstay {verb} of {}", config.environment);
-    Admin::acquire(info, session_options(config, &name), config.database.url.database(), wait).await
+    Admin::acquire(info, session_options(config, &name), config.database.url.database(), patience).await
 }
 
 async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> {
@@ -183,7 +186,9 @@ async fn refuse_unfinished(config: &Config, store: &Arc<dyn Store>) -> Result<()
 /// Traces of a run that the store does not know: somebody releases with another store (invariant 8).
 async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace)]) -> Result<(), Failure> {
     let known = journal::runs(&**store).await?;
-    match companions.iter().find(|(_, trace)| !known.contains(&trace.run)) {
+    // A rehearsal belongs to no run: a doctor at work, or what one left that died.
+    let stranger = |trace: &Trace| trace.role != Role::Rehearsal && !known.contains(&trace.run);
+    match companions.iter().find(|(_, trace)| stranger(trace)) {
         None => Ok(()),
         Some((database, trace)) => Err(Failure::refused("begin a run")
             .because_of(format!(
@@ -200,6 +205,19 @@ async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace
 /// Whether nothing is left to do for a run: it ended otherwise than by a person's being needed.
 pub fn ended(records: &[journal::Record]) -> bool {
     State::of(records).ended.is_some_and(|verdict| verdict != crate::failure::Verdict::NotPutBack)
+}
+
+/// A run that has ended can't be resumed.
+///
+/// # Errors
+/// A refusal that says so.
+pub fn refuse_ended(run: &str, records: &[journal::Record]) -> Result<(), Failure> {
+    if !ended(records) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("resume run {run}"))
+        .because_of("it has ended")
+        .then(format!("backstay runs {run} shows how")))
 }
 
 /// The environment that a run belongs to.
@@ -228,6 +246,25 @@ fn target_of(records: &[journal::Record]) -> Result<Target, Failure> {
             .because_of("its first record is missing")
             .then("nothing was done yet: run the release again")
     })
+}
+
+/// The lines go by object ids, and those mean something on one server only: the config must still name the
+/// server and the database that the run was begun on.
+async fn same_target(config: &Config, admin: &Admin, target: &Target) -> Result<(), Failure> {
+    let system = admin::system(admin.session()).await?;
+    let name = config.database.url.database();
+    if system == target.system && name == target.name {
+        return Ok(());
+    }
+    let found = if name == target.name {
+        format!("{name} on {}, which is another server", config.database.admin_url.host())
+    } else {
+        name.to_string()
+    };
+    Err(Failure::refused("resume the run")
+        .because_of(format!("it is about database {}, and the config names {found} now", target.name))
+        .leaving("nothing was changed by this resume")
+        .then("bring [database] url back to what it was when the run began, then resume again"))
 }
 
 /// The plan must be the one that was begun: line by line the same names.

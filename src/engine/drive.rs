@@ -19,11 +19,11 @@ use crate::journal::{Driver, Entry, Journal, Target};
 use crate::steps::{self, Action, Outline, Probe, Report, Site};
 use crate::store::Store;
 use crate::time::now;
-use crate::window::admin::Admin;
+use crate::window::admin::{Admin, Patience};
 use crate::window::{fence, names};
 
 /// How long the lock may take to be had again after its connection was lost.
-const LOCK_WAIT: Duration = Duration::from_secs(30);
+const LOCK_WAIT: Patience = Patience::of(Duration::from_secs(30));
 
 /// How often a person asked for a stop. One: end cleanly. Two: now.
 pub type Stop = watch::Receiver<u32>;

@@ -12,6 +12,26 @@ use crate::pg::{self, ConnInfo, Session, SessionOptions, refused};
 /// blocked waiter holds a snapshot, and that deadlocks with concurrent index builds.
 const POLL: Duration = Duration::from_millis(250);
 
+/// How long to wait for a lock that somebody holds.
+///
+/// The server's process of a driver that died goes at once if it was idle; a statement that it had under way
+/// may go on for a while (`client_connection_check_interval` ends it, from version 14 on). A holder that stays
+/// and does nothing is alive.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// While the holder is idle.
+    pub idle: Duration,
+    /// While the holder has a statement under way, or nobody tells us.
+    pub busy: Duration,
+}
+
+impl Patience {
+    /// The same, whatever the holder does.
+    pub const fn of(wait: Duration) -> Self {
+        Self { idle: wait, busy: wait }
+    }
+}
+
 /// A session on the maintenance database, holding the advisory lock of one production database.
 pub struct Admin {
     session: Session,
@@ -22,7 +42,7 @@ pub struct Admin {
 
 impl Admin {
     /// Connects to the maintenance database at `info` and takes the lock of the production database
-    /// called `name`, waiting for at most `wait`.
+    /// called `name`, waiting as long as `patience` lasts.
     ///
     /// # Errors
     /// The connection's failure; or a refusal that names who holds the lock.
@@ -30,12 +50,12 @@ impl Admin {
         info: ConnInfo,
         options: SessionOptions,
         name: &str,
-        wait: Duration,
+        patience: Patience,
     ) -> Result<Self, Failure> {
         let session = pg::connect(&info, &options).await?;
         let key = lock_key(&system(&session).await?, name);
         let admin = Self { session, info, options, key };
-        admin.lock(name, wait).await?;
+        admin.lock(name, patience).await?;
         Ok(admin)
     }
 
@@ -43,16 +63,16 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::acquire`]: whoever holds the lock now may be another driver.
-    pub async fn ensure(&mut self, name: &str, wait: Duration) -> Result<(), Failure> {
+    pub async fn ensure(&mut self, name: &str, patience: Patience) -> Result<(), Failure> {
         if self.session.simple_query("").await.is_ok() {
             return Ok(());
         }
         self.session = pg::connect(&self.info, &self.options).await?;
-        self.lock(name, wait).await
+        self.lock(name, patience).await
     }
 
-    async fn lock(&self, name: &str, wait: Duration) -> Result<(), Failure> {
-        let deadline = tokio::time::Instant::now() + wait;
+    async fn lock(&self, name: &str, patience: Patience) -> Result<(), Failure> {
+        let began = tokio::time::Instant::now();
         loop {
             let row = self
                 .session
@@ -62,28 +82,36 @@ impl Admin {
             if row.get::<_, bool>(0) {
                 return Ok(());
             }
-            if tokio::time::Instant::now() >= deadline {
-                return Err(held(name, &self.holder().await));
+            let waited = began.elapsed();
+            if waited >= patience.idle.min(patience.busy) {
+                let (holder, idle) = self.holder().await;
+                if waited >= if idle { patience.idle } else { patience.busy } {
+                    return Err(held(name, &holder));
+                }
             }
             tokio::time::sleep(POLL).await;
         }
     }
 
-    async fn holder(&self) -> String {
+    /// Who holds the lock, in words, and whether that session is idle.
+    async fn holder(&self) -> (String, bool) {
         let query = "SELECT a.pid, a.application_name, a.usename::text, coalesce(host(a.client_addr), 'local'), \
-                     a.backend_start::text FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
+                     a.backend_start::text, coalesce(a.state, '') LIKE 'idle%' FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
                      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                      AND (l.classid::bigint << 32 | l.objid::bigint) = $1";
         match self.session.query_opt(query, &[&self.key]).await {
-            Ok(Some(row)) => format!(
-                "{} (server process {}, user {}, from {}, since {})",
-                row.get::<_, String>(1),
-                row.get::<_, i32>(0),
-                row.get::<_, Option<String>>(2).unwrap_or_default(),
-                row.get::<_, String>(3),
-                row.get::<_, Option<String>>(4).unwrap_or_default(),
-            ),
-            _ => "somebody who was gone when we looked".to_string(),
+            Ok(Some(row)) => {
+                let holder = format!(
+                    "{} (server process {}, user {}, from {}, since {})",
+                    row.get::<_, String>(1),
+                    row.get::<_, i32>(0),
+                    row.get::<_, Option<String>>(2).unwrap_or_default(),
+                    row.get::<_, String>(3),
+                    row.get::<_, Option<String>>(4).unwrap_or_default(),
+                );
+                (holder, row.get(5))
+            }
+            _ => ("somebody who was gone when we looked".to_string(), false),
         }
     }
 
