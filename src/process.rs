@@ -1,5 +1,7 @@
 //! Child processes: started without a shell, bounded, heard line by line, and never left behind.
 
+pub mod orphans;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -106,7 +108,7 @@ impl ProcessError {
 /// Runs a program to its end; `heard` gets every line of its output (standard output and error, as they come).
 ///
 /// It runs in a process group of its own, which is ended as a whole when the bound passes and when the
-/// future is dropped. A crash of ours leaves it running.
+/// future is dropped. A crash of ours leaves it running: [`orphans::end`] is for the next driver.
 ///
 /// # Errors
 /// [`ProcessError`]; anything but exit status 0 is one.

@@ -64,6 +64,7 @@ pub(super) async fn restore_as(
 async fn prove(place: &Place, level: Level, site: &mut Site<'_>) -> Result<Proof, Failure> {
     let database = site.companion(Role::Side);
     guard::discard(site.admin, &database).await?;
+    window::discard_earlier(Role::Side, site).await?;
     let scratch = Scratch { admin: maintenance(site), database };
     let (options, progress) = (restore_options(site), site.progress());
     let store = &**site.store;

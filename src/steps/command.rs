@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{Report, Site};
+use super::{Probe, Report, Site};
 use crate::event::LineId;
 use crate::failure::Failure;
-use crate::process::{self, Program};
+use crate::process::{self, Program, orphans};
 use crate::runbook::CommandStep;
 
 /// A bound on an undo whose command gives none of its own.
@@ -35,10 +35,23 @@ pub(super) async fn undo(line: LineId, argv: &[String], site: &mut Site<'_>) -> 
     run(&program, site).await
 }
 
-/// What is known of a command that was under way when its driver died: nothing.
-pub(super) fn unknown(command: &CommandStep) -> Failure {
-    Failure::failed(format!("know how {} ended", command.run.join(" ")))
-        .because_of("it was under way when its driver died")
+/// What is known of a command that was under way when its driver died: nothing. What is left of it is ended
+/// first, else it could have its effect after the undo.
+pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
+    let left = orphans::end(site.run, &site.line.to_string()).await;
+    let unknown = Failure::failed(format!("know how {} ended", command.run.join(" ")))
+        .because_of("it was under way when its driver died");
+    Probe::Failed(match left {
+        0 => unknown,
+        1 => unknown.because_of("1 process of it was still alive and was ended"),
+        n => unknown.because_of(format!("{n} processes of it were still alive and were ended")),
+    })
+}
+
+/// An undo that was under way is run again, and not beside itself.
+pub(super) async fn probe_undo(site: &mut Site<'_>) -> Probe {
+    orphans::end(site.run, &site.line.to_string()).await;
+    Probe::NotDone("it is idempotent and is done again".into())
 }
 
 async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> {
@@ -69,7 +82,8 @@ async fn environment(
     crate::redact::register(&url);
     env.insert("DATABASE_URL".into(), url);
     env.extend(own.clone());
-    env.insert("BACKSTAY_RUN".into(), site.run.to_string());
+    env.insert(orphans::RUN.into(), site.run.to_string());
+    env.insert(orphans::LINE.into(), site.line.to_string());
     env.insert("BACKSTAY_EPOCH".into(), site.epoch.to_string());
     env.insert("BACKSTAY_ENV".into(), site.config.environment.clone());
     Ok(env)

@@ -170,14 +170,13 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
         Action::Open => window::probe_open(site).await,
         Action::Swap { .. } => put_back::probe_swap(intent, site).await,
         Action::Step(StepKind::Migrate { to, root }) => migrate::probe(to, root.as_deref(), site).await,
-        Action::Step(StepKind::Command(command)) => Ok(Probe::Failed(command::unknown(command))),
+        Action::Step(StepKind::Command(command)) => Ok(command::probe(command, site).await),
+        Action::Undo { .. } => Ok(command::probe_undo(site).await),
         Action::Step(_) | Action::Prove { .. } | Action::ReadLedger => {
             Ok(Probe::NotDone("it changes nothing and is done again".into()))
         }
         Action::Guard(_) => Ok(Probe::NotDone("the guard is made anew".into())),
-        Action::Undo { .. } | Action::Reopen => {
-            Ok(Probe::NotDone("it is idempotent and is done again".into()))
-        }
+        Action::Reopen => Ok(Probe::NotDone("it is idempotent and is done again".into())),
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) fn prepare_guard(site: &Site<'_>) -> Value {
 pub(super) async fn guard(kind: GuardKind, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
     let name = intent["name"].as_str().map_or_else(|| site.companion(Role::Guard), String::from);
     let closing = site.recall.closing.clone().ok_or_else(|| Failure::internal("find what close noted"))?;
+    discard_earlier(Role::Guard, site).await?;
     let (guard, summary) = match kind {
         GuardKind::Clone => clone_guard(&name, &closing.attributes, site).await?,
         GuardKind::Backup => restore_guard(&name, &closing.attributes, site).await?,
@@ -81,6 +82,17 @@ pub(super) async fn guard(kind: GuardKind, intent: &Value, site: &mut Site<'_>) 
     let rows =
         if site.outline.counts_rows { super::verify::count_rows(site).await? } else { BTreeMap::new() };
     Report::with(summary, &GuardFacts { guard, rows })
+}
+
+/// Drops what drivers that died under the same line left of it: nobody proved those, and they hold the room
+/// that this one needs.
+pub(super) async fn discard_earlier(role: Role, site: &mut Site<'_>) -> Result<(), Failure> {
+    for (database, trace) in site.admin.companions(&site.target.name).await? {
+        if trace.role == role && trace.run == site.run && trace.epoch < site.epoch {
+            site.admin.drop_database(database.oid).await?;
+        }
+    }
+    Ok(())
 }
 
 async fn clone_guard(

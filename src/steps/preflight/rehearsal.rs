@@ -1,5 +1,8 @@
 //! The window rehearsed with a tiny side database under the real name pattern: made, given production's
 //! attributes, connected to, renamed, dropped. What would fail behind the flag fails here.
+//!
+//! In its name the number of the server process that makes it stands in the epoch's place: of a driver that
+//! died in mid-rehearsal the process is gone, and the next rehearsal drops what it left.
 
 use super::server::Sessions;
 use super::{Check, Finding, Premises};
@@ -7,13 +10,15 @@ use crate::backup::attributes::{DatabaseAttributes, apply_attributes};
 use crate::failure::Failure;
 use crate::pg::{self, Session, quote_ident};
 use crate::steps::site::{direct, session_options};
+use crate::window::admin::companions;
 use crate::window::names::{Role, companion};
 
 pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Check {
     let database = premises.config.database.url.database();
-    let id = crate::id::fresh(crate::time::now());
-    let (made, renamed) =
-        (companion(database, Role::Rehearsal, &id, 1), companion(database, Role::Rehearsal, &id, 2));
+    let mark = sessions.admin.pid().unsigned_abs();
+    let name = || companion(database, Role::Rehearsal, &crate::id::fresh(crate::time::now()), mark);
+    let (made, renamed) = (name(), name());
+    drop_abandoned(&sessions.admin, database).await;
     let mut findings = match rehearse(premises, sessions, &made, &renamed).await {
         Ok(findings) => findings,
         Err(failure) => vec![Finding::of(&failure)],
@@ -26,6 +31,22 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Che
         }
     }
     Check::new("rehearsal", "a side database was made, dressed, entered, renamed and dropped", findings)
+}
+
+/// Drops the rehearsals whose makers are gone. One that can't be dropped stands in nobody's way.
+async fn drop_abandoned(admin: &Session, database: &str) {
+    let alive = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1::bigint)";
+    for (found, trace) in companions(admin, database).await.unwrap_or_default() {
+        let maker = i64::from(trace.epoch);
+        let gone = trace.role == Role::Rehearsal
+            && admin.query_one(alive, &[&maker]).await.is_ok_and(|row| !row.get::<_, bool>(0));
+        if gone {
+            let statement = format!("DROP DATABASE IF EXISTS {}", quote_ident(&found.name));
+            if let Err(error) = admin.batch_execute(&statement).await {
+                tracing::debug!(%error, name = found.name, "an abandoned rehearsal stays");
+            }
+        }
+    }
 }
 
 async fn rehearse(
