@@ -85,7 +85,7 @@ pub(super) async fn run(shell: &Shell, command: &Backup) -> Result<Verdict, Trou
 
 async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
     let store = shell.store(config);
-    let place = Place::fresh(&config.environment).map_err(Failure::from)?;
+    let place = Place::fresh(&config.environment);
     let options = write::Options {
         session: session_options(config, "backstay backup create"),
         codec: Codec::Gzip { level: config.backup.level },

@@ -60,7 +60,8 @@ fn signal(marks: &[String], signal: Signal) -> usize {
 fn carries(pid: Pid, marks: &[String]) -> bool {
     let path = Path::new("/proc").join(pid.as_raw_pid().to_string()).join("environ");
     let Ok(environment) = std::fs::read(path) else { return false };
-    let has = |mark: &String| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
+    let has =
+        |mark: &String| environment.split(|byte| *byte == 0).any(|variable| variable == mark.as_bytes());
     marks.iter().all(has)
 }
 

@@ -1,5 +1,6 @@
 //! Releases end to end: the real binary on a real PostgreSQL, as an owner without superuser rights.
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use common::project::Project;

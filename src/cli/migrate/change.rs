@@ -12,7 +12,7 @@ use crate::migrate::{self, Direction, Migrations, Options, RowChange, preview};
 use crate::redact::redact;
 use crate::steps::{direct, migrate_options, session_options};
 use crate::time::show_duration;
-use crate::window::admin::Admin;
+use crate::window::admin::{Admin, Patience};
 
 /// `upgrade` and `downgrade`.
 pub(super) async fn migrate(
@@ -124,7 +124,7 @@ impl<'a> Ground<'a> {
         let info = config.database.admin_url.with_database(&config.database.maintenance_database);
         let session = session_options(config, &format!("backstay migrate {verb} lock"));
         let name = config.database.url.database();
-        let lock = Admin::acquire(info, session, name, std::time::Duration::ZERO).await?;
+        let lock = Admin::acquire(info, session, name, Patience::of(std::time::Duration::ZERO)).await?;
         let options = Options {
             lock_wait: consent.lock_wait,
             observer: Some(direct(config).clone()),
