@@ -126,7 +126,17 @@ fn newest_journal(runs: &Path) -> Option<PathBuf> {
 }
 
 fn started(project: &Project, name: &str) -> bool {
-    records(project).iter().any(|record| record["kind"] == "started" && record["name"] == name)
+    start_of(project, name).is_some()
+}
+
+/// The number of the record that says that the line called `name` was started; a line's own words after its
+/// kind (`migrate to head`) need not be given.
+pub fn start_of(project: &Project, name: &str) -> Option<u32> {
+    let fits = |said: &str| said == name || said.strip_prefix(name).is_some_and(|rest| rest.starts_with(' '));
+    let is_start = |record: &&serde_json::Value| {
+        record["kind"] == "started" && record["name"].as_str().is_some_and(fits)
+    };
+    records(project).iter().find(is_start)?["number"].as_u64()?.try_into().ok()
 }
 
 /// The records of the newest run; one that is just being linked is not there yet.

@@ -1,1 +1,117 @@
-//! soon
+//! What goes on after the driver's death: statements in the server, programs on the machine.
+
+use std::time::Duration;
+
+use crate::driver::Driver;
+use crate::stage::{Release, Stage};
+
+const AFTER: &str =
+    "-- revision: slow00000001\n-- revises: c08085465bad\n-- A migration that takes its time\n";
+
+fn migration(stage: &Stage, options: &str, upgrade: &str) {
+    stage.project.write(
+        "migrations/slow.sql",
+        &format!("{AFTER}{options}\n-- upgrade\n{upgrade}\n\n-- downgrade\nSELECT 1;\n"),
+    );
+}
+
+/// Kills the release in its migration, while the server is in `pg_sleep`.
+async fn killed_in_its_sleep(stage: &Stage, arguments: &[&str]) {
+    let mut driver = Driver::start(&stage.project, arguments);
+    driver.starts(&stage.project, "migrate");
+    let admin = crate::common::session(&crate::common::cluster().url("postgres", "postgres")).await;
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE usename = $1 AND wait_event = 'PgSleep'";
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    while admin.query_one(query, &[&stage.project.name]).await.expect("sessions").get::<_, i64>(0) == 0 {
+        assert!(std::time::Instant::now() < deadline, "nobody sleeps");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    driver.kill();
+}
+
+/// The statement of the dead driver ends with it; the next ones apply the migration once, or put it back.
+#[tokio::test]
+async fn a_statement_of_a_dead_driver_takes_no_effect() {
+    let stage = Stage::of(Release::Good).await;
+    stage.project.edit("runbooks/release.toml", "to = \"head\"", "to = \"slow00000001\"");
+    migration(
+        &stage,
+        "",
+        "INSERT INTO customers (name, email) VALUES ('early', 'early');\nSELECT pg_sleep(2);\nUPDATE customers SET name = name || '+' WHERE id <= 3;",
+    );
+    killed_in_its_sleep(&stage, &["run", "release", "--yes"]).await;
+    killed_in_its_sleep(&stage, &["resume", "--yes"]).await;
+    let ended = stage.project.run(&["resume", "--yes"]).expect(0);
+    assert!(ended.err.contains("slow00000001"), "{}", ended.err);
+    // Longer than any orphan could have slept on.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let owner = crate::common::session(&stage.project.url()).await;
+    let query = "SELECT count(*) FILTER (WHERE email = 'early'), count(*) FILTER (WHERE name LIKE '%+'), \
+                 count(*) FILTER (WHERE name LIKE '%++') FROM customers";
+    let row = owner.query_one(query, &[]).await.expect("the customers");
+    assert_eq!((row.get::<_, i64>(0), row.get::<_, i64>(1), row.get::<_, i64>(2)), (1, 3, 0), "applied once");
+}
+
+/// Outside a transaction nobody can know how far it came: the guard is put back, whatever the orphan did.
+#[tokio::test]
+async fn a_migration_outside_a_transaction_that_was_under_way_is_put_back() {
+    let stage = Stage::of(Release::Good).await;
+    migration(
+        &stage,
+        "-- transaction: off\n",
+        "ALTER TABLE orders ADD COLUMN one integer;\nSELECT pg_sleep(3);\nALTER TABLE orders ADD COLUMN two integer;",
+    );
+    killed_in_its_sleep(&stage, &["run", "release", "--yes"]).await;
+    let ended = stage.project.run(&["resume", "--yes"]);
+    assert!(ended.err.contains("outside a transaction"), "{}", ended.err);
+    let resumed = stage.expect(&ended, 4, "killed between two statements outside a transaction");
+    tokio::time::sleep(Duration::from_millis(3200)).await;
+    resumed.and_production().await;
+}
+
+/// A deploy script that survives its driver must not have the last word.
+#[tokio::test]
+async fn a_deploy_that_outlives_its_driver_does_not_deploy_after_its_undo() {
+    let stage = Stage::of(Release::Good).await;
+    stage.deploy_with("(sleep 2; echo deployed >> deployed) & sleep 2; echo deployed >> deployed");
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "deploy");
+    std::thread::sleep(Duration::from_millis(100));
+    driver.kill();
+    let ended = stage.project.run(&["resume", "--yes"]);
+    assert!(ended.err.contains("still alive"), "{}", ended.err);
+    let resumed = stage.expect(&ended, 4, "the deploy outlived its driver");
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(stage.deployed(), ["undone"]);
+    resumed.and_production().await;
+}
+
+/// A migrator that we can't find, and that connects again and again under the name it was given, stays out.
+#[tokio::test]
+async fn a_migrator_that_outlives_its_driver_is_fenced_out() {
+    let stage = Stage::of(Release::Good).await;
+    stage.project.edit(
+        "runbooks/release.toml",
+        "[[during]]\nstep = \"verify\"",
+        "[[during]]\nstep = \"command\"\nname = \"load\"\nrun = [\"sh\", \"loader\"]\nundo = \"none\"\n\n[[during]]\nstep = \"verify\"",
+    );
+    let psql = crate::common::cluster().binaries().join("psql");
+    // It sheds the marks in its environment, as a migrator started through sudo does.
+    stage.project.write(
+        "loader",
+        &format!(
+            "url=$DATABASE_URL\nenv -i setsid sh -c 'while [ ! -e enough ]; do {} -qc \"INSERT INTO customers (name, email) \
+             VALUES (now()::text, clock_timestamp()::text)\" \"$0\"; sleep 0.01; done' \"$url\" >/dev/null 2>&1 &\nsleep 20\n",
+            psql.display()
+        ),
+    );
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "load");
+    std::thread::sleep(Duration::from_millis(500));
+    driver.kill();
+    let ended = stage.project.run(&["resume", "--yes"]);
+    let resumed = stage.expect(&ended, 4, "a loader went on writing");
+    std::thread::sleep(Duration::from_millis(500));
+    stage.project.write("enough", "");
+    resumed.and_production().await;
+}

@@ -1,1 +1,113 @@
-//! soon
+//! More than one driver at once: one drives, the others are told who does.
+
+use rustix::process::Signal;
+
+use crate::common::project::Project;
+use crate::common::{cluster, session};
+use crate::driver::{Driver, records};
+use crate::stage::{Release, Stage};
+
+/// A deploy that waits for the file `go`: what a test does meanwhile, it does inside the window.
+const WAITS: &str = "while [ ! -e go ]; do sleep 0.02; done; rm go; echo deployed >> deployed";
+
+async fn in_its_deploy(stage: &Stage) -> Driver {
+    stage.deploy_with(WAITS);
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "deploy");
+    driver
+}
+
+fn refused_by_a_living_driver(project: &Project) {
+    let began = std::time::Instant::now();
+    let before = records(project).len();
+    let ended = project.run(&["resume", "--yes"]).expect(3);
+    assert!(ended.err.contains("it is held by backstay"), "{}", ended.err);
+    assert!(ended.err.contains("server process"), "{}", ended.err);
+    assert!(began.elapsed().as_secs() < 15, "a person waited {:?} for the refusal", began.elapsed());
+    assert_eq!(records(project).len(), before, "a refused resume wrote into the journal");
+}
+
+#[tokio::test]
+async fn a_resume_beside_a_living_driver_is_refused() {
+    let stage = Stage::of(Release::Good).await;
+    let driver = in_its_deploy(&stage).await;
+    refused_by_a_living_driver(&stage.project);
+    let another = stage.project.run(&["run", "release", "--yes"]).expect(3);
+    assert!(another.err.contains("is not finished"), "{}", another.err);
+    let cleanup = stage.project.run(&["cleanup", "--yes", "--older-than", "0s"]).expect(3);
+    assert!(cleanup.err.contains("held by"), "{}", cleanup.err);
+    stage.project.write("go", "");
+    stage.expect(&driver.ended(), 0, "the first driver").and_production().await;
+}
+
+#[tokio::test]
+async fn a_stopped_driver_still_holds_the_run_until_it_is_killed() {
+    let stage = Stage::of(Release::Good).await;
+    let driver = in_its_deploy(&stage).await;
+    driver.signal(Signal::STOP);
+    refused_by_a_living_driver(&stage.project);
+    driver.kill();
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 4, "stopped in deploy, then killed").and_production().await;
+}
+
+/// Its sessions are ended by an administrator while it sleeps, another driver ends the run, and it wakes up.
+#[tokio::test]
+async fn a_driver_that_wakes_up_after_a_takeover_touches_nothing() {
+    let stage = Stage::of(Release::Good).await;
+    let driver = in_its_deploy(&stage).await;
+    driver.signal(Signal::STOP);
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    admin
+        .execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1",
+            &[&stage.project.name],
+        )
+        .await
+        .expect("ended sessions");
+    let ended = stage.project.run(&["resume", "--yes"]);
+    let resumed = stage.expect(&ended, 4, "a takeover from a stopped driver");
+    stage.project.write("go", "");
+    driver.signal(Signal::CONT);
+    let woken = driver.ended();
+    assert!(matches!(woken.code, 6 | 8), "{woken:?}");
+    assert!(woken.err.contains("another driver"), "{}", woken.err);
+    resumed.and_production().await;
+}
+
+#[tokio::test]
+async fn of_two_resumes_at_once_one_wins() {
+    let stage = Stage::of(Release::Good).await;
+    for line in ["backup", "migrate", "open the database"] {
+        stage.reset().await;
+        let mut first = Driver::start(&stage.project, &["run", "release", "--yes"]);
+        first.starts(&stage.project, line);
+        first.kill();
+        let rivals = [(); 2].map(|()| Driver::start(&stage.project, &["resume", "latest", "--yes"]));
+        let mut ended = rivals.map(Driver::ended);
+        ended.sort_by_key(|ended| ended.code);
+        let [winner, loser] = &ended;
+        let told = loser.err.contains("held by backstay resume") || loser.err.contains("it has ended");
+        assert!(matches!(loser.code, 2 | 3) && told, "{line}: {loser:?}");
+        stage.expect(winner, 0, &format!("two resumes after a death in {line}")).and_production().await;
+        let epochs = records(&stage.project).iter().filter(|record| record["kind"] == "took_over").count();
+        assert_eq!(epochs, 1, "{line}: the loser took over too");
+    }
+}
+
+/// A run goes by object ids: with another server or database in the config they would mean something else.
+#[tokio::test]
+async fn a_resume_on_another_database_is_refused() {
+    let stage = Stage::of(Release::Good).await;
+    let other = Project::shop().await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "verify");
+    driver.kill();
+    let env = std::fs::read_to_string(stage.project.path(".env.production")).expect("the env file");
+    stage.project.write(".env.production", &env.replace(&stage.project.url(), &other.url()));
+    let ended = stage.project.run(&["resume", "--yes"]).expect(3);
+    assert!(ended.err.contains(&format!("it is about database {}", stage.project.name)), "{}", ended.err);
+    stage.project.write(".env.production", &env);
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 0, "the config was brought back").and_production().await;
+}

@@ -1,1 +1,95 @@
-//! soon
+//! A person stops a run: the first signal ends it cleanly, the second at once; the exit code says where.
+
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use crate::driver::Driver;
+use crate::stage::{Release, Stage};
+
+/// Starts a release, sends the signals when `line` has started, and gives how it ended.
+async fn signalled(stage: &Stage, line: &str, signals: &[Signal]) -> crate::common::project::Ended {
+    stage.reset().await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, line);
+    for signal in signals {
+        driver.signal(*signal);
+        // Two signals of one kind in one moment are one to the kernel.
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    driver.ended()
+}
+
+#[tokio::test]
+async fn before_the_window_it_is_interrupted_and_goes_on() {
+    let stage = Stage::of(Release::Good).await;
+    for (line, signals) in [
+        ("preflight", &[Signal::INT][..]),
+        ("backup", &[Signal::TERM]),
+        ("backup", &[Signal::INT, Signal::INT]),
+        ("preview", &[Signal::HUP]),
+    ] {
+        let ended = signalled(&stage, line, signals).await;
+        let story = format!("{signals:?} in {line}");
+        assert_eq!(ended.code, 6, "{story}: {}", ended.err);
+        assert!(ended.err.contains("backstay resume"), "{story}: {}", ended.err);
+        assert!(!stage.project.flag_is_up(), "{story}");
+        let ended = stage.project.run(&["resume", "--yes"]);
+        stage.expect(&ended, 0, &format!("{story}, resumed")).and_production().await;
+    }
+}
+
+#[tokio::test]
+async fn inside_the_window_it_is_put_back() {
+    let stage = Stage::of(Release::Good).await;
+    for (line, signal) in [
+        ("raise the flag", Signal::INT),
+        ("close the database", Signal::TERM),
+        ("clone the guard", Signal::INT),
+        ("migrate", Signal::TERM),
+        ("verify", Signal::INT),
+        ("open the database", Signal::INT),
+        ("deploy", Signal::TERM),
+        ("health", Signal::HUP),
+    ] {
+        let ended = signalled(&stage, line, &[signal]).await;
+        stage.expect(&ended, 4, &format!("{signal:?} in {line}")).and_production().await;
+    }
+}
+
+#[tokio::test]
+async fn after_the_window_it_is_interrupted_and_goes_on() {
+    let stage = Stage::of(Release::Good).await;
+    let ended = signalled(&stage, "record", &[Signal::INT]).await;
+    // The line may have been quicker than the signal.
+    assert!(matches!(ended.code, 0 | 6), "{}", ended.err);
+    if ended.code == 6 {
+        let ended = stage.project.run(&["resume", "--yes"]);
+        stage.expect(&ended, 0, "SIGINT in record, resumed").and_production().await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_stops_at_once() {
+    let stage = Stage::of(Release::Good).await;
+    // The deploy ignores what it may ignore. The undo takes its time, so that the second signal finds the put-back under way.
+    stage.project.set_deploy(
+        "trap \"\" INT TERM HUP; sleep 30; echo deployed >> deployed",
+        "echo undone >> deployed; if [ ! -e quick ]; then sleep 30; fi",
+    );
+    let began = Instant::now();
+    stage.reset().await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "deploy");
+    driver.signal(Signal::TERM);
+    driver.starts(&stage.project, "undo deploy");
+    driver.signal(Signal::INT);
+    let ended = driver.ended();
+    assert_eq!(ended.code, 8, "{}", ended.err);
+    assert!(began.elapsed() < Duration::from_secs(25), "it took {:?}", began.elapsed());
+    assert!(ended.err.contains("backstay resume"), "{}", ended.err);
+    assert!(stage.project.flag_is_up(), "in maintenance, says exit 8");
+    stage.project.write("quick", "");
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 4, "two SIGTERMs in deploy, resumed").and_production().await;
+}
