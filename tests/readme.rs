@@ -1,0 +1,159 @@
+//! The documents are true: their examples are parsed by the code that they speak of, their commands exist.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use backstay::backup::manifest::Manifest;
+use backstay::backup::verify::Verified;
+use backstay::config::{Config, env_file};
+use backstay::failure::Verdict;
+use backstay::journal::Record;
+use backstay::migrate::{Migrations, script};
+use backstay::runbook::{Runbook, SHIPPED};
+
+/// A fenced block of a document: its language, the word behind it, its text.
+struct Block {
+    language: String,
+    label: String,
+    text: String,
+}
+
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn blocks(name: &str) -> Vec<Block> {
+    let text = document(name);
+    let mut found = Vec::new();
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let Some(info) = line.strip_prefix("```") else { continue };
+        let (language, label) = info.split_once(' ').unwrap_or((info, ""));
+        let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        found.push(Block { language: language.into(), label: label.into(), text: body.join("\n") + "\n" });
+    }
+    found
+}
+
+fn labelled(name: &str, label: &str) -> Vec<String> {
+    let found: Vec<_> = blocks(name).into_iter().filter(|b| b.label == label).map(|b| b.text).collect();
+    assert!(!found.is_empty(), "{name} has no block labelled {label}");
+    found
+}
+
+/// The guide's project, as a reader who copies its files has it.
+fn guide() -> tempfile::TempDir {
+    let project = tempfile::tempdir().unwrap();
+    for block in blocks("README.md").iter().filter(|block| !block.label.is_empty()) {
+        let path = project.path().join(&block.label);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, &block.text).unwrap();
+    }
+    project
+}
+
+#[test]
+fn the_guides_project_is_read_and_fits_the_shipped_runbooks() {
+    let project = guide();
+    let config = Config::load(project.path(), "production", &BTreeMap::new()).unwrap();
+    assert_eq!(config.database.url.database(), "myapp");
+    assert!(config.protected && config.flag.is_some());
+    let runbook = Runbook::load(project.path(), "release", &config.variables_with(&BTreeMap::new())).unwrap();
+    runbook.check_against(&config).unwrap();
+}
+
+#[test]
+fn the_guides_migrations_are_one_chain_and_its_stamp_names_the_first() {
+    let project = guide();
+    let migrations = Migrations::load(&project.path().join("migrations")).unwrap();
+    let rows = |target| migrations.rows_at(target).unwrap().into_iter().collect::<Vec<_>>();
+    assert_eq!(rows("head"), ["ea9069514d27"]);
+    assert!(document("README.md").contains("backstay migrate stamp 9fd62e8b1c04 "));
+    assert!(migrations.script("9fd62e8b1c04").is_some_and(|script| script.revision.down.is_empty()));
+}
+
+#[test]
+fn examples_of_the_configuration_are_read() {
+    for text in labelled("docs/configuration.md", "runbook") {
+        Runbook::parse(&text, "docs/configuration.md", &BTreeMap::new()).unwrap();
+    }
+    for text in labelled("docs/configuration.md", "migration") {
+        script::parse(&text, Path::new("example.sql")).unwrap();
+    }
+    for text in labelled("docs/configuration.md", "env") {
+        let variables = env_file::parse(&text).unwrap();
+        assert_eq!(variables["DATABASE_URL"], "postgresql://app:pa(ss$word@db.example.com:5432/app");
+        assert_eq!(variables["DEPLOY"], "systemctl restart api");
+        assert_eq!(variables["PRIVATE_KEY"], "double quotes know \n and \" and \\");
+    }
+}
+
+#[test]
+fn every_kind_of_step_and_every_shipped_runbook_is_documented() {
+    let text = document("docs/configuration.md");
+    for kind in
+        ["preflight", "backup", "preview", "approve", "migrate", "command", "verify", "health", "record"]
+    {
+        assert!(text.contains(&format!("\n**`{kind}`** (")), "{kind}");
+    }
+    for (name, _) in SHIPPED {
+        assert!(text.contains(&format!("runbooks/{name}.toml")), "{name}");
+    }
+}
+
+#[test]
+fn every_example_of_a_record_is_one_and_no_kind_lacks_an_example() {
+    let mut kinds: Vec<String> = Vec::new();
+    for text in labelled("docs/formats.md", "record") {
+        let record: Record = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"));
+        let written = serde_json::to_value(&record).unwrap();
+        // Nothing in the example that the code does not know.
+        assert_eq!(written, serde_json::from_str::<serde_json::Value>(&text).unwrap());
+        kinds.push(written["kind"].as_str().unwrap().to_string());
+    }
+    kinds.sort();
+    kinds.dedup();
+    assert_eq!(
+        kinds,
+        [
+            "abandoned",
+            "began",
+            "ended",
+            "failed",
+            "finished",
+            "interrupted",
+            "put_back_anyway",
+            "put_back_began",
+            "started",
+            "took_over",
+        ]
+    );
+}
+
+#[test]
+fn the_examples_of_a_manifest_and_of_its_verification_hold_together() {
+    let manifest = Manifest::parse(labelled("docs/formats.md", "manifest")[0].as_bytes()).unwrap();
+    let verified: Verified = serde_json::from_str(&labelled("docs/formats.md", "verified")[0]).unwrap();
+    assert_eq!(verified.manifest, manifest.checksum);
+}
+
+#[test]
+fn the_table_of_exit_codes_is_the_programs() {
+    let text = document("README.md");
+    let all = [
+        Verdict::Done,
+        Verdict::Internal,
+        Verdict::Usage,
+        Verdict::Refused,
+        Verdict::PutBack,
+        Verdict::NotPutBack,
+        Verdict::Interrupted,
+        Verdict::ChangedButFailing,
+        Verdict::InterruptedInWindow,
+    ];
+    for verdict in all {
+        let row = format!("\n| {} | {} |", verdict.exit_code(), verdict.production());
+        assert!(text.contains(&row), "{row}");
+    }
+}
