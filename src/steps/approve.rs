@@ -11,7 +11,8 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let what = match &site.recall.preview {
         Some(preview) if preview.revisions.is_empty() => format!("no migrations ({})", short(&preview.hash)),
         Some(preview) => {
-            format!("{} migrations ({}): {}", preview.revisions.len(), short(&preview.hash), preview.object)
+            let place = format!("{}/{}", site.store.url(), preview.object);
+            format!("{} migrations ({}), {place}", preview.revisions.len(), short(&preview.hash))
         }
         None => "what stands above".to_string(),
     };
