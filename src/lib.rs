@@ -13,6 +13,7 @@ pub mod id;
 pub mod journal;
 pub mod log;
 pub mod migrate;
+mod nearest;
 pub mod pg;
 pub mod process;
 pub mod redact;

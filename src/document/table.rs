@@ -2,7 +2,8 @@
 
 use super::tree::{Data, Entry, Node, Place};
 use super::value::{Read, Value, all};
-use super::{Finding, Noted, Reader, nearest, spell_out};
+use super::{Finding, Noted, Reader, spell_out};
+use crate::nearest::nearest;
 
 /// A table while it is read. Ask for *every* key before giving up on any: keys that were never asked
 /// for are told as unknown once the reading function returns.

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use super::tree::{Data, Node, Place};
 use super::variables::{Piece, pieces};
-use super::{Finding, Noted, Reader, Table, either, nearest, secret};
+use super::{Finding, Noted, Reader, Table, either, secret};
+use crate::nearest::nearest;
 use crate::time::parse_duration;
 
 /// What was read, or proof that it was told why not.

@@ -425,33 +425,13 @@ impl<'a> Entry<'a> {
         if let Some(known) = KEYS.into_iter().find(|k| *k == plain) {
             return Entry::Key(known, value.trim());
         }
-        let nearest = KEYS
-            .into_iter()
-            .map(|known| (distance(&plain, known), known))
-            .filter(|(far, _)| *far <= 2)
-            .min()
-            .map(|(_, known)| known);
+        let nearest = crate::nearest::nearest(&plain, KEYS);
         let lowercase = key.chars().all(|c| !c.is_ascii_uppercase());
         if nearest.is_some() || (above_description && lowercase) {
             return Entry::Unknown { key, nearest };
         }
         Entry::Text(said)
     }
-}
-
-/// Levenshtein's distance.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, ca) in a.chars().enumerate() {
-        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
-        for (j, cb) in b.iter().enumerate() {
-            let change = diagonal + usize::from(ca != *cb);
-            diagonal = row[j + 1];
-            row[j + 1] = change.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

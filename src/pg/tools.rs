@@ -2,7 +2,6 @@
 //! arguments.
 
 mod locate;
-mod restrict;
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,7 +12,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::process::{Child, ChildStderr, Command};
 
 pub use locate::{find, find_in};
-pub use restrict::strip_restrict;
 
 use super::conninfo::ConnInfo;
 use crate::failure::Failure;

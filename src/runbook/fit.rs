@@ -3,7 +3,8 @@
 use super::{Runbook, Step, StepKind};
 use crate::config::Config;
 use crate::document::tree::Place;
-use crate::document::{self, Finding, Invalid, Read, Table, Variables, nearest, spell_out};
+use crate::document::{self, Finding, Invalid, Read, Table, Variables, spell_out};
+use crate::nearest::nearest;
 
 impl Runbook {
     /// Refuses what only shows with both files at hand: a window without a flag, a window whose

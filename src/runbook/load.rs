@@ -8,8 +8,9 @@ use miette::Diagnostic;
 use super::order::{self, Line, Phase};
 use super::{GuardKind, Runbook, Window, step};
 use crate::document::tree::{Data, Entry, Node, Place};
-use crate::document::{self, Invalid, Read, Table, Value, Variables, nearest, spell_out};
+use crate::document::{self, Invalid, Read, Table, Value, Variables, spell_out};
 use crate::failure::Failure;
+use crate::nearest::nearest;
 
 /// The runbooks that ship with this program.
 pub const SHIPPED: [(&str, &str); 2] = [

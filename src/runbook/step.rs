@@ -8,7 +8,8 @@ use super::order::{Kind, Line, Phase};
 use super::{CommandStep, Level, Step, StepKind, Undo, VerifyStep};
 use crate::config::health;
 use crate::document::tree::Node;
-use crate::document::{Finding, Noted, Read, Table, Value, masked, nearest, spell_out};
+use crate::document::{Finding, Noted, Read, Table, Value, masked, spell_out};
+use crate::nearest::nearest;
 
 /// How long a command may take, where the runbook does not say.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10 * 60);

@@ -8,10 +8,11 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::error::Problem;
-use super::keys::{self, Fate, KEYS};
+use super::keys::{Fate, KEYS};
 use super::surroundings::{Passfile, Surroundings};
 use super::text::{Written, port_expected};
 use super::{ChannelBinding, ConnInfo, Endpoint, Keepalives, Secret, SslMode, TargetSession, Tls, passfile};
+use crate::nearest::nearest;
 
 /// Fills the defaults in.
 pub(super) fn resolve(
@@ -121,7 +122,7 @@ impl<'a> Given<'a> {
             return Ok(Some(*value));
         }
         let all = names.iter().map(|(name, _)| *name);
-        let expected = match keys::nearest_of(text, all.clone()) {
+        let expected = match nearest(text, all.clone()) {
             Some(near) => format!("`{near}`, as it seems"),
             None => format!("one of {}", all.collect::<Vec<_>>().join(", ")),
         };

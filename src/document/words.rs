@@ -1,0 +1,32 @@
+//! Lists of words as a sentence has them.
+
+/// `words` as a sentence lists them: "`a`, `b` and `c`".
+pub(crate) fn spell_out<S: AsRef<str>>(words: &[S]) -> String {
+    list(words, "and")
+}
+
+/// `words` to choose from: "`a`, `b` or `c`".
+pub(crate) fn either<S: AsRef<str>>(words: &[S]) -> String {
+    list(words, "or")
+}
+
+fn list<S: AsRef<str>>(words: &[S], conjunction: &str) -> String {
+    let quoted: Vec<String> = words.iter().map(|w| format!("`{}`", w.as_ref())).collect();
+    match quoted.as_slice() {
+        [] => "nothing".into(),
+        [only] => only.clone(),
+        [rest @ .., last] => format!("{} {conjunction} {last}", rest.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_reads_as_a_sentence() {
+        assert_eq!(spell_out(&["a", "b", "c"]), "`a`, `b` and `c`");
+        assert_eq!(either(&["a", "b"]), "`a` or `b`");
+        assert_eq!(spell_out(&["a"]), "`a`");
+    }
+}
