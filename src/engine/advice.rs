@@ -2,17 +2,24 @@
 
 use super::plan::Plan;
 use super::state::State;
-use crate::failure::Verdict;
+use crate::failure::{Failure, Verdict};
 
 /// Lines to read and type, most urgent first.
-pub fn next_steps(plan: &Plan, state: &State, verdict: Verdict, run: &str, environment: &str) -> Vec<String> {
+///
+/// `hindrance` is what stopped the way back, if anything did.
+pub fn next_steps(
+    plan: &Plan,
+    state: &State,
+    hindrance: Option<&Failure>,
+    verdict: Verdict,
+    run: &str,
+    environment: &str,
+) -> Vec<String> {
     let mut next = Vec::new();
-    if let Some((_, failure)) = &state.first_failure {
+    if let Some((_, failure)) = state.first_failure.as_ref().filter(|_| verdict != Verdict::Done) {
         next.extend(failure.next.iter().cloned());
     }
-    if let Some((_, failure)) = &state.back_failure {
-        next.extend(failure.next.iter().cloned());
-    }
+    next.extend(hindrance.iter().flat_map(|failure| failure.next.iter().cloned()));
     match verdict {
         Verdict::Done if plan.find(|a| matches!(a, crate::steps::Action::Guard(_))).is_some() => {
             next.push(format!(
@@ -28,11 +35,11 @@ pub fn next_steps(plan: &Plan, state: &State, verdict: Verdict, run: &str, envir
         }
         Verdict::NotPutBack => {
             let resume = format!("backstay resume {run} -e {environment}");
-            next.push(match (state.putting_back, &state.back_failure) {
-                (false, _) => format!("{resume} tries again to clear the flag; the new version stays"),
-                (true, None) => format!("{resume} --put-back puts back all the same"),
-                (true, Some(_)) => format!("{resume} tries to put back again"),
-            });
+            let tries = if state.putting_back { "put back" } else { "clear the flag" };
+            // A failure that knows better how to resume has said so.
+            if !next.iter().any(|line| line.starts_with("backstay resume")) {
+                next.push(format!("{resume} tries to {tries} again"));
+            }
             next.push(format!("backstay status -e {environment} shows database, flag and fence as they are"));
         }
         Verdict::Interrupted | Verdict::InterruptedInWindow => {

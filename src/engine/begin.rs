@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::decide;
 use super::drive::{Driving, Stop};
 use super::plan::{self, Plan};
 use super::recall;
@@ -134,6 +135,13 @@ impl Driving<'_> {
             description: runbook.description.clone(),
             lines,
         });
+        if self.state.putting_back {
+            let mut lines = plan::cards(&decide::way_back(&self.plan, &self.state));
+            for card in &mut lines {
+                card.done = self.state.line(card.id).summary;
+            }
+            self.events.emit(Event::PutBackBegan { at: now(), lines });
+        }
     }
 }
 

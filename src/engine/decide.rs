@@ -49,7 +49,8 @@ fn decide_forward(plan: &Plan, state: &State) -> Decision {
             Status::Waiting => return Decision::Run(line.id),
         }
     }
-    let failed = state.first_failure.is_some();
+    // A line that failed at first and was mended, as the clearing of the flag can be, is no failure any more.
+    let failed = plan.lines.iter().any(|line| state.status(line.id) != Status::Finished);
     Decision::End(if failed { Verdict::ChangedButFailing } else { Verdict::Done })
 }
 
@@ -94,12 +95,17 @@ fn decide_back(plan: &Plan, state: &State) -> Decision {
 
 /// A line of the way back may run, unless it would drop others' writes that nobody agreed to drop.
 fn decide_back_line(plan: &Plan, state: &State, line: &Line) -> Decision {
-    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway;
-    let ledger = LineId::Back(1);
-    if asks && line.id != ledger && others_wrote(state, ledger) {
-        return Decision::AskAboutWrites(ledger);
+    match unagreed_writes(plan, state) {
+        Some(ledger) if ledger != line.id => Decision::AskAboutWrites(ledger),
+        _ => Decision::Run(line.id),
     }
-    Decision::Run(line.id)
+}
+
+/// The ledger's line, if it found writes of others that nobody agreed to drop.
+pub fn unagreed_writes(plan: &Plan, state: &State) -> Option<LineId> {
+    let ledger = LineId::Back(1);
+    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway;
+    (asks && others_wrote(state, ledger)).then_some(ledger)
 }
 
 /// What the ledger line of the way back found.
@@ -107,10 +113,11 @@ fn others_wrote(state: &State, ledger: LineId) -> bool {
     state.line(ledger).facts.get("foreign").and_then(serde_json::Value::as_bool).unwrap_or(false)
 }
 
-/// The verdict of a run that changed nothing.
+/// The verdict of a run that changed nothing. A run that was begun is no bad usage any more, whatever a
+/// line's failure says of the files that it read.
 fn refusal(state: &State) -> Verdict {
     match &state.first_failure {
-        Some((_, failure)) if matches!(failure.kind, Kind::Usage | Kind::Internal) => failure.kind.into(),
+        Some((_, failure)) if failure.kind == Kind::Internal => Verdict::Internal,
         _ => Verdict::Refused,
     }
 }

@@ -300,11 +300,19 @@ impl Driving<'_> {
         }
     }
 
+    /// Why the run stopped in the middle of its way back, where that was for others' writes.
+    fn unagreed_writes(&self, verdict: Verdict) -> Option<Failure> {
+        let line = decide::unagreed_writes(&self.plan, &self.state)?;
+        let ledger = serde_json::from_value(self.state.line(line).facts["ledger"].clone()).ok()?;
+        (verdict == Verdict::NotPutBack).then(|| steps::would_drop_writes(&ledger, self.journal.run()))
+    }
+
     fn tell_end(&self, verdict: Verdict, halted: Option<Failure>) {
         let (run, environment) = (self.journal.run(), &self.config.environment);
-        let mut next = advice::next_steps(&self.plan, &self.state, verdict, run, environment);
         let first = self.state.first_failure.as_ref().map(|(_, failure)| failure.clone());
         let back = self.state.back_failure.as_ref().map(|(_, failure)| failure.clone());
+        let back = back.or_else(|| self.unagreed_writes(verdict));
+        let mut next = advice::next_steps(&self.plan, &self.state, back.as_ref(), verdict, run, environment);
         let (cause, put_back_cause) = match (first, halted) {
             (Some(first), halted) => (Some(first), halted.or(back)),
             (None, halted) => (halted, back),
@@ -312,7 +320,9 @@ impl Driving<'_> {
         if let Some(cause) = cause.as_ref().filter(|_| self.state.first_failure.is_none()) {
             next.splice(0..0, cause.next.iter().cloned());
         }
-        // A put-back that succeeded in the end does not show its earlier tries.
+        // What was mended in the end is no cause of this end: neither the earlier tries of a put-back that
+        // succeeded, nor the failure of a line that finished after all.
+        let cause = cause.filter(|_| verdict != Verdict::Done);
         let put_back_cause = put_back_cause.filter(|_| verdict != Verdict::PutBack);
         self.events.emit(Event::Ended {
             at: now(),

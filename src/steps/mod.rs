@@ -23,6 +23,7 @@ use crate::event::LineId;
 use crate::failure::Failure;
 use crate::runbook::{GuardKind, StepKind};
 
+pub use put_back::would_drop_writes;
 pub use site::{Outline, Recall, Site, direct, migrate_options, roots, session_options};
 
 /// What a line does: a step of the runbook, a line of the window, or a line of the way back.

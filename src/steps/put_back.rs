@@ -32,12 +32,14 @@ pub(super) fn prepare_swap(site: &Site<'_>) -> Result<Value, Failure> {
 pub(super) async fn swap(opened: bool, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
     let plan: Swap = from_json(intent)?;
     let timeout = site.config.database.close_timeout;
+    // Before anybody is shut out: without a guard the new version is all that is left of production.
+    swap::expect_guard(site.admin, &plan).await?;
     let mut kept = String::new();
     if opened && !swap::done(site.admin, &plan).await? {
         let ledger = fenced_ledger(site).await?;
         if !ledger.is_empty() && !site.recall.put_back_anyway {
             fence::open(site.admin, site.target.oid, &site.target.name, timeout).await?;
-            return Err(dropped_writes(&ledger, site.run));
+            return Err(would_drop_writes(&ledger, site.run));
         }
         if !ledger.is_empty() {
             kept = format!("; kept there: {}", ledger.describe());
@@ -81,7 +83,8 @@ async fn fenced_ledger(site: &mut Site<'_>) -> Result<Ledger, Failure> {
     ledger_now(site).await
 }
 
-fn dropped_writes(ledger: &Ledger, run: &str) -> Failure {
+/// Why nothing is put back: others' writes would be dropped, each named.
+pub fn would_drop_writes(ledger: &Ledger, run: &str) -> Failure {
     ledger
         .entries
         .iter()

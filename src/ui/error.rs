@@ -28,19 +28,24 @@ pub fn tell(failure: &Failure, look: Look) -> String {
     look.last_pass(&rows.join("\n"))
 }
 
-/// The failure as the one JSON document of a command that failed: `error` with its parts, `verdict`
-/// and `exit`, which say what production is.
+/// The failure as the one JSON document of a command that failed: `error` with its parts, and the members
+/// of a run's last object, so that whoever reads one of them need not know whether a run was begun.
 pub fn document(failure: &Failure, verdict: Verdict) -> String {
+    let error = json!({
+        "kind": failure.kind,
+        "what": failure.what,
+        "causes": failure.causes,
+        "state": failure.state,
+        "next": failure.next,
+    });
     super::json::document(json!({
-        "error": {
-            "kind": failure.kind,
-            "what": failure.what,
-            "causes": failure.causes,
-            "state": failure.state,
-            "next": failure.next,
-        },
+        "cause": error,
+        "error": error,
         "verdict": verdict,
         "exit": verdict.exit_code(),
+        "run": null,
+        "production": verdict.production(),
+        "next": failure.next,
     }))
 }
 

@@ -31,6 +31,18 @@ pub async fn done(admin: &Admin, swap: &Swap) -> Result<bool, Failure> {
     Ok(admin.by_name(&swap.name).await?.is_some_and(|db| db.oid == swap.guard && db.allow_connections))
 }
 
+/// Makes sure that there is a guard to be swapped in.
+///
+/// # Errors
+/// A refusal if it is gone or an interrupted clone; the query's.
+pub async fn expect_guard(admin: &Admin, swap: &Swap) -> Result<(), Failure> {
+    match admin.by_oid(swap.guard).await? {
+        None => Err(gone(swap)),
+        Some(guard) if guard.is_invalid => Err(interrupted_clone()),
+        Some(_) => Ok(()),
+    }
+}
+
 /// Renames both and opens the guard to everybody, in one transaction. Idempotent.
 ///
 /// The failed database must have been [`fence::shut`] before; it stays closed and is kept. A crash leaves
@@ -83,11 +95,7 @@ async fn transact(admin: &mut Admin, swap: &Swap) -> Result<(), Refusal> {
         return Err(Refusal::Other(gone(swap)));
     };
     if guard.get::<_, i32>(2) == -2 {
-        return Err(Refusal::Other(
-            Failure::refused("swap the guard in")
-                .because_of("the guard is an interrupted clone (datconnlimit = -2)")
-                .then("restore the latest backup: backstay backup list"),
-        ));
+        return Err(Refusal::Other(interrupted_clone()));
     }
     let (failed, guard): (String, String) = (failed.get(1), guard.get(1));
     let name = quote_ident(&swap.name);
@@ -107,6 +115,12 @@ async fn transact(admin: &mut Admin, swap: &Swap) -> Result<(), Refusal> {
         transaction.batch_execute(statement).await.map_err(refused)?;
     }
     transaction.commit().await.map_err(refused)
+}
+
+fn interrupted_clone() -> Failure {
+    Failure::refused("swap the guard in")
+        .because_of("the guard is an interrupted clone (datconnlimit = -2)")
+        .then("restore the latest backup: backstay backup list")
 }
 
 fn gone(swap: &Swap) -> Failure {
