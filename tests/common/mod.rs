@@ -12,7 +12,8 @@ pub mod project;
 /// The cluster of this test process.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    CLUSTER.get_or_init(|| Cluster::start(&[]).expect("a PostgreSQL cluster"))
+    let settings = ["max_connections = 500", "max_prepared_transactions = 5"];
+    CLUSTER.get_or_init(|| Cluster::start(&settings).expect("a PostgreSQL cluster"))
 }
 
 /// A name that no other test of this process uses.

@@ -5,8 +5,6 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use backstay::backup::fingerprint::{self, Content};
 use backstay::backup::schema::schema_of;
@@ -67,11 +65,16 @@ impl Project {
             format!("COMMENT ON DATABASE {name} IS 'the shop''s own'"),
             format!("ALTER DATABASE {name} SET search_path = public, pg_catalog"),
             format!("ALTER DATABASE {name} SET statement_timeout = '1min'"),
-            format!("GRANT CONNECT ON DATABASE {name} TO pg_monitor"),
+            format!("ALTER DATABASE {name} CONNECTION LIMIT 150"),
+            format!("ALTER ROLE {name} IN DATABASE {name} SET work_mem = '8MB'"),
+            format!("GRANT CONNECT ON DATABASE {name} TO pg_monitor WITH GRANT OPTION"),
+            format!("REVOKE TEMPORARY ON DATABASE {name} FROM PUBLIC"),
         ] {
             admin.batch_execute(&statement).await.expect("a role and its database");
         }
-        let project = Project { folder: tempfile::tempdir().expect("a folder"), name, app: App::start() };
+        let folder = tempfile::tempdir().expect("a folder");
+        let app = App::start(folder.path().join("health"));
+        let project = Project { folder, name, app };
         for folder in ["config", "runbooks", "migrations"] {
             std::fs::create_dir(project.path(folder)).expect("a folder");
         }
@@ -226,21 +229,22 @@ impl Ended {
     }
 }
 
-/// An application's health page that answers with the status it is told.
+/// An application's health page that answers with the status in a file, which a deploy command can write;
+/// 200 without one.
 pub struct App {
     port: u16,
-    status: Arc<AtomicU16>,
+    status: PathBuf,
 }
 
 impl App {
-    fn start() -> Self {
+    fn start(status: PathBuf) -> Self {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
         let port = listener.local_addr().expect("an address").port();
-        let status = Arc::new(AtomicU16::new(200));
-        let answer = status.clone();
+        let file = status.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let _ = answer_one(stream, answer.load(Ordering::Relaxed));
+                let status = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok());
+                let _ = answer_one(stream, status.unwrap_or(200));
             }
         });
         Self { port, status }
@@ -253,7 +257,7 @@ impl App {
 
     /// Answers with this status from now on.
     pub fn answer(&self, status: u16) {
-        self.status.store(status, Ordering::Relaxed);
+        std::fs::write(&self.status, status.to_string()).expect("the application's status");
     }
 }
 

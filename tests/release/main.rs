@@ -1,17 +1,18 @@
-//! Releases end to end: the real binary on a real PostgreSQL, as an owner without superuser rights.
+//! Releases end to end: the real binary on a real PostgreSQL, as an owner without superuser rights and under
+//! a storm of thirty clients; a failure at each line of the shipped runbook, made by honest outside means.
 
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::project::Project;
+mod sabotage;
+mod scene;
+mod storm;
 
-#[tokio::test]
-async fn a_good_release_ends_with_the_new_version_serving() {
-    let project = Project::shop().await;
-    let ended = project.run(&["run", "release", "--yes"]).expect(0);
-    assert!(ended.err.contains("done"), "{}", ended.err);
-    let (schema, _) = project.state().await;
-    assert!(schema.contains("c08085465bad") || !schema.is_empty());
-    assert!(!project.flag_is_up());
-    assert_eq!(std::fs::read_to_string(project.path("deployed")).unwrap(), "deployed\n");
-}
+mod after_open;
+mod before_window;
+mod between_close_and_open;
+mod foreign_writes;
+mod good;
+mod other_runbooks;
+mod put_back_fails;
+mod refusals;

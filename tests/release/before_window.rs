@@ -1,0 +1,155 @@
+//! Failures before the window: exit 3 (2 where files and arguments decide it), production and flag untouched.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::common::project::Ended;
+use crate::scene::{Running, Scene};
+
+#[tokio::test]
+async fn preflight_refuses_and_says_everything_at_once() {
+    let mut scene = Scene::open("preflight: flag up, application ill, disk small").await;
+    let project = &scene.project;
+    project.write("flag", "run=somebody-else\n");
+    project.app.answer(503);
+    project.edit(
+        "config/production.toml",
+        "free_disk = \"${DATABASE_DISK:-/var/lib/postgresql}\"",
+        "free_disk = { bytes = 4096 }",
+    );
+    let ended = scene.release(3);
+    ended
+        .says("is up already, held by somebody-else")
+        .says("is not healthy now: answered 503")
+        .says("4.1 kB free");
+    assert_eq!(std::fs::read_to_string(project.path("flag")).unwrap(), "run=somebody-else\n");
+    scene.status_says("run", "refused");
+    scene.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_session_that_may_not_be_ended_is_found_in_preflight() {
+    let mut scene = Scene::open("preflight: a superuser is in the database").await;
+    let superuser =
+        crate::common::session(&crate::common::cluster().url("postgres", &scene.project.name)).await;
+    scene.release(3).says("our role may not end it");
+    drop(superuser);
+    scene.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_backup_that_fails_stops_the_release() {
+    // The folder of the store became a file.
+    let mut scene = Scene::open("backup: the store can't be written").await;
+    std::fs::create_dir(scene.project.path("backstay-store")).unwrap();
+    scene.project.write("backstay-store/backups", "in the way");
+    scene.release(3).says("backup").says("nothing was changed");
+    scene.is_untouched().await;
+
+    let mut scene = Scene::open("backup: a table that the owner may not read").await;
+    let name = scene.project.name.clone();
+    scene.as_superuser(&name, "CREATE TABLE secret_ledger (id int)").await;
+    scene.release(3).says("permission denied for table secret_ledger");
+    scene.as_superuser(&name, "DROP TABLE secret_ledger").await;
+    scene.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_store_that_is_full_stops_the_release() {
+    let mut scene = Scene::open("backup: the disk of the store is full").await;
+    let owner = crate::common::session(&scene.project.url()).await;
+    let filler = "INSERT INTO customers (name, email) \
+        SELECT md5(i::text) || md5((i + 1)::text), md5((i + 2)::text) FROM generate_series(1, 40000) i";
+    owner.batch_execute(filler).await.expect("rows that do not compress");
+    scene.look_again().await;
+    // A file may not grow past this: what a full disk does, without filling one.
+    let binary = env!("CARGO_BIN_EXE_backstay");
+    let line = format!("trap '' XFSZ; ulimit -f 512; exec {binary} run release --yes");
+    let command = scene.project.command(&[]);
+    let variables: Vec<_> =
+        command.get_envs().map(|(n, v)| (n.to_owned(), v.map(|v| v.to_owned()))).collect();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(scene.project.path("")).stdin(Stdio::null());
+    for (name, value) in variables {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    let ended = Running::start(&mut shell).end();
+    assert_eq!(ended.code, 3, "{}", ended.err);
+    ended.says("File too large");
+    scene.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_preview_that_can_not_be_made_stops_the_release() {
+    let mut scene = Scene::open("preview: two files with one revision").await;
+    // Between preflight and preview, so preflight saw a good folder.
+    scene.project.edit(
+        "runbooks/release.toml",
+        "# The pending migrations as SQL",
+        "[[before]]\nstep = \"command\"\nname = \"sabotage\"\nrun = [\"sh\", \"-c\", \"cp migrations/*priority* migrations/twin.sql\"]\n\n# The pending migrations as SQL",
+    );
+    scene.release(3).says("c08085465bad");
+    scene.is_untouched().await;
+}
+
+#[tokio::test]
+async fn approval_needs_a_yes_or_the_right_answer() {
+    let mut scene = Scene::open("approve: nobody to ask").await;
+    scene.run(&["run", "release"], 2).says("give --yes");
+    assert!(scene.project.journal().is_empty(), "nothing was begun");
+    scene.is_untouched().await;
+
+    let mut scene = Scene::open("approve: the wrong answer").await;
+    // A slip is asked again; nothing is a no.
+    let ended = answer(&scene, "staging\r\r");
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.out.contains("that is not production"), "{}", ended.out);
+    assert!(ended.out.contains("nobody answered"), "{}", ended.out);
+    scene.is_untouched().await;
+
+    let mut scene = Scene::open("approve: the right answer").await;
+    let ended = answer(&scene, "production\r");
+    assert_eq!(ended.code, 0, "{ended:?}");
+    scene.is_new("done").await;
+}
+
+/// Runs the release in a terminal, and types an answer.
+fn answer(scene: &Scene, typed: &str) -> Ended {
+    let binary = env!("CARGO_BIN_EXE_backstay");
+    let mut script = Command::new("timeout");
+    script.args(["60", "script", "-qefc", &format!("{binary} run release"), "/dev/null"]);
+    script
+        .current_dir(scene.project.path(""))
+        .stdin(Stdio::piped())
+        .env_remove("CI")
+        .env_remove("BACKSTAY_ENV");
+    let mut child = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(typed.as_bytes()).expect("typed");
+    let ended = Ended::of(child.wait_with_output().expect("an end"));
+    drop(stdin);
+    ended
+}
+
+#[tokio::test]
+async fn a_flag_that_can_not_be_raised_leaves_production_untouched() {
+    let mut scene = Scene::open("flag: its folder vanished after preflight").await;
+    std::fs::create_dir(scene.project.path("flags")).unwrap();
+    let (from, to) = (scene.project.path("flag"), scene.project.path("flags/flag"));
+    let line = |path: &std::path::Path| format!("MAINTENANCE_FLAG={}\n", path.display());
+    scene.project.edit(".env.production", &line(&from), &line(&to));
+    scene.project.add_command("before", "rmdir flags");
+    scene.release(3).says("raise the flag");
+    scene.is_untouched().await;
+}
+
+#[tokio::test]
+async fn a_command_before_the_window_that_fails_stops_the_release() {
+    let mut scene = Scene::open("a command before the window fails").await;
+    scene.project.add_command("before", "echo no luck; exit 3");
+    scene.release(3).says("no luck").says("exit status: 3");
+    scene.is_untouched().await;
+}
