@@ -40,7 +40,7 @@ fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
         }
         for finding in &check.findings {
             let mark = if finding.blocks { bad } else { odd };
-            lines.push(format!("{mark} {}: {}", check.name, finding.what));
+            lines.push(format!("{mark} {}: {}", check.name, finding.what.replace('\n', "; ")));
             if !finding.remedy.is_empty() {
                 lines.push(format!("    {}", finding.remedy));
             }
@@ -48,10 +48,10 @@ fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
     }
     let blocking = checks.iter().flat_map(|c| &c.findings).filter(|f| f.blocks).count();
     lines.push(String::new());
-    lines.push(if blocked {
-        format!("{blocking} things stand in the way of a release. Nothing was changed.")
-    } else {
-        "ready for a release. Nothing was changed.".to_string()
+    lines.push(match (blocked, blocking) {
+        (false, _) => "ready for a release. Nothing was changed.".to_string(),
+        (true, 1) => "1 thing stands in the way of a release. Nothing was changed.".to_string(),
+        (true, many) => format!("{many} things stand in the way of a release. Nothing was changed."),
     });
     lines.join("\n")
 }

@@ -1,7 +1,7 @@
 //! The migration files, and whether the database's revision is one of theirs.
 
 use super::{Check, Finding, Premises};
-use crate::config::MigrationRoot;
+use crate::config::{Config, MigrationRoot};
 use crate::failure::Failure;
 use crate::migrate::{self, Migrations, State};
 use crate::pg::Session;
@@ -13,7 +13,7 @@ pub(super) async fn examine(premises: &Premises<'_>, session: &Session) -> Vec<C
         match roots(premises.config, name.as_deref()) {
             Ok(roots) => {
                 for root in roots {
-                    checks.push(examine_root(root, target, session).await);
+                    checks.push(examine_root(premises.config, root, target, session).await);
                 }
             }
             Err(failure) => checks.push(Check::new("migrations", "", vec![Finding::of(&failure)])),
@@ -22,8 +22,8 @@ pub(super) async fn examine(premises: &Premises<'_>, session: &Session) -> Vec<C
     checks
 }
 
-async fn examine_root(root: &MigrationRoot, target: &str, session: &Session) -> Check {
-    let (said, findings) = match look(root, target, session).await {
+async fn examine_root(config: &Config, root: &MigrationRoot, target: &str, session: &Session) -> Check {
+    let (said, findings) = match look(config, root, target, session).await {
         Ok((said, findings)) => (said, findings),
         Err(failure) => (String::new(), vec![Finding::of(&failure)]),
     };
@@ -31,6 +31,7 @@ async fn examine_root(root: &MigrationRoot, target: &str, session: &Session) -> 
 }
 
 async fn look(
+    config: &Config,
     root: &MigrationRoot,
     target: &str,
     session: &Session,
@@ -42,7 +43,7 @@ async fn look(
         State::Unversioned => {
             let finding = Finding::blocks(
                 format!("the database has tables, but no revision is recorded in {}", options.version_table),
-                "if its schema is that of a known revision: backstay migrate stamp REVISION",
+                format!("if its schema is that of a known revision: {}", stamp(config, root)),
             );
             return Ok((String::new(), vec![finding]));
         }
@@ -52,4 +53,16 @@ async fn look(
     let pending = migrate::pending(session, &migrations, target, &options).await?;
     let files = migrations.graph().len();
     Ok((format!("{files} files, the database is at {at}, {} pending", pending.len()), vec![]))
+}
+
+/// The command as it has to be typed for this environment.
+fn stamp(config: &Config, root: &MigrationRoot) -> String {
+    let mut command = format!("backstay migrate stamp REVISION -e {}", config.environment);
+    if config.migrations.len() > 1 {
+        command.push_str(&format!(" --name {}", root.name));
+    }
+    if config.protected {
+        command.push_str(" --unguarded");
+    }
+    command
 }

@@ -89,7 +89,11 @@ async fn healthy(config: &Config) -> Check {
             ));
         }
     }
-    Check::new("health now", format!("{} checks pass", config.health.http.len()), findings)
+    let said = match config.health.http.len() {
+        1 => "1 check passes".to_string(),
+        many => format!("{many} checks pass"),
+    };
+    Check::new("health now", said, findings)
 }
 
 /// Programs of the runbook that cannot be started are better known before the window.
