@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use backstay::backup::manifest::Manifest;
 use backstay::backup::verify::Verified;
@@ -10,6 +11,16 @@ use backstay::failure::Verdict;
 use backstay::journal::Record;
 use backstay::migrate::{Migrations, script};
 use backstay::runbook::{Runbook, SHIPPED};
+
+/// What a reader may be sent to.
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "docs/commands.md",
+    "docs/configuration.md",
+    "docs/formats.md",
+    "docs/window.md",
+];
 
 /// A fenced block of a document: its language, the word behind it, its text.
 struct Block {
@@ -155,5 +166,49 @@ fn the_table_of_exit_codes_is_the_programs() {
     for verdict in all {
         let row = format!("\n| {} | {} |", verdict.exit_code(), verdict.production());
         assert!(text.contains(&row), "{row}");
+    }
+}
+
+#[test]
+fn every_command_in_a_document_is_one() {
+    for name in DOCUMENTS {
+        for command in commands(name) {
+            let output = Command::new(env!("CARGO_BIN_EXE_backstay"))
+                .args(command.split_whitespace())
+                .arg("--help")
+                .stdin(Stdio::null())
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success(), "{name}: backstay {command}: {said}");
+        }
+    }
+}
+
+/// What stands behind `backstay ` on a line of a shell's block, or in backquotes; not what a synopsis leaves open.
+fn commands(name: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for block in blocks(name).iter().filter(|block| block.language == "sh" && block.label.is_empty()) {
+        found.extend(block.text.lines().filter_map(|line| line.strip_prefix("backstay ")).map(String::from));
+    }
+    let text = document(name);
+    found
+        .extend(text.split("`backstay ").skip(1).filter_map(|rest| rest.split('`').next()).map(String::from));
+    found.retain(|command| !command.contains(['[', '<', '|', '…']));
+    found
+}
+
+#[test]
+fn every_link_to_a_file_leads_to_one() {
+    for name in DOCUMENTS {
+        let text = document(name);
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if target.starts_with("http") {
+                continue;
+            }
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+            let path = folder.parent().unwrap().join(target.split('#').next().unwrap());
+            assert!(path.exists(), "{name}: {target}");
+        }
     }
 }
