@@ -38,9 +38,9 @@ async fn a_database_that_only_reads_is_no_success() {
     let name = scene.project.name.clone();
     let (deploy, undo) = (
         scene.project.sql(&format!("ALTER ROLE {name} SET default_transaction_read_only = on")),
-        scene.project.sql(&format!(
-            "BEGIN READ WRITE; ALTER ROLE {name} RESET default_transaction_read_only; COMMIT"
-        )),
+        scene
+            .project
+            .sql(&format!("BEGIN READ WRITE; ALTER ROLE {name} RESET default_transaction_read_only; COMMIT")),
     );
     scene.project.deploys(&deploy, &undo);
     scene.release(4).says("read-only transaction");

@@ -109,7 +109,10 @@ async fn stands_open_and_new(scene: &Scene, write: &Write) {
 /// Whether the query is true there. Kept databases are closed; a superuser can open them.
 async fn holds(database: &str, query: &str) -> bool {
     let admin = session(&cluster().url("postgres", "postgres")).await;
-    admin.batch_execute(&format!("ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true")).await.expect("opened");
+    admin
+        .batch_execute(&format!("ALTER DATABASE \"{database}\" ALLOW_CONNECTIONS true"))
+        .await
+        .expect("opened");
     let there = session(&cluster().url("postgres", database)).await;
     there.query_one(query, &[]).await.expect("an answer").get(0)
 }

@@ -93,7 +93,7 @@ impl Scene {
     pub async fn is_untouched(&mut self) {
         let tally = self.calm();
         self.is_the_old_one(&tally).await;
-        assert_eq!(self.project.databases().await, [self.project.name.clone()], "{}", self.name);
+        assert_eq!(self.project.databases().await, std::slice::from_ref(&self.project.name), "{}", self.name);
         assert!(!self.project.path("deployed").exists(), "{}: deployed", self.name);
         let flag = std::fs::read_to_string(self.project.path("flag"));
         assert!(
