@@ -42,7 +42,7 @@ doc-tests: ## The examples in the documentation
 
 .PHONY: doc
 doc: ## The documentation of the library, with warnings denied
-	RUSTDOCFLAGS='-D warnings' $(CARGO) doc $(CARGO_FLAGS) --no-deps --document-private-items
+	RUSTDOCFLAGS='-D warnings -A rustdoc::private-intra-doc-links' $(CARGO) doc $(CARGO_FLAGS) --no-deps --document-private-items
 
 .PHONY: bench
 bench: postgres ## The benchmarks, as ratios

@@ -24,7 +24,7 @@ pub struct Cleanup {
     /// Drop without asking
     #[arg(long)]
     yes: bool,
-    /// Drop what is older than this (default: [window] keep of the config)
+    /// Drop what is older than this (default: keep in `[window]` of the config)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     older_than: Option<Duration>,
 }

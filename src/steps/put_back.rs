@@ -12,7 +12,7 @@ use crate::window::names::Role;
 use crate::window::swap::{self, Swap};
 
 /// What others wrote, as far as it can be seen while they may still write. The last word is
-/// [`swap`]'s, behind the fence.
+/// [`swap()`]'s, behind the fence.
 pub(super) async fn read_ledger(site: &mut Site<'_>) -> Result<Report, Failure> {
     let ledger = ledger_now(site).await?;
     Report::with(ledger.describe(), &json!({ "foreign": !ledger.is_empty(), "ledger": ledger }))
