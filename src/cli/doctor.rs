@@ -41,9 +41,7 @@ fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
         for finding in &check.findings {
             let mark = if finding.blocks { bad } else { odd };
             lines.push(format!("{mark} {}: {}", check.name, finding.what.replace('\n', "; ")));
-            if !finding.remedy.is_empty() {
-                lines.push(format!("    {}", finding.remedy));
-            }
+            lines.extend(finding.remedies.iter().map(|remedy| format!("    {remedy}")));
         }
     }
     let blocking = checks.iter().flat_map(|c| &c.findings).filter(|f| f.blocks).count();

@@ -6,7 +6,7 @@ use super::run::{Screening, drive};
 use super::{Shell, Trouble, stop};
 use crate::config::Config;
 use crate::engine::begin;
-use crate::failure::{Failure, Verdict};
+use crate::failure::{Failure, Kind, Verdict};
 use crate::id;
 use crate::journal::{self, Record};
 use crate::runbook::{Runbook, RunbookError};
@@ -34,10 +34,19 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     let runbook = runbook_of(shell, &config, &history.records)?;
     let (events, screen) = Screening::open(shell, &store);
     let begun = begin::resume(&config, &runbook, &store, &run, &events, stop::listen()).await;
-    let verdict = drive(begun, command.yes, command.put_back).await;
+    let verdict = match begun {
+        Err(failure) => Err(not_taken_over(failure, begin::standing(&config, &runbook, &history.records))),
+        begun => drive(begun, command.yes, command.put_back).await,
+    };
     drop(events);
     screen.close().await;
     verdict
+}
+
+/// A resume that could not take the run over leaves production as the driver before left it, and the exit code
+/// says that.
+fn not_taken_over(failure: Failure, standing: Verdict) -> Trouble {
+    if failure.kind == Kind::Usage { Trouble::Failure(failure) } else { Trouble::Verdict(failure, standing) }
 }
 
 /// The run that is meant: the named one, or the only one of this environment that is unfinished.
@@ -47,6 +56,7 @@ async fn find(store: &dyn Store, config: &Config, wanted: Option<&str>) -> Resul
     id::pick(&runs, wanted).map(String::from).map_err(|candidates| {
         let failure = Failure::usage(format!("find the run {wanted}"));
         match candidates.as_slice() {
+            [] if runs.is_empty() => failure.because_of(format!("the store {} has no runs yet", store.url())),
             [] => failure.because_of(format!("the store {} has none of that name", store.url())),
             several => failure.because_of(format!("several begin so: {}", several.join(", "))),
         }

@@ -27,6 +27,10 @@ pub fn next_steps(
             ));
         }
         Verdict::Done | Verdict::Usage => {}
+        // Its journal has no end: the store or the lock was out of reach.
+        Verdict::Refused if state.ended.is_none() => {
+            next.push(format!("mend the cause, then backstay resume {run} -e {environment}"));
+        }
         Verdict::Refused => next.push("mend the cause, then run the release again".into()),
         Verdict::PutBack => {
             next.push(format!(

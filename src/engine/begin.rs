@@ -10,7 +10,7 @@ use super::recall;
 use super::state::State;
 use crate::config::Config;
 use crate::event::{Event, Events};
-use crate::failure::Failure;
+use crate::failure::{Failure, Verdict};
 use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
 use crate::pg::catalog::Database;
 use crate::runbook::Runbook;
@@ -166,11 +166,15 @@ async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> 
     let system = admin::system(admin.session()).await?;
     match admin.by_name(&name).await? {
         Some(database) => Ok(Target { system, name, oid: database.oid }),
-        None => Err(Failure::refused(format!("find database {name} on the server"))
-            .because_of(format!("there is no database called {name}"))
-            .leaving("nothing was changed")
-            .then(format!("create it (createdb {name}), or correct [database] url"))
-            .then("if it is fenced by an interrupted run, backstay status names that run")),
+        None => Err(Failure::refused(format!(
+            "find database {name} on {}:{}",
+            admin.info().host(),
+            admin.info().port()
+        ))
+        .because_of(format!("there is no database called {name}"))
+        .leaving("nothing was changed")
+        .then(format!("create it (createdb {name}), or correct [database] url"))
+        .then("if it is fenced by an interrupted run, backstay status names that run")),
     }
 }
 
@@ -212,7 +216,7 @@ async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace
 
 /// Whether nothing is left to do for a run: it ended otherwise than by a person's being needed.
 pub fn ended(records: &[journal::Record]) -> bool {
-    State::of(records).ended.is_some_and(|verdict| verdict != crate::failure::Verdict::NotPutBack)
+    State::of(records).ended.is_some_and(|verdict| verdict != Verdict::NotPutBack)
 }
 
 /// A run that has ended can't be resumed.
@@ -226,6 +230,12 @@ pub fn refuse_ended(run: &str, records: &[journal::Record]) -> Result<(), Failur
     Err(Failure::usage(format!("resume run {run}"))
         .because_of("it has ended")
         .then(format!("backstay runs {run} shows how")))
+}
+
+/// What production is while nobody could take the run over: as the driver before left it.
+pub fn standing(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Verdict {
+    let state = State::of(records);
+    state.ended.unwrap_or_else(|| decide::interrupted(&Plan::compile(runbook, config), &state))
 }
 
 /// The environment that a run belongs to.

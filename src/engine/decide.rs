@@ -176,6 +176,11 @@ pub fn in_window(plan: &Plan, state: &State) -> bool {
     entered_window(plan, state) && (state.putting_back || !cleared(plan, state))
 }
 
+/// The verdict of a run that nobody drives: it can be resumed.
+pub fn interrupted(plan: &Plan, state: &State) -> Verdict {
+    if in_window(plan, state) { Verdict::InterruptedInWindow } else { Verdict::Interrupted }
+}
+
 /// Whether `Clearing` stands in the journal: from here users may be back.
 pub fn cleared(plan: &Plan, state: &State) -> bool {
     started(plan, state, |action| matches!(action, Action::ClearFlag))

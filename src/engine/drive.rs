@@ -77,11 +77,11 @@ impl Driving<'_> {
         let (verdict, failure) = match halted {
             Ok(verdict) => (verdict, None),
             Err(halt) => {
-                let inside = decide::in_window(&self.plan, &self.state);
-                let stopped = if inside { Verdict::InterruptedInWindow } else { Verdict::Interrupted };
+                let untouched = !decide::entered_window(&self.plan, &self.state);
+                let stopped = decide::interrupted(&self.plan, &self.state);
                 match halt {
                     Halt::Stopped => (stopped, None),
-                    Halt::Failed(failure) if inside || failure.kind == Kind::Fenced => {
+                    Halt::Failed(failure) if !untouched || failure.kind == Kind::Fenced => {
                         (stopped, Some(failure))
                     }
                     Halt::Failed(failure) => (failure.kind.into(), Some(failure)),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::blockers::Blocker;
-use super::graph::{Direction, TargetError};
+use super::graph::{Direction, GraphError, TargetError};
 use super::history::Attempt;
 use super::script::ScriptError;
 use crate::failure::{Failure, Kind};
@@ -309,10 +309,24 @@ impl ServerError {
 impl From<ScriptError> for Failure {
     fn from(error: ScriptError) -> Failure {
         let failure = Failure::usage("read the migrations").caused_by(&error);
-        match error {
-            ScriptError::Unreadable { .. } => failure.then("check [migrations] directory"),
-            _ => failure,
+        failure.then(match &error {
+            ScriptError::Unreadable { .. } => "check [migrations] directory, and that this user may read it",
+            ScriptError::Malformed { .. } => {
+                "mend that line, or move the file elsewhere if it is no migration"
+            }
+            ScriptError::Graph { source, .. } => remedy_of_graph(source),
+        })
+    }
+}
+
+fn remedy_of_graph(error: &GraphError) -> &'static str {
+    match error {
+        GraphError::Duplicate { .. } => "remove the copy, or give one of them a revision of its own",
+        GraphError::MissingParent { .. } => {
+            "bring the missing file back (was it committed?), or correct `-- revises:`"
         }
+        GraphError::MissingDependency { .. } => "bring the missing file back, or correct `-- depends-on:`",
+        _ => "correct the headers of these files",
     }
 }
 
@@ -373,16 +387,17 @@ fn remedy(reason: &Reason) -> Vec<String> {
             &["backstay migrate history lists the revisions"]
         }
         Reason::Target(TargetError::UnknownRow(_)) | Reason::UnknownRows { .. } => &[
-            "check out the commit that has the file; or, if the schema is that of a revision that you have:",
-            "backstay migrate stamp --purge REVISION",
+            "check out the commit that has the file",
+            "or, if the schema is that of a revision that you have: backstay migrate stamp --purge REVISION",
         ],
         Reason::NoSchema => &["name one in [migrations] schema, or CREATE SCHEMA public"],
         Reason::Edited { revisions, .. } => {
             return vec![
-                "put the files back as they were and write the change as a new revision; or, if the database has it \
-                 already:"
-                    .to_string(),
-                format!("backstay migrate stamp {}", revisions.join("; backstay migrate stamp ")),
+                "put the files back as they were and write the change as a new revision".to_string(),
+                format!(
+                    "or, if the database has the change already: backstay migrate stamp {}",
+                    revisions.join("; backstay migrate stamp ")
+                ),
             ];
         }
         Reason::Irreversible { .. } => {

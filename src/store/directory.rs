@@ -46,13 +46,13 @@ impl Store for Directory {
     async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
         let path = self.path(name)?;
         let bytes = bytes.to_vec();
-        blocking(name, "write", move || create_durably(&path, &bytes)).await
+        blocking(&self.root, name, "write", move || create_durably(&path, &bytes)).await
     }
 
     async fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>, StoreError> {
         let path = self.path(name)?;
         let folder = parent(&path).to_path_buf();
-        let temporary = blocking(name, "write", move || {
+        let temporary = blocking(&self.root, name, "write", move || {
             create_folder(&folder)?;
             tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&folder)
         })
@@ -63,13 +63,14 @@ impl Store for Directory {
             temporary,
             path,
             name: name.to_string(),
+            root: self.root.clone(),
         }))
     }
 
     async fn reader(&self, name: &str) -> Result<Pin<Box<dyn AsyncRead + Send>>, StoreError> {
         let file = tokio::fs::File::open(self.path(name)?)
             .await
-            .map_err(|source| StoreError::io("read", name, source))?;
+            .map_err(|source| StoreError::io("read", name, placed(&self.root, source)))?;
         Ok(Box::pin(file))
     }
 
@@ -81,7 +82,7 @@ impl Store for Directory {
         };
         let root = self.root.clone();
         let wanted = prefix.to_string();
-        blocking(prefix, "list", move || {
+        blocking(&self.root, prefix, "list", move || {
             let mut found = Vec::new();
             walk(&folder, &root, &mut found)?;
             found.retain(|entry| entry.name.starts_with(&wanted));
@@ -94,7 +95,7 @@ impl Store for Directory {
     async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
         let root = self.root.clone();
-        blocking(name, "delete", move || {
+        blocking(&self.root, name, "delete", move || {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -185,6 +186,7 @@ fn walk(folder: &Path, root: &Path, found: &mut Vec<Entry>) -> io::Result<()> {
 }
 
 async fn blocking<T: Send + 'static>(
+    root: &Path,
     name: &str,
     verb: &'static str,
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
@@ -192,7 +194,12 @@ async fn blocking<T: Send + 'static>(
     tokio::task::spawn_blocking(work)
         .await
         .unwrap_or_else(|panic| Err(io::Error::other(panic)))
-        .map_err(|source| StoreError::io(verb, name, source))
+        .map_err(|source| StoreError::io(verb, name, placed(root, source)))
+}
+
+/// The system's words, and which store it was about.
+fn placed(root: &Path, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{error}; the store is {}", root.display()))
 }
 
 struct FileWriter {
@@ -200,17 +207,17 @@ struct FileWriter {
     temporary: tempfile::TempPath,
     path: PathBuf,
     name: String,
+    root: PathBuf,
 }
 
 #[async_trait::async_trait]
 impl ObjectWriter for FileWriter {
     async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        let FileWriter { mut file, temporary, path, name } = *self;
-        tokio::io::AsyncWriteExt::flush(&mut file)
-            .await
-            .map_err(|source| StoreError::io("write", &name, source))?;
-        file.sync_data().await.map_err(|source| StoreError::io("write", &name, source))?;
-        blocking(&name, "write", move || {
+        let FileWriter { mut file, temporary, path, name, root } = *self;
+        let failed = |source| StoreError::io("write", &name, placed(&root, source));
+        tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(failed)?;
+        file.sync_data().await.map_err(failed)?;
+        blocking(&root, &name, "write", move || {
             temporary.persist(&path).map_err(|error| error.error)?;
             sync_folder(parent(&path))
         })

@@ -146,6 +146,11 @@ pub struct End {
 }
 
 impl Checklist {
+    /// Whether the run began and its events stopped without an end. One that could not begin says why itself.
+    pub fn broke_off(&self) -> bool {
+        self.title.is_some() && self.end.is_none()
+    }
+
     /// Takes one event in. `now` is when it was read: it times what carries no time of its own.
     pub fn fold(&mut self, event: &Event, now: Timestamp) {
         match event {

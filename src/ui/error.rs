@@ -101,6 +101,7 @@ mod tests {
         let text = document(&failure(), Verdict::Refused);
         let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
         assert_eq!((&value["verdict"], &value["exit"]), (&"refused".into(), &3.into()));
+        assert_eq!(value["production"], "untouched");
         assert_eq!(value["error"]["state"], "nothing was changed");
     }
 }

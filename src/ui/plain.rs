@@ -26,7 +26,7 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
             write(look, &[String::new(), verdict::tell(&log.list, look)]);
         }
     }
-    if log.list.end.is_none() {
+    if log.list.broke_off() {
         write(look, &[verdict::no_verdict(look)]);
     }
 }

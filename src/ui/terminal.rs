@@ -279,7 +279,7 @@ impl Page {
 
     fn close(&mut self) {
         self.clear();
-        if self.list.end.is_none() {
+        if self.list.broke_off() {
             self.say(verdict::no_verdict(self.look));
         }
     }

@@ -48,7 +48,7 @@ async fn arguments_that_make_no_sense() {
 #[tokio::test]
 async fn refusals_as_json() {
     let project = Project::shop().await;
-    project.edit(".env.production", "/shop", "/no_shop");
+    project.edit(".env.production", &project.url(), &format!("{}_copy", project.url()));
     let Ended { out, .. } = project.run(&["run", "release", "--yes", "--json"]).expect(3);
     let last: serde_json::Value = serde_json::from_str(out.lines().last().expect("a line")).expect("JSON");
     assert_eq!(last["exit"], 3, "{out}");

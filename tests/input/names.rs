@@ -45,7 +45,7 @@ async fn good_release_and_put_back(name: &str) {
     project.write(
         "migrations/bad.sql",
         "-- revision: bad000000001\n-- revises: c08085465bad\n-- Fails half-way\n-- transaction: off\n\n-- upgrade\n\
-         DROP TABLE order_items;\nSELECT 1 / 0;\n\n-- downgrade\nSELECT 1;\n",
+         ALTER TABLE orders DROP COLUMN note;\nSELECT 1 / 0;\n\n-- downgrade\nSELECT 1;\n",
     );
     let ended = project.run(&["run", "release", "--yes"]).expect(4);
     assert!(ended.err.contains("division by zero"), "{}", ended.err);

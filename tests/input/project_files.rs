@@ -103,7 +103,8 @@ async fn an_env_file_full_of_special_characters_works() {
         &format!("{psql} -qAtc \"select current_database()\" \"$DATABASE_URL\" >> \"deployed\"; echo \"# (not a comment)\" >> deployed"),
     );
     let mut said = String::new();
-    for line in [format!("DATABASE_URL='{shell}'"), format!("export DATABASE_URL={value}")] {
+    let double = value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$").replace('`', r"\`");
+    for line in [format!("DATABASE_URL='{shell}'"), format!("export DATABASE_URL=\"{double}\"")] {
         project.write(".env.production", &format!("# secrets\n{line}\n{rest}\n"));
         let ended = project.run(&["run", "release", "--yes"]).expect(0);
         said.push_str(&ended.err);

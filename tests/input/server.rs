@@ -56,7 +56,7 @@ async fn a_wrong_password() {
 async fn connect_by_nothing(project: &Project) {
     let text = std::fs::read_to_string(project.path(".env.production")).expect("the env file");
     project.write(".env.production", &text.replace(&format!(":{WRONG}@"), "@"));
-    refused(project, &RELEASE, 3, &["could not connect to", "no password", "PGPASSWORD"]).await;
+    refused(project, &RELEASE, 3, &["could not connect to", "none was given", "PGPASSWORD"]).await;
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ async fn a_store_without_room() {
     // Room for a few records, none for a backup.
     let Some(_mounted) = Tmpfs::at(&store, "32k") else { return };
     let ended = project.run(&RELEASE).expect(3);
-    says(&ended, &["in the store", "No space left on device", "make room"]);
+    says(&ended, &["in the store", "No space left on device", "make room", "backstay-store"]);
     assert!(!project.flag_is_up());
 }
 

@@ -121,10 +121,10 @@ fn slot(row: &Row) -> Finding {
         what: format!(
             "the logical replication slot {name} ({state}) stays with the failed database after a swap"
         ),
-        remedy: format!(
+        remedies: vec![format!(
             "stop its consumer and SELECT pg_drop_replication_slot({})",
             crate::pg::quote_literal(&name)
-        ),
+        )],
     }
 }
 

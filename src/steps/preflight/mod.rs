@@ -28,17 +28,17 @@ pub struct Finding {
     pub asks: bool,
     /// What is wrong.
     pub what: String,
-    /// What mends it: a sentence or a line to type.
-    pub remedy: String,
+    /// What mends it: sentences or lines to type.
+    pub remedies: Vec<String>,
 }
 
 impl Finding {
     fn blocks(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { blocks: true, asks: false, what: what.into(), remedy: remedy.into() }
+        Self { blocks: true, asks: false, what: what.into(), remedies: vec![remedy.into()] }
     }
 
     fn warns(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { blocks: false, asks: false, what: what.into(), remedy: remedy.into() }
+        Self { blocks: false, asks: false, what: what.into(), remedies: vec![remedy.into()] }
     }
 
     fn asks(what: impl Into<String>, remedy: impl Into<String>) -> Self {
@@ -47,7 +47,7 @@ impl Finding {
 
     /// A failure met on the way, as a finding.
     fn of(failure: &Failure) -> Self {
-        Self::blocks(failure.to_string(), failure.next.join("; "))
+        Self { remedies: failure.next.clone(), ..Self::blocks(failure.to_string(), "") }
     }
 }
 
@@ -108,7 +108,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     ask_about_unknown(&mut checks, site).await;
     let findings: Vec<&Finding> = checks.iter().flat_map(|check| &check.findings).collect();
     for warning in findings.iter().filter(|finding| !finding.blocks) {
-        progress.note(format!("{} ({})", warning.what, warning.remedy));
+        progress.note(format!("{} ({})", warning.what, warning.remedies.join("; ")));
     }
     let blocking: Vec<&&Finding> = findings.iter().filter(|finding| finding.blocks).collect();
     if blocking.is_empty() {
@@ -117,9 +117,9 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         return Ok(Report::saying(format!("{} checks{said}", checks.len())));
     }
     let failure = Failure::refused("start the release").leaving("nothing was changed, production serves");
-    Err(blocking
-        .iter()
-        .fold(failure, |failure, finding| failure.because_of(&*finding.what).then(&*finding.remedy)))
+    Err(blocking.iter().fold(failure, |failure, finding| {
+        finding.remedies.iter().fold(failure.because_of(&*finding.what), Failure::then)
+    }))
 }
 
 /// What is only unknown a person may take on; `--yes` does not, for it cannot know what it takes on.
