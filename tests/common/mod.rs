@@ -13,7 +13,7 @@ pub mod project;
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     let settings = ["max_connections = 500", "max_prepared_transactions = 5"];
-    CLUSTER.get_or_init(|| Cluster::start(&settings).expect("a PostgreSQL cluster"))
+    CLUSTER.get_or_init(|| Cluster::start_from(&pack(), &settings).expect("a PostgreSQL cluster"))
 }
 
 /// A name that no other test of this process uses.
@@ -35,4 +35,9 @@ pub async fn fresh_database() -> String {
 pub async fn session(url: &str) -> backstay::pg::Session {
     let info = backstay::pg::ConnInfo::parse(url).expect("a good URL");
     backstay::pg::connect(&info, &Default::default()).await.expect("a session")
+}
+
+/// Where the data directory that every test's server starts from is packed.
+pub fn pack() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("initdb.tar")
 }
