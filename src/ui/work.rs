@@ -43,8 +43,9 @@ async fn draw(look: Look, mut events: UnboundedReceiver<Event>, bar: ProgressBar
         tokio::select! {
             event = events.recv() => {
                 let Some(event) = event else { break };
-                for line in work.take(&event, now()) {
-                    bar.println(look.last_pass(&line));
+                let lines = work.take(&event, now());
+                if !lines.is_empty() {
+                    bar.suspend(|| write(look, &lines));
                 }
             }
             _ = frames.tick() => {
@@ -61,11 +62,16 @@ async fn draw(look: Look, mut events: UnboundedReceiver<Event>, bar: ProgressBar
 async fn tell(look: Look, mut events: UnboundedReceiver<Event>) {
     let mut work = Work::default();
     while let Some(event) = events.recv().await {
-        let lines = work.take(&event, now());
-        for line in lines.into_iter().chain(work.now_and_then(now())) {
-            // Standard error that is gone is no reason to stop the work.
-            let _ = writeln!(std::io::stderr(), "{}", look.last_pass(&line));
-        }
+        let mut lines = work.take(&event, now());
+        lines.extend(work.now_and_then(now()));
+        write(look, &lines);
+    }
+}
+
+fn write(look: Look, lines: &[String]) {
+    for line in lines {
+        // Standard error that is gone is no reason to stop the work.
+        let _ = writeln!(std::io::stderr(), "{}", look.last_pass(line));
     }
 }
 
