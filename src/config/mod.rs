@@ -64,8 +64,6 @@ pub struct Database {
     pub admin_url: ConnInfo,
     /// The database that stays reachable while ours is closed (`postgres`).
     pub maintenance_database: String,
-    /// The folder of `pg_dump`, if not found by itself.
-    pub client_tools: Option<PathBuf>,
     /// A bound on every attempt to connect.
     pub connect_timeout: Duration,
     /// How long `close` may take to end every session.

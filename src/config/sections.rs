@@ -14,7 +14,6 @@ pub(super) fn database(value: Value<'_>, root: &Path) -> Read<Database> {
         let admin_url = table.take("admin_url", connection);
         let maintenance_database =
             table.require("maintenance_database", "maintenance_database = \"postgres\"", Value::line);
-        let client_tools = table.take("client_tools", |v| v.path(root));
         let connect_timeout = table.require("connect_timeout", "connect_timeout = \"10s\"", Value::duration);
         let close_timeout = table.require("close_timeout", "close_timeout = \"30s\"", Value::duration);
         let free_disk = table.take("free_disk", |v| free_disk(v, root));
@@ -28,7 +27,6 @@ pub(super) fn database(value: Value<'_>, root: &Path) -> Read<Database> {
             admin_url: admin_url?.unwrap_or_else(|| url.clone()),
             url,
             maintenance_database,
-            client_tools: client_tools?,
             connect_timeout: connect_timeout?,
             close_timeout: close_timeout?,
             free_disk: free_disk?.unwrap_or(FreeDisk::Unset),

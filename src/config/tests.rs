@@ -72,7 +72,6 @@ protected = true
 url = "host=db dbname=shop user=app"
 admin_url = "postgres://admin@direct/shop"
 maintenance_database = "template1"
-client_tools = "tools"
 connect_timeout = "3s"
 close_timeout = "1m30s"
 free_disk = { command = ["df", "--output=avail", "/"] }
@@ -121,7 +120,6 @@ expect = "select true"
     )
     .unwrap();
     assert!(config.protected);
-    assert_eq!(config.database.client_tools.as_deref(), Some(Path::new("/srv/shop/tools")));
     assert_eq!(config.database.close_timeout, Duration::from_secs(90));
     assert!(matches!(&config.database.free_disk, FreeDisk::Command(c) if c.len() == 3));
     let [main, ai] = config.migrations.as_slice() else { panic!("two roots") };

@@ -26,7 +26,7 @@ pub(super) async fn examine(premises: &Premises<'_>) -> (Vec<Check>, Option<Sess
     }
     if let Some(session) = admin.as_ref().or(app.as_ref()) {
         checks.push(version(session));
-        checks.push(client_tools(premises, session.server_version()).await);
+        checks.push(client_tools(session.server_version()).await);
     }
     let sessions = app.zip(admin).map(|(app, admin)| Sessions { app, admin });
     (checks, sessions)
@@ -73,11 +73,11 @@ fn version(session: &Session) -> Check {
     Check::new("server", format!("PostgreSQL {}", tools::version_text(version)), findings)
 }
 
-async fn client_tools(premises: &Premises<'_>, server: u32) -> Check {
+async fn client_tools(server: u32) -> Check {
     let mut findings = Vec::new();
     let mut said = Vec::new();
     for program in ["pg_dump", "psql"] {
-        match tools::find_in(premises.config.database.client_tools.as_deref(), program, server).await {
+        match tools::find(program, server).await {
             Ok(tool) => said.push(format!("{program} {}", tools::version_text(tool.version))),
             Err(error) => findings.push(Finding::of(&error.into())),
         }
