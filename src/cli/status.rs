@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::cleanup::leftovers;
+use super::cleanup::{Leftover, leftovers};
 use super::runs::verdict_word;
 use super::{Shell, Trouble};
 use crate::backup;
@@ -13,6 +13,8 @@ use crate::engine::state::State;
 use crate::failure::{Failure, Verdict};
 use crate::journal;
 use crate::migrate::{self, Migrations};
+use crate::pg::catalog::{self, Database};
+use crate::pg::refused;
 use crate::steps::{direct, migrate_options};
 use crate::store::Store;
 use crate::time::{between, now, show_duration};
@@ -22,6 +24,11 @@ use crate::window::names::Role;
 /// What runs, flag, fence, revision and what is pending, last backup, leftovers
 #[derive(Debug, Args)]
 pub struct Status {}
+
+const FENCE: &str = "fence";
+
+/// The only fact that there can be several of.
+const LEFTOVER: &str = "leftover";
 
 /// One thing that is looked at.
 struct Fact {
@@ -63,10 +70,13 @@ pub(super) async fn run(shell: &Shell, _command: &Status) -> Result<Verdict, Tro
         lines.push(format!("{:width$}  {}", fact.name, fact.text));
         lines.extend(fact.mends.iter().map(|command| format!("{:width$}  -> {command}", "")));
     }
-    let mut document = json!({ "environment": config.environment });
+    let mut document = json!({ "environment": config.environment, LEFTOVER: [] });
     for fact in facts {
-        document[fact.name.replace(' ', "_")] =
-            json!({ "text": fact.text, "mends": fact.mends, "value": fact.value });
+        let said = json!({ "text": fact.text, "mends": fact.mends, "value": fact.value });
+        match (fact.name, document[LEFTOVER].as_array_mut()) {
+            (LEFTOVER, Some(leftovers)) => leftovers.push(said),
+            (name, _) => document[name.replace(' ', "_")] = said,
+        }
     }
     shell.tell(&lines.join("\n"), document);
     Ok(Verdict::Done)
@@ -122,36 +132,50 @@ async fn flag_fact(config: &Config) -> Fact {
 
 /// The fence, and what earlier runs left.
 async fn databases(shell: &Shell, config: &Config, store: &dyn Store) -> Vec<Fact> {
-    const FENCE: &str = "fence";
-    let found = match shell.connect_admin(config, "status").await {
-        Ok(session) => leftovers(&session, config, store).await,
-        Err(failure) => Err(failure),
+    let look = async {
+        let session = shell.connect_admin(config, "status").await?;
+        let production = catalog::database_by_name(&session, config.database.url.database()).await;
+        let production = production.map_err(|error| refused("look for the database", &error))?;
+        Ok((production, leftovers(&session, config, store).await?))
     };
-    let found = match found {
+    let (production, found) = match look.await {
         Ok(found) => found,
         Err(failure) => return vec![Fact::unknown(FENCE, &failure)],
     };
     let (fences, others): (Vec<_>, Vec<_>) = found.into_iter().partition(|l| l.trace.role == Role::Window);
-    let mut facts = Vec::new();
-    match fences.first() {
-        None => facts.push(Fact::new(FENCE, "open", json!({ "closed": false }))),
-        Some(fence) => facts.push(
-            Fact::new(
-                FENCE,
-                format!("CLOSED: production is called {}", fence.database.name),
-                json!({ "closed": true, "run": fence.trace.run }),
-            )
-            .mended_by(format!("backstay resume {} -e {}", fence.trace.run, config.environment)),
-        ),
-    }
+    let mut facts = vec![fence_fact(config, production.as_ref(), fences.first())];
     for leftover in others {
         let value = json!({ "database": leftover.database.name, "run": leftover.trace.run });
         facts.push(
-            Fact::new("leftover", leftover.describe(), value)
+            Fact::new(LEFTOVER, leftover.describe(), value)
                 .mended_by(format!("backstay cleanup -e {}", config.environment)),
         );
     }
     facts
+}
+
+/// Whether the application can get in: the rename is not all that can shut it out.
+fn fence_fact(config: &Config, production: Option<&Database>, fence: Option<&Leftover>) -> Fact {
+    let resume = |run: &str| format!("backstay resume {run}-e {}", config.environment);
+    match (production, fence) {
+        (_, Some(fence)) => {
+            let (name, run) = (&fence.database.name, &fence.trace.run);
+            let text = format!("CLOSED: production is called {name}");
+            Fact::new(FENCE, text, json!({ "closed": true, "run": run })).mended_by(resume(&format!("{run} ")))
+        }
+        (Some(database), None) if !database.allow_connections => {
+            let text = format!("CLOSED: {} lets no sessions in", database.name);
+            Fact::new(FENCE, text, json!({ "closed": true, "run": null })).mended_by(resume(""))
+        }
+        (Some(_), None) => Fact::new(FENCE, "open", json!({ "closed": false })),
+        (None, None) => {
+            let name = config.database.url.database();
+            let text = format!("unknown: there is no database called {name}");
+            Fact::new(FENCE, text, json!({ "closed": null })).mended_by(format!(
+                "create it (createdb {name}), or correct [database] url"
+            ))
+        }
+    }
 }
 
 async fn revision(shell: &Shell, config: &Config) -> Fact {
