@@ -33,7 +33,7 @@ async fn a_session_that_may_not_be_ended_is_found_in_preflight() {
     let superuser =
         crate::common::session(&crate::common::cluster().url("postgres", &scene.project.name)).await;
     scene.release(3).says("our role may not end it");
-    drop(superuser);
+    superuser.close().await;
     scene.is_untouched().await;
 }
 

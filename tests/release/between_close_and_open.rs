@@ -15,7 +15,7 @@ async fn a_database_that_can_not_be_closed_is_opened_unchanged() {
     let ended = running.end().expect(4);
     ended.says("end every session in the database").says("of postgres");
     superuser.simple_query("SELECT 1").await.expect("the superuser was left alone");
-    drop(superuser);
+    superuser.close().await;
     scene.is_put_back().await;
     assert_eq!(scene.project.databases().await, [scene.project.name.clone()]);
 

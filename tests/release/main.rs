@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod production;
 mod sabotage;
 mod scene;
 mod storm;

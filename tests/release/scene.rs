@@ -4,26 +4,18 @@
 use std::collections::BTreeSet;
 use std::process::{Child, Command, Stdio};
 
-use backstay::backup::TableName;
-use backstay::backup::fingerprint::Content;
 use backstay::backup::schema::compare_schemas;
 use serde_json::Value;
 
 use crate::common::project::{Ended, Project, wait_until};
 use crate::common::{cluster, session};
+use crate::production::{Production, look};
 use crate::storm::{self, Storm, Tally};
 
 /// The revision before the release, and after it.
 pub const OLD: &str = "989ceebf408f";
 /// See [`OLD`].
 pub const NEW: &str = "c08085465bad";
-
-/// Production as somebody who knows nothing of backstay sees it.
-pub struct Production {
-    schema: String,
-    content: Content,
-    attributes: String,
-}
 
 /// A project in a storm.
 pub struct Scene {
@@ -115,9 +107,7 @@ impl Scene {
         self.is_the_old_one(&tally).await;
         assert!(!self.project.flag_is_up(), "{}: the flag is up", self.name);
         self.has_no_fence().await;
-        self.status_says("run", verdict);
-        self.status_says("flag", "down");
-        self.status_says("fence", "open");
+        self.status_says_all(&[("run", verdict), ("flag", "down"), ("fence", "open")]);
     }
 
     /// Exit 0 and 7: the new one serves.
@@ -131,17 +121,14 @@ impl Scene {
         self.has_no_fence().await;
         self.kept_writes(&self.project.name, &tally).await;
         self.lets_write().await;
-        self.status_says("run", verdict);
-        self.status_says("flag", "down");
-        self.status_says("fence", "open");
+        self.status_says_all(&[("run", verdict), ("flag", "down"), ("fence", "open")]);
     }
 
     /// Exit 5: the flag is up, the run can be resumed, and `status` says so. The storm goes on.
     pub fn is_in_maintenance(&self) {
         assert!(self.project.flag_is_up(), "{}: the flag is down", self.name);
-        self.status_says("run", "not_put_back");
-        self.status_says("flag", "UP");
-        let mends = self.status()["run"]["mends"].to_string();
+        let status = self.status_says_all(&[("run", "not_put_back"), ("flag", "UP")]);
+        let mends = status["run"]["mends"].to_string();
         assert!(mends.contains("backstay resume"), "{}: {mends}", self.name);
     }
 
@@ -210,9 +197,24 @@ impl Scene {
 
     /// What `backstay status` says of a thing.
     pub fn status_says(&self, thing: &str, text: &str) {
+        self.status_says_all(&[(thing, text)]);
+    }
+
+    /// What `backstay status` says of several things at once.
+    pub fn status_says_all(&self, facts: &[(&str, &str)]) -> Value {
         let status = self.status();
-        let said = status[thing]["text"].as_str().unwrap_or_default();
-        assert!(said.contains(text), "{}: {thing} is {said:?}, not {text:?}", self.name);
+        facts.iter().for_each(|(thing, text)| self.says_of(&status, thing, text));
+        status
+    }
+
+    fn says_of(&self, status: &Value, thing: &str, text: &str) {
+        let facts = status[thing].as_array().cloned().unwrap_or_else(|| vec![status[thing].clone()]);
+        let said: Vec<_> = facts.iter().filter_map(|fact| fact["text"].as_str()).collect();
+        assert!(
+            said.iter().any(|said| said.contains(text)),
+            "{}: {thing} is {said:?}, not {text:?}",
+            self.name
+        );
     }
 
     /// The id of the newest run.
@@ -225,6 +227,8 @@ impl Scene {
     pub async fn as_superuser(&self, database: &str, statements: &str) {
         let admin = session(&cluster().url("postgres", database)).await;
         admin.batch_execute(statements).await.unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
+        // Dropped, it would end when this runtime comes round to it: after the run that the test waits for.
+        admin.close().await;
     }
 
     /// Starts the release, which a gate holds up; comes back when it stands there.
@@ -260,25 +264,6 @@ impl Running {
     pub fn end(self) -> Ended {
         Ended::of(self.0.wait_with_output().expect("an end"))
     }
-}
-
-async fn look(project: &Project) -> Production {
-    let (schema, mut content) = project.state().await;
-    content.tables.remove(&TableName::new("public", storm::TABLE));
-    Production { schema, content, attributes: attributes(&project.name).await }
-}
-
-/// Everything that belongs to the database itself, asked of the catalogs in words of our own.
-async fn attributes(database: &str) -> String {
-    let admin = session(&cluster().url("postgres", "postgres")).await;
-    let query = "SELECT concat_ws(E'\\n', datdba::regrole, datallowconn, datistemplate, datconnlimit, \
-             pg_encoding_to_char(encoding), datcollate, datctype, dattablespace, shobj_description(d.oid, 'pg_database'), \
-             (SELECT string_agg(concat_ws(' ', grantor::regrole, grantee::regrole, privilege_type, is_grantable), E'\\n' \
-                 ORDER BY 1, grantee, privilege_type) FROM aclexplode(coalesce(datacl, acldefault('d', datdba)))), \
-             (SELECT string_agg(concat_ws(' ', setrole, setting), E'\\n' ORDER BY setrole, setting) \
-                 FROM pg_db_role_setting s, unnest(setconfig) setting WHERE setdatabase = d.oid)) \
-         FROM pg_database d WHERE datname = $1";
-    admin.query_one(query, &[&database]).await.expect("the attributes").get(0)
 }
 
 impl Ended {
