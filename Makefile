@@ -36,6 +36,10 @@ tests: postgres ## Unit and integration tests, against real PostgreSQL servers t
 		$(CARGO) test $(CARGO_FLAGS) --lib --bins --tests --examples; \
 	fi
 
+.PHONY: test-crash
+test-crash: postgres ## The crash tests at length: every record, both kinds of kill, SEEDS=20 random lives
+	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) nextest run $(CARGO_FLAGS) --test crash --success-output final
+
 .PHONY: doc-tests
 doc-tests: ## The examples in the documentation
 	$(CARGO) test $(CARGO_FLAGS) --doc

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::run::{Screening, drive};
+use super::run::{Screening, drive, expect_answers};
 use super::{Shell, Trouble, stop};
 use crate::config::Config;
 use crate::engine::begin;
@@ -32,6 +32,13 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     let history = journal::read(&*store, &run).await.map_err(Failure::from)?;
     begin::refuse_ended(&run, &history.records)?;
     let runbook = runbook_of(shell, &config, &history.records)?;
+    expect_answers(
+        shell,
+        "resume",
+        &runbook,
+        begin::is_to_ask(&config, &runbook, &history.records),
+        command.yes,
+    )?;
     let (events, screen) = Screening::open(shell, &store);
     let begun = begin::resume(&config, &runbook, &store, &run, &events, stop::listen()).await;
     let verdict = match begun {

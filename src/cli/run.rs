@@ -27,7 +27,8 @@ pub struct Run {
 pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     let runbook = shell.runbook(&command.runbook, &config)?;
-    expect_answers(shell, &runbook, command.yes)?;
+    let asks = runbook.before.iter().any(|step| matches!(step.kind, StepKind::Approve));
+    expect_answers(shell, "run", &runbook, asks, command.yes)?;
     let store = shell.store(&config);
     let (events, screen) = Screening::open(shell, &store);
     let begun = begin::begin(&config, &runbook, &store, &events, stop::listen()).await;
@@ -52,13 +53,18 @@ pub(super) async fn drive(
 }
 
 /// Without a terminal nothing asks: what would be asked is refused before anything starts.
-fn expect_answers(shell: &Shell, runbook: &Runbook, yes: bool) -> Result<(), Failure> {
-    let asks = runbook.before.iter().any(|step| matches!(step.kind, StepKind::Approve));
+pub(super) fn expect_answers(
+    shell: &Shell,
+    verb: &str,
+    runbook: &Runbook,
+    asks: bool,
+    yes: bool,
+) -> Result<(), Failure> {
     if yes || !asks || shell.can_ask() {
         return Ok(());
     }
-    Err(Failure::usage(format!("run {} without a person", runbook.name))
-        .because_of("it has an approve step, and there is no terminal to ask on")
+    Err(Failure::usage(format!("{verb} {} without a person", runbook.name))
+        .because_of("its approve step is still to come, and there is no terminal to ask on")
         .leaving("nothing was changed")
         .then("give --yes, or run it in a terminal"))
 }

@@ -7,13 +7,13 @@ use super::decide;
 use super::drive::{Driving, Stop};
 use super::plan::{self, Plan};
 use super::recall;
-use super::state::State;
+use super::state::{State, Status};
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Verdict};
 use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
 use crate::pg::catalog::Database;
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, StepKind};
 use crate::steps::{Action, session_options};
 use crate::store::Store;
 use crate::time::now;
@@ -236,6 +236,14 @@ pub fn refuse_ended(run: &str, records: &[journal::Record]) -> Result<(), Failur
 pub fn standing(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Verdict {
     let state = State::of(records);
     state.ended.unwrap_or_else(|| decide::interrupted(&Plan::compile(runbook, config), &state))
+}
+
+/// Whether a run, once it is resumed, comes to its approve line.
+pub fn is_to_ask(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> bool {
+    let state = State::of(records);
+    let plan = Plan::compile(runbook, config);
+    let approve = plan.find(|action| matches!(action, Action::Step(StepKind::Approve)));
+    approve.is_some_and(|line| state.status(line.id) != Status::Finished)
 }
 
 /// The environment that a run belongs to.

@@ -1,7 +1,7 @@
 //! Kills from outside: the real binary is watched by its journal on the store and killed, stopped and signalled
 //! at every record; another process resumes, and production must be exactly what the exit code says.
 //!
-//! `BACKSTAY_CRASH_SEEDS` (a number) makes the random parts longer: `make test-crash`.
+//! `BACKSTAY_CRASH_SEEDS` (a number of seeds) makes all of it longer: `make test-crash`.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,3 +15,8 @@ mod rivals;
 mod signals;
 mod stage;
 mod twice;
+
+/// How many seeds the longer test takes, if it is asked for.
+fn longer() -> Option<u64> {
+    std::env::var("BACKSTAY_CRASH_SEEDS").ok()?.parse().ok()
+}

@@ -34,7 +34,7 @@ async fn a_resume_beside_a_living_driver_is_refused() {
     let driver = in_its_deploy(&stage).await;
     refused_by_a_living_driver(&stage.project);
     let another = stage.project.run(&["run", "release", "--yes"]).expect(3);
-    assert!(another.err.contains("is not finished"), "{}", another.err);
+    assert!(another.err.contains("held by backstay run"), "{}", another.err);
     let cleanup = stage.project.run(&["cleanup", "--yes", "--older-than", "0s"]).expect(3);
     assert!(cleanup.err.contains("held by"), "{}", cleanup.err);
     stage.project.write("go", "");

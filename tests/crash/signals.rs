@@ -34,6 +34,9 @@ async fn before_the_window_it_is_interrupted_and_goes_on() {
         assert_eq!(ended.code, 6, "{story}: {}", ended.err);
         assert!(ended.err.contains("backstay resume"), "{story}: {}", ended.err);
         assert!(!stage.project.flag_is_up(), "{story}");
+        // What a resume would have to ask later, it refuses now, and the run stays as it is.
+        let ended = stage.project.run(&["resume"]).expect(2);
+        assert!(ended.err.contains("give --yes"), "{story}: {}", ended.err);
         let ended = stage.project.run(&["resume", "--yes"]);
         stage.expect(&ended, 0, &format!("{story}, resumed")).and_production().await;
     }

@@ -5,14 +5,14 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::driver::{Driver, records, start_of};
+use crate::longer;
 use crate::stage::{Release, Stage};
 
 /// How many seeds a test takes: few, unless `BACKSTAY_CRASH_SEEDS` says otherwise.
 fn seeds(usual: u64) -> std::ops::Range<u64> {
-    let wanted = std::env::var("BACKSTAY_CRASH_SEEDS").ok().and_then(|text| text.parse().ok());
     // A longer test takes other seeds than yesterday's; they are printed.
-    let first = wanted.map_or(1, |_: u64| std::process::id().into());
-    first..first + wanted.unwrap_or(usual)
+    let first = longer().map_or(1, |_| std::process::id().into());
+    first..first + longer().unwrap_or(usual)
 }
 
 /// Knuth's multiplicative generator: enough to choose when to kill.
