@@ -38,7 +38,7 @@ tests: postgres ## Unit and integration tests, against real PostgreSQL servers t
 
 .PHONY: test-crash
 test-crash: postgres ## The crash tests at length: every record, both kinds of kill, SEEDS=20 random lives
-	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) nextest run $(CARGO_FLAGS) --test crash --success-output final
+	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) test $(CARGO_FLAGS) --test crash -- --nocapture
 
 .PHONY: doc-tests
 doc-tests: ## The examples in the documentation
