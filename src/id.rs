@@ -2,17 +2,21 @@
 
 use jiff::Timestamp;
 
-/// A fresh id such as `20261120t230205z-k3f9`: UTC to the second, then four random characters.
+/// A fresh id such as `20261120t230205z-m7k3f`: UTC to the second, two characters for the millisecond, three at random.
 ///
 /// Lower case and short, because it becomes a part of database names (63 bytes at most).
 pub fn fresh(at: Timestamp) -> String {
-    const ALPHABET: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
-    let mut random = [0u8; 4];
+    // In the order of ASCII, so that ids sort as their times do.
+    const ALPHABET: &[u8; 32] = b"23456789abcdefghijkmnpqrstuvwxyz";
+    let mut random = [0u8; 3];
     if getrandom::fill(&mut random).is_err() {
-        // Without the system's randomness the clock's fraction still tells two runs apart.
-        random = at.subsec_nanosecond().to_le_bytes();
+        // Without the system's randomness the process still tells two runs apart.
+        random.copy_from_slice(&std::process::id().to_le_bytes()[..3]);
     }
-    let suffix: String = random.iter().map(|b| ALPHABET[usize::from(b % 32)] as char).collect();
+    let milli = (at.subsec_nanosecond() / 1_000_000).unsigned_abs();
+    let fraction = [(milli / 32) as u8, (milli % 32) as u8];
+    let suffix: String =
+        fraction.iter().chain(&random).map(|b| ALPHABET[usize::from(b % 32)] as char).collect();
     format!("{}-{suffix}", at.strftime("%Y%m%dt%H%M%Sz"))
 }
 
@@ -39,10 +43,12 @@ mod tests {
 
     #[test]
     fn ids_sort_by_time() {
-        let at = |s| Timestamp::from_second(s).unwrap();
-        let (a, b) = (fresh(at(1_000_000_000)), fresh(at(1_000_000_001)));
-        assert!(a < b);
-        assert_eq!(&a[..17], "20010909t014640z-");
+        let ids: Vec<String> = [0, 1, 31, 32, 33, 999, 1000]
+            .map(|milli| fresh(Timestamp::from_millisecond(1_000_000_000_000 + milli).unwrap()))
+            .into();
+        assert!(ids.is_sorted(), "{ids:?}");
+        assert_eq!(&ids[0][..19], "20010909t014640z-22");
+        assert_eq!(ids[0].len(), 22);
     }
 
     #[test]

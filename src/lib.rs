@@ -1,6 +1,7 @@
 //! backstay runs a production release of a PostgreSQL application as a scripted checklist, and guards
 //! it with a backup that has been proven to restore.
 
+mod account;
 pub mod backup;
 pub mod cli;
 pub mod config;
@@ -23,3 +24,4 @@ pub mod store;
 pub mod time;
 pub mod ui;
 pub mod window;
+mod words;

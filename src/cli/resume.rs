@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::run::{Screening, drive, expect_answers};
+use super::run::{Screening, WayOn, drive, expect_answers};
 use super::{Shell, Trouble, stop};
 use crate::config::Config;
 use crate::engine::begin;
@@ -23,6 +23,10 @@ pub struct Resume {
     /// Put back even if others wrote since the database was opened: their writes stay in the kept database
     #[arg(long)]
     put_back: bool,
+    /// Keep the new version although a line failed after the database was opened: the flag clears once it is
+    /// proven healthy (exit 7)
+    #[arg(long, conflicts_with = "put_back")]
+    keep_new: bool,
 }
 
 pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trouble> {
@@ -43,11 +47,21 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     let begun = begin::resume(&config, &runbook, &store, &run, &events, stop::listen()).await;
     let verdict = match begun {
         Err(failure) => Err(not_taken_over(failure, begin::standing(&config, &runbook, &history.records))),
-        begun => drive(begun, command.yes, command.put_back).await,
+        begun => drive(begun, command.yes, command.decision()).await,
     };
     drop(events);
     screen.close().await;
     verdict
+}
+
+impl Resume {
+    fn decision(&self) -> Option<WayOn> {
+        match (self.put_back, self.keep_new) {
+            (true, _) => Some(WayOn::PutBack),
+            (_, true) => Some(WayOn::KeepNew),
+            _ => None,
+        }
+    }
 }
 
 /// A resume that could not take the run over leaves production as the driver before left it, and the exit code

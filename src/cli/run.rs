@@ -32,22 +32,33 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     let store = shell.store(&config);
     let (events, screen) = Screening::open(shell, &store);
     let begun = begin::begin(&config, &runbook, &store, &events, stop::listen()).await;
-    let verdict = drive(begun, command.yes, false).await;
+    let verdict = drive(begun, command.yes, None).await;
     drop(events);
     screen.close().await;
     verdict
+}
+
+/// What a person decided of a run that stopped on its way back.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum WayOn {
+    /// Put back although others wrote.
+    PutBack,
+    /// Keep the new version.
+    KeepNew,
 }
 
 /// Drives a run that was begun or taken over.
 pub(super) async fn drive(
     driving: Result<Driving<'_>, Failure>,
     yes: bool,
-    put_back: bool,
+    way_on: Option<WayOn>,
 ) -> Result<Verdict, Trouble> {
     let mut driving = driving?;
     driving.yes = yes;
-    if put_back {
-        driving.put_back_anyway().await?;
+    match way_on {
+        Some(WayOn::PutBack) => driving.put_back_anyway().await?,
+        Some(WayOn::KeepNew) => driving.keep_new().await?,
+        None => {}
     }
     Ok(driving.drive().await)
 }

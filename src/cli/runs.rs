@@ -137,6 +137,7 @@ fn words(entry: &Entry) -> String {
         Entry::Abandoned { line, why } => format!("{line} had no effect: {why}"),
         Entry::PutBackBegan { .. } => "putting back".into(),
         Entry::PutBackAnyway { who } => format!("{who} decided to put back although others wrote"),
+        Entry::KeepNew { who } => format!("{who} decided to keep the new version"),
         Entry::Interrupted { how } => format!("interrupted: {how}"),
         Entry::Ended { verdict } => {
             format!("ended: exit {}, production is {}", verdict.exit_code(), verdict.production())

@@ -161,7 +161,8 @@ fn fence_fact(config: &Config, production: Option<&Database>, fence: Option<&Lef
         (_, Some(fence)) => {
             let (name, run) = (&fence.database.name, &fence.trace.run);
             let text = format!("CLOSED: production is called {name}");
-            Fact::new(FENCE, text, json!({ "closed": true, "run": run })).mended_by(resume(&format!("{run} ")))
+            Fact::new(FENCE, text, json!({ "closed": true, "run": run }))
+                .mended_by(resume(&format!("{run} ")))
         }
         (Some(database), None) if !database.allow_connections => {
             let text = format!("CLOSED: {} lets no sessions in", database.name);
@@ -171,9 +172,8 @@ fn fence_fact(config: &Config, production: Option<&Database>, fence: Option<&Lef
         (None, None) => {
             let name = config.database.url.database();
             let text = format!("unknown: there is no database called {name}");
-            Fact::new(FENCE, text, json!({ "closed": null })).mended_by(format!(
-                "create it (createdb {name}), or correct [database] url"
-            ))
+            Fact::new(FENCE, text, json!({ "closed": null }))
+                .mended_by(format!("create it (createdb {name}), or correct [database] url"))
         }
     }
 }

@@ -161,9 +161,7 @@ pub struct WindowPolicy {
     pub keep: Duration,
     /// What a failure after `open` does when others wrote: their writes would be dropped by the swap.
     pub on_writes: OnWrites,
-    /// How many tables the guard's verification reads to the last row.
-    pub sample_tables: usize,
-    /// Tables above this size are not sampled, in bytes.
+    /// How many bytes of tables the guard's verification reads to the last row, the smallest tables first.
     pub sample_bytes: u64,
     /// Physical replicas' sessions stay on the renamed failed database: how many there are.
     pub replicas: bool,

@@ -271,14 +271,12 @@ pub(super) fn window(value: Value<'_>) -> Read<WindowPolicy> {
         let on_writes = table.require("on_writes", "on_writes = \"ask\"", |v| {
             v.word(&[("ask", OnWrites::Ask), ("put-back", OnWrites::PutBack)])
         });
-        let sample_tables = table.require("sample_tables", "sample_tables = 12", |v| v.number(0..=100_000));
         let sample_bytes =
             table.require("sample_bytes", "sample_bytes = 50000000", |v| v.number(0..=u64::MAX));
         let replicas = table.require("replicas", "replicas = false", Value::boolean);
         Ok(WindowPolicy {
             keep: keep?,
             on_writes: on_writes?,
-            sample_tables: usize::try_from(sample_tables?).unwrap_or(usize::MAX),
             sample_bytes: sample_bytes?,
             replicas: replicas?,
         })

@@ -99,7 +99,6 @@ flag = { on = ["up"], off = ["down"], status = ["st", "-q"] }
 [window]
 keep = "0s"
 on_writes = "put-back"
-sample_tables = 0
 sample_bytes = 1
 replicas = true
 [[health.http]]

@@ -14,10 +14,10 @@ mod table;
 pub(crate) mod tree;
 mod value;
 mod variables;
-mod words;
 
 pub use finding::{Finding, Invalid, render};
 
+pub(crate) use crate::words::{either, spell_out};
 pub(crate) use finding::Noted;
 pub(crate) use mask::masked;
 pub(crate) use secret::register_variable;
@@ -25,7 +25,6 @@ pub(crate) use source::Source;
 pub(crate) use table::Table;
 pub(crate) use value::{Read, Value, absolute, all};
 pub(crate) use variables::{Exposure, Variables};
-pub(crate) use words::{either, spell_out};
 
 use std::cell::{Ref, RefCell};
 

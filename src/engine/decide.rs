@@ -87,6 +87,7 @@ fn decide_back(plan: &Plan, state: &State) -> Decision {
         }
     }
     Decision::End(match (entered_window(plan, state), state.interrupted) {
+        _ if state.keep_new => Verdict::ChangedButFailing,
         (true, _) => Verdict::PutBack,
         (false, true) => Verdict::Interrupted,
         (false, false) => refusal(state),
@@ -104,7 +105,7 @@ fn decide_back_line(plan: &Plan, state: &State, line: &Line) -> Decision {
 /// The ledger's line, if it found writes of others that nobody agreed to drop.
 pub fn unagreed_writes(plan: &Plan, state: &State) -> Option<LineId> {
     let ledger = LineId::Back(1);
-    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway;
+    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway && !state.keep_new;
     (asks && others_wrote(state, ledger)).then_some(ledger)
 }
 
@@ -123,7 +124,8 @@ fn refusal(state: &State) -> Verdict {
 }
 
 /// The lines that put production back, in order: undo of every started command in reverse, the
-/// database, the old application's health, the flag. Empty if nothing has to be taken back.
+/// database, the old application's health, the flag. Empty if nothing has to be taken back. Once a person
+/// decided to keep the new version: only what proves it and takes the flag down.
 ///
 /// The same for every prefix of the put-back's own records, because it depends only on lines of the way
 /// there, and those stand still once the run goes backwards.
@@ -157,7 +159,28 @@ pub fn way_back(plan: &Plan, state: &State) -> Vec<Line> {
         push("prove that production serves".into(), Action::Prove { health: !plan.first_deploy });
         push("clear the flag".into(), Action::ClearFlag);
     }
+    if state.keep_new {
+        let regular = back.len();
+        let mut push = |name: &str, action: Action| {
+            let id = LineId::Back(back.len() as u32 + 1);
+            back.push(Line { id, phase: Phase::PutBack, name: name.to_string(), action });
+        };
+        push("open the new database", Action::Reopen);
+        push("prove that production serves", Action::Prove { health: true });
+        push("clear the flag", Action::ClearFlag);
+        back.drain(..regular);
+    }
     back
+}
+
+/// Whether a person may keep the new version: the run turned back after users could have written, and the
+/// guard is not production already, nor was it under way to be.
+pub fn may_keep_new(plan: &Plan, state: &State) -> bool {
+    let opened = started(plan, state, |action| matches!(action, Action::Open));
+    let swap = way_back(plan, state).into_iter().find(|line| matches!(line.action, Action::Swap { .. }));
+    let swapped =
+        swap.is_some_and(|line| matches!(state.status(line.id), Status::Started | Status::Finished));
+    state.putting_back && opened && !swapped
 }
 
 /// Whether the flag may be up: its line was started, and did not end in the proof that it is still down

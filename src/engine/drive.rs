@@ -13,7 +13,7 @@ use super::plan::{self, Line, Plan};
 use super::recall;
 use super::state::State;
 use crate::config::Config;
-use crate::event::{Event, Events, LineId, millis};
+use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
 use crate::journal::{Driver, Entry, Journal, Target};
 use crate::steps::{self, Action, Outline, Probe, Report, Site};
@@ -224,6 +224,22 @@ impl Driving<'_> {
         self.append(Entry::PutBackAnyway { who: Driver::this_process().to_string() }).await
     }
 
+    /// Journals the decision of a person to keep the new version: the flag clears on proof of it.
+    ///
+    /// # Errors
+    /// A refusal if the database was never open again, or is the old one already; the journal's.
+    pub async fn keep_new(&mut self) -> Result<(), Failure> {
+        if !decide::may_keep_new(&self.plan, &self.state) {
+            return Err(Failure::refused("keep the new version")
+                .because_of("the run is not at a point where the new version is there to be kept")
+                .then(format!("backstay resume {} goes on as the run would have", self.journal.run())));
+        }
+        self.append(Entry::KeepNew { who: Driver::this_process().to_string() }).await?;
+        let lines = plan::cards(&decide::way_back(&self.plan, &self.state));
+        self.events.emit(Event::PutBackBegan { at: now(), lines });
+        Ok(())
+    }
+
     async fn end(&mut self, verdict: Verdict) -> Result<Verdict, Halt> {
         let resumable = matches!(verdict, Verdict::Interrupted | Verdict::InterruptedInWindow);
         if self.state.ended.is_none() && !resumable {
@@ -295,6 +311,7 @@ impl Driving<'_> {
             admin: &mut self.admin,
             events: self.events,
             line,
+            phase: recall::line_of(&self.plan, &back, line).map_or(Phase::Before, |line| line.phase),
             yes: self.yes,
             outline: &self.outline,
         }

@@ -18,6 +18,8 @@ pub struct State {
     pub putting_back: bool,
     /// Somebody decided that others' writes go to the ledger.
     pub put_back_anyway: bool,
+    /// Somebody decided to keep the new version.
+    pub keep_new: bool,
     /// Stopped by a person in this epoch.
     pub interrupted: bool,
     /// The verdict, unless a later driver took the run up again.
@@ -107,6 +109,7 @@ impl State {
             Entry::Abandoned { line, .. } => self.lines.entry(*line).or_default().status = Status::Waiting,
             Entry::PutBackBegan { .. } => self.putting_back = true,
             Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
+            Entry::KeepNew { .. } => self.keep_new = true,
             Entry::Interrupted { .. } => self.interrupted = true,
             Entry::Ended { verdict } => self.ended = Some(*verdict),
         }

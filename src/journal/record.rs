@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::account::Account;
 use crate::event::{LineCard, LineId};
 use crate::failure::{Failure, Verdict};
 use crate::redact::redact;
@@ -107,6 +108,11 @@ pub enum Entry {
         /// Who: user and host.
         who: String,
     },
+    /// A person decided to keep the new version although a line failed: the override of the put-back.
+    KeepNew {
+        /// Who: user and host.
+        who: String,
+    },
     /// A person stopped the run; `resume` goes on.
     Interrupted {
         /// By what.
@@ -136,7 +142,10 @@ impl Entry {
             Entry::Finished { summary, .. } => mask(summary),
             Entry::Failed { failure, .. } => *failure = failure.redacted(),
             Entry::Abandoned { why: text, .. } | Entry::Interrupted { how: text } => mask(text),
-            Entry::TookOver { .. } | Entry::PutBackAnyway { .. } | Entry::Ended { .. } => {}
+            Entry::TookOver { .. }
+            | Entry::PutBackAnyway { .. }
+            | Entry::KeepNew { .. }
+            | Entry::Ended { .. } => {}
         }
         self
     }
@@ -182,9 +191,8 @@ pub struct Driver {
 impl Driver {
     /// This process.
     pub fn this_process() -> Self {
-        let user = std::env::var("USER").or_else(|_| std::env::var("LOGNAME"));
         Self {
-            user: user.unwrap_or_else(|_| format!("uid {}", rustix::process::getuid().as_raw())),
+            user: Account::of_this_process().name.unwrap_or_else(|| "nobody we know".to_string()),
             host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_string(),

@@ -6,13 +6,18 @@ use super::{Report, Site};
 use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::journal::Driver;
+use crate::words::count;
 
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let what = match &site.recall.preview {
         Some(preview) if preview.revisions.is_empty() => format!("no migrations ({})", short(&preview.hash)),
         Some(preview) => {
             let place = format!("{}/{}", site.store.url(), preview.object);
-            format!("{} migrations ({}), {place}", preview.revisions.len(), short(&preview.hash))
+            format!(
+                "{} ({}), {place}",
+                count(preview.revisions.len() as u64, "migration", "migrations"),
+                short(&preview.hash)
+            )
         }
         None => "what stands above".to_string(),
     };

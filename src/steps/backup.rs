@@ -10,16 +10,17 @@ use crate::pg::ConnInfo;
 use crate::time::{show_bytes, show_duration};
 use crate::window::guard;
 use crate::window::names::Role;
+use crate::words::count;
 
 pub(super) async fn perform(level: Level, site: &mut Site<'_>) -> Result<Report, Failure> {
     let source = direct(site.config).clone();
     let (place, manifest) = write_backup(&source, site).await?;
     let proof = prove(&place, level, site).await?;
     let summary = format!(
-        "{}: {} tables, {} rows, {} stored, {}",
+        "{}: {}, {}, {} stored, {}",
         manifest.id,
-        manifest.tables.len(),
-        manifest.rows(),
+        count(manifest.tables.len() as u64, "table", "tables"),
+        count(manifest.rows(), "row", "rows"),
         show_bytes(manifest.stored_bytes()),
         proven(&proof)
     );

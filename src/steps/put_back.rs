@@ -95,4 +95,5 @@ pub fn would_drop_writes(ledger: &Ledger, run: &str) -> Failure {
         .then(format!(
             "backstay resume {run} --put-back puts back all the same; the failed database keeps these writes"
         ))
+        .then(format!("backstay resume {run} --keep-new keeps the new version instead, once it is healthy"))
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::{Config, MigrationRoot};
-use crate::event::{Events, LineId, Progress};
+use crate::event::{Events, LineId, Phase, Progress};
 use crate::failure::Failure;
 use crate::journal::Target;
 use crate::migrate;
@@ -38,6 +38,8 @@ pub struct Site<'a> {
     pub events: &'a Events,
     /// The line at work.
     pub line: LineId,
+    /// The phase that it stands in.
+    pub phase: Phase,
     /// Confirmations are answered with yes (`--yes`).
     pub yes: bool,
     /// What earlier lines left.

@@ -7,6 +7,7 @@ use crate::failure::Failure;
 use crate::migrate::{self, Migrations};
 use crate::pg::{self, Session, quote_ident};
 use crate::runbook::VerifyStep;
+use crate::words::count;
 
 /// What `\dt` would show, and more.
 struct Seen {
@@ -28,10 +29,10 @@ pub(super) async fn perform(expected: &VerifyStep, site: &mut Site<'_>) -> Resul
     }
     if wrong.is_empty() {
         let mut said = format!(
-            "{} tables, {} indexes, {} foreign keys",
-            seen.tables.len(),
-            seen.indexes,
-            seen.foreign_keys
+            "{}, {}, {}",
+            count(seen.tables.len() as u64, "table", "tables"),
+            count(seen.indexes, "index", "indexes"),
+            count(seen.foreign_keys, "foreign key", "foreign keys")
         );
         if !before.is_empty() {
             said.push_str(", no table lost rows");

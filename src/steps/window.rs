@@ -19,6 +19,7 @@ use crate::window::guard::{self, Guard, Sample};
 use crate::window::ledger;
 use crate::window::names::Role;
 use crate::window::{fence, proof};
+use crate::words::count;
 
 pub(super) async fn raise_flag(site: &mut Site<'_>, max: Duration) -> Result<Report, Failure> {
     let flag = flag_of(site)?;
@@ -114,8 +115,12 @@ async fn clone_guard(
     )
     .await?;
     let bytes = site.admin.by_oid(oid).await?.and_then(|db| db.size_bytes).unwrap_or_default();
-    let summary =
-        format!("{}, same schema, {relations} relations, {sampled} tables compared", show_bytes(bytes));
+    let summary = format!(
+        "{}, same schema, {}, {} compared",
+        show_bytes(bytes),
+        count(relations, "relation", "relations"),
+        count(sampled, "table", "tables")
+    );
     Ok((Guard { oid, name: name.to_string(), relations, sampled, copy_millis, backup: None }, summary))
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
 use crate::pg::{Session, quote_ident, refused};
+use crate::words::count;
 
 /// Tables up to this size are always looked through for young rows, whatever the counters say.
 const ALWAYS_READ: i64 = 32 * 1024 * 1024;
@@ -141,7 +142,7 @@ pub async fn read(session: &Session, mark: &Mark) -> Result<Ledger, Failure> {
     ] {
         let young = young_rows(session, &format!("pg_catalog.{catalog}"), mark.xid).await?;
         if young > 0 {
-            ledger.entries.push(Entry { name: catalog.into(), what: format!("{what} ({young} rows)") });
+            ledger.entries.push(Entry { name: catalog.into(), what: format!("{what} ({})", rows(young)) });
         }
     }
     Ok(ledger)
@@ -174,12 +175,18 @@ async fn table_writes(
     let young = young_rows(session, &table, mark.xid).await?;
     Ok(match (counted, young) {
         (0, 0) => None,
-        (counted, young) if counted > young && counted > 0 => {
-            Some(format!("{counted} writes, {young} rows new or changed"))
-        }
+        (counted, young) if counted > young && counted > 0 => Some(format!(
+            "{}, {} new or changed",
+            count(counted.unsigned_abs(), "write", "writes"),
+            rows(young)
+        )),
         (counted, 0) if counted < 0 => None,
-        (_, young) => Some(format!("{young} rows new or changed")),
+        (_, young) => Some(format!("{} new or changed", rows(young))),
     })
+}
+
+fn rows(n: i64) -> String {
+    count(n.unsigned_abs(), "row", "rows")
 }
 
 /// Rows whose version is younger than `xid`. `age` compares in the circle of 32-bit ids, so the mark's

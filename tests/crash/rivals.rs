@@ -2,18 +2,20 @@
 
 use rustix::process::Signal;
 
-use crate::common::project::Project;
+use crate::common::project::{Project, wait_until};
 use crate::common::{cluster, session};
 use crate::driver::{Driver, records};
 use crate::stage::{Release, Stage};
 
 /// A deploy that waits for the file `go`: what a test does meanwhile, it does inside the window.
-const WAITS: &str = "while [ ! -e go ]; do sleep 0.02; done; rm go; echo deployed >> deployed";
+const WAITS: &str = "touch waiting; while [ ! -e go ]; do sleep 0.02; done; rm go; echo deployed >> deployed";
 
 async fn in_its_deploy(stage: &Stage) -> Driver {
     stage.deploy_with(WAITS);
     let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
     driver.starts(&stage.project, "deploy");
+    // `started` is journaled before the program is: only now is there something to outlive its driver.
+    wait_until("the deploy", || stage.project.path("waiting").exists());
     driver
 }
 

@@ -96,3 +96,21 @@ async fn a_second_signal_stops_at_once() {
     let ended = stage.project.run(&["resume", "--yes"]);
     stage.expect(&ended, 4, "two SIGTERMs in deploy, resumed").and_production().await;
 }
+
+#[tokio::test]
+async fn a_command_before_the_window_that_is_stopped_is_run_again() {
+    let stage = Stage::of(Release::Good).await;
+    stage.reset().await;
+    stage.project.write(
+        "runbooks/build.toml",
+        "name = \"build\"\n[[before]]\nstep = \"command\"\nname = \"build\"\n\
+         run = [\"sh\", \"-c\", \"test -e built && exit 0; touch built; sleep 30\"]\n",
+    );
+    let mut driver = Driver::start(&stage.project, &["run", "build"]);
+    driver.starts(&stage.project, "build");
+    crate::common::project::wait_until("the build", || stage.project.path("built").exists());
+    driver.signal(Signal::INT);
+    let ended = driver.ended();
+    assert_eq!(ended.code, 6, "{}", ended.err);
+    stage.project.run(&["resume"]).expect(0);
+}

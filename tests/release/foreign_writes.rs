@@ -15,19 +15,19 @@ const ROWS: [Write; 4] = [
     Write {
         name: "a row is inserted",
         statement: "INSERT INTO customers (name, email) VALUES ('Ada', 'ada@example.org')",
-        said: "public.customers: 1 rows new or changed",
+        said: "public.customers: 1 row new or changed",
         there: "SELECT EXISTS (SELECT FROM customers WHERE name = 'Ada')",
     },
     Write {
         name: "a row is updated",
         statement: "UPDATE products SET stock = 77 WHERE id = 1",
-        said: "public.products: 1 rows new or changed",
+        said: "public.products: 1 row new or changed",
         there: "SELECT stock = 77 FROM products WHERE id = 1",
     },
     Write {
         name: "a row is deleted",
         statement: "DELETE FROM order_items WHERE order_id = 1",
-        said: "public.order_items: 1 writes, 0 rows new or changed",
+        said: "public.order_items: 1 write, 0 rows new or changed",
         there: "SELECT count(*) = 199 FROM order_items",
     },
     Write {
@@ -174,4 +174,20 @@ impl Scene {
             fresh.batch_execute("CREATE TEMPORARY TABLE aside (id int); INSERT INTO aside VALUES (1)").await;
         written.unwrap_or_else(|error| panic!("{}: {error:?}", self.name));
     }
+}
+
+#[tokio::test]
+async fn a_person_may_keep_the_new_version_once_it_is_healthy() {
+    let write = &ROWS[0];
+    let mut scene = Scene::open("the new version is kept").await;
+    scene.project.deploys(&format!("{}; exit 3", scene.project.sql(write.statement)), "");
+    scene.release(5).says("--keep-new");
+    let run = scene.run_id();
+    scene.project.app.answer(503);
+    scene.run(&["resume", &run, "--keep-new"], 5).says("503");
+    scene.is_in_maintenance();
+    scene.project.app.answer(200);
+    scene.run(&["resume", &run], 7);
+    scene.is_new("changed_but_failing").await;
+    assert!(holds(&scene.project.name, write.there).await);
 }

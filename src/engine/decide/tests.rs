@@ -296,3 +296,27 @@ fn an_interruption_before_the_window_waits_and_inside_it_puts_back() {
         assert_eq!(journal.drive(&plan, &World::default(), 1), expected, "after line {lines_done}");
     }
 }
+
+#[test]
+fn a_person_may_keep_the_new_version_until_it_is_swapped_out() {
+    let failing = World { foreign: true, ..World::failing(&[LineId::Line(13)]) };
+    let (_, mut journal) = run(&failing);
+    let plan = release();
+    assert!(may_keep_new(&plan, &State::of(&journal.0)));
+    journal.take_over(2);
+    journal.push(2, Entry::KeepNew { who: "me".into() });
+    let kept = journal.0.len();
+    assert_eq!(journal.drive(&plan, &failing, 2), Verdict::ChangedButFailing);
+    let lines = way_back(&plan, &State::of(&journal.0));
+    let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
+    assert_eq!(names, ["open the new database", "prove that production serves", "clear the flag"]);
+    for cut in kept..=journal.0.len() {
+        let mut again = Journal(journal.0[..cut].to_vec());
+        again.take_over(3);
+        assert_eq!(again.drive(&plan, &World::default(), 3), Verdict::ChangedButFailing, "after {cut}");
+    }
+    let (_, put_back) = run(&World::failing(&[LineId::Line(13)]));
+    assert!(!may_keep_new(&plan, &State::of(&put_back.0)), "the old database serves again");
+    let (_, before_open) = run(&World::failing(&[LineId::Line(9), LineId::Back(1)]));
+    assert!(!may_keep_new(&plan, &State::of(&before_open.0)), "it was never open");
+}

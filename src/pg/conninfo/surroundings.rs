@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use rustix::process::geteuid;
+use crate::account::Account;
 
 /// Where Debian's and the project's own packages put the server's socket.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -79,31 +79,6 @@ pub(super) fn read_passfile(path: &Path) -> Passfile {
     match std::fs::read(path) {
         Ok(bytes) => Passfile { text: String::from_utf8_lossy(&bytes).into_owned(), ignored: None },
         Err(error) => ignored(&error.to_string()),
-    }
-}
-
-/// The system's user.
-struct Account {
-    name: Option<String>,
-    home: Option<PathBuf>,
-}
-
-impl Account {
-    fn of_this_process() -> Self {
-        let id = geteuid().as_raw().to_string();
-        let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        let line = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
-        let found = line.into_iter().find(|fields| fields.get(2) == Some(&id.as_str()));
-        match found {
-            Some(fields) => {
-                Self { name: fields.first().map(ToString::to_string), home: fields.get(5).map(PathBuf::from) }
-            }
-            // Accounts from a directory service stand in no file; the login shell knows their names.
-            None => Self {
-                name: ["LOGNAME", "USER"].iter().find_map(|name| std::env::var(name).ok()),
-                home: None,
-            },
-        }
     }
 }
 

@@ -1,4 +1,9 @@
-//! Lists of words as a sentence has them.
+//! Words as a sentence has them: lists, and numbers of things.
+
+/// `n` things: `1 row`, `2 rows`. `one` and `many` are the word's two forms.
+pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
+    format!("{n} {}", if n == 1 { one } else { many })
+}
 
 /// `words` as a sentence lists them: "`a`, `b` and `c`".
 pub(crate) fn spell_out<S: AsRef<str>>(words: &[S]) -> String {
