@@ -68,21 +68,24 @@ impl Driver {
         }
     }
 
-    /// Sends a signal to the process alone.
-    pub fn signal(&self, signal: Signal) {
-        // It may have ended by itself in the meantime.
-        let _ = kill_process(self.pid(), signal);
+    /// Sends a signal to the process alone, unless it has ended by itself: its number may be another's then.
+    pub fn signal(&mut self, signal: Signal) {
+        if self.child.try_wait().expect("a status").is_none() {
+            kill_process(self.pid(), signal).expect("a signal");
+        }
     }
 
     /// SIGKILL, to the process alone; its children live on.
     pub fn kill(mut self) {
-        let _ = kill_process(self.pid(), Signal::KILL);
+        self.signal(Signal::KILL);
         self.child.wait().expect("its end");
     }
 
     /// SIGKILL, to the whole process group.
     pub fn kill_group(mut self) {
-        let _ = kill_process_group(self.pid(), Signal::KILL);
+        if self.child.try_wait().expect("a status").is_none() {
+            kill_process_group(self.pid(), Signal::KILL).expect("a signal");
+        }
         self.child.wait().expect("its end");
     }
 

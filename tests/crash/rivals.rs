@@ -46,7 +46,7 @@ async fn a_resume_beside_a_living_driver_is_refused() {
 #[tokio::test]
 async fn a_stopped_driver_still_holds_the_run_until_it_is_killed() {
     let stage = Stage::of(Release::Good).await;
-    let driver = in_its_deploy(&stage).await;
+    let mut driver = in_its_deploy(&stage).await;
     driver.signal(Signal::STOP);
     refused_by_a_living_driver(&stage.project);
     driver.kill();
@@ -58,7 +58,7 @@ async fn a_stopped_driver_still_holds_the_run_until_it_is_killed() {
 #[tokio::test]
 async fn a_driver_that_wakes_up_after_a_takeover_touches_nothing() {
     let stage = Stage::of(Release::Good).await;
-    let driver = in_its_deploy(&stage).await;
+    let mut driver = in_its_deploy(&stage).await;
     driver.signal(Signal::STOP);
     let admin = session(&cluster().url("postgres", "postgres")).await;
     admin
