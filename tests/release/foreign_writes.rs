@@ -181,12 +181,13 @@ async fn a_person_may_keep_the_new_version_once_it_is_healthy() {
     let write = &ROWS[0];
     let mut scene = Scene::open("the new version is kept").await;
     scene.project.deploys(&format!("{}; exit 3", scene.project.sql(write.statement)), "");
+    scene.add_to_config("interval = \"100ms\"\ndeadline = \"1s\"\n");
     scene.release(5).says("--keep-new");
     let run = scene.run_id();
-    scene.project.app.answer(503);
+    scene.project.write("health", "503");
     scene.run(&["resume", &run, "--keep-new"], 5).says("503");
     scene.is_in_maintenance();
-    scene.project.app.answer(200);
+    std::fs::remove_file(scene.project.path("health")).expect("removed");
     scene.run(&["resume", &run], 7);
     scene.is_new("changed_but_failing").await;
     assert!(holds(&scene.project.name, write.there).await);
