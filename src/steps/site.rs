@@ -161,8 +161,8 @@ impl Site<'_> {
     /// # Errors
     /// If it is gone.
     pub async fn present_name(&self) -> Result<String, Failure> {
-        match self.admin.by_oid(self.live_oid()).await? {
-            Some(database) => Ok(database.name),
+        match self.admin.name_of(self.live_oid()).await? {
+            Some(name) => Ok(name),
             None => Err(Failure::refused(format!("find database {}", self.target.name))
                 .because_of("it does not exist any more")
                 .then("restore the latest backup: backstay backup list")),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tokio_postgres::SimpleQueryMessage;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
@@ -138,6 +139,20 @@ impl Admin {
         catalog::database_by_oid(&self.session, oid)
             .await
             .map_err(|error| refused("look for the database", &error))
+    }
+
+    /// What the database with this id is called now: one round trip, and no look at its size on disk.
+    ///
+    /// # Errors
+    /// The query's.
+    pub async fn name_of(&self, oid: u32) -> Result<Option<String>, Failure> {
+        let query = format!("SELECT datname FROM pg_catalog.pg_database WHERE oid = {oid}");
+        let answer = self.session.simple_query(&query).await;
+        let answer = answer.map_err(|error| refused("look for the database", &error))?;
+        Ok(answer.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => row.get(0).map(String::from),
+            _ => None,
+        }))
     }
 
     /// The database with this name.
