@@ -58,20 +58,11 @@ pub async fn begin<'a>(
             lines: plan::cards(&plan.lines),
         })
         .await?;
-    let mut driving = Driving {
-        config,
-        store,
-        events,
-        stop,
-        outline: recall::outline(&plan, &runbook.name),
-        plan,
-        journal,
-        state: State::default(),
-        target,
-        admin,
-        yes: false,
-    };
-    driving.state.add(&began);
+    let mut state = State::default();
+    state.add(&began);
+    let outline = recall::outline(&plan, &runbook.name);
+    let driving =
+        Driving { config, store, events, stop, outline, plan, journal, state, target, admin, yes: false };
     driving.announce(runbook);
     Ok(driving)
 }
@@ -100,19 +91,9 @@ pub async fn resume<'a>(
     same_lines(&plan, &history.records)?;
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
     state.add(&journal.append(Entry::TookOver { driver: Driver::this_process() }).await?);
-    let driving = Driving {
-        config,
-        store,
-        events,
-        stop,
-        outline: recall::outline(&plan, &runbook.name),
-        plan,
-        journal,
-        state,
-        target,
-        admin,
-        yes: false,
-    };
+    let outline = recall::outline(&plan, &runbook.name);
+    let driving =
+        Driving { config, store, events, stop, outline, plan, journal, state, target, admin, yes: false };
     driving.announce(runbook);
     Ok(driving)
 }

@@ -6,7 +6,7 @@ use super::plan::{Line, Plan};
 use super::state::{State, Status};
 use crate::config::OnWrites;
 use crate::event::{LineId, Phase};
-use crate::runbook::{GuardKind, StepKind};
+use crate::runbook::StepKind;
 use crate::steps::{Action, Outline, Recall};
 
 /// What lines need to know of the plan as a whole.
@@ -14,7 +14,6 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
     let mut outline = Outline {
         runbook: runbook.to_string(),
         window: plan.find(|action| matches!(action, Action::Close)).is_some(),
-        backup_guard: plan.find(|action| matches!(action, Action::Guard(GuardKind::Backup))).is_some(),
         first_deploy: plan.first_deploy,
         ..Outline::default()
     };

@@ -12,8 +12,6 @@ use crate::journal::{Entry, Record};
 #[derive(Debug, Clone, Default)]
 pub struct State {
     lines: BTreeMap<LineId, Standing>,
-    /// The epoch of the newest record.
-    pub epoch: u32,
     /// The run turned back.
     pub putting_back: bool,
     /// Somebody decided that others' writes go to the ledger.
@@ -73,7 +71,6 @@ impl State {
 
     /// Adds the next record.
     pub fn add(&mut self, record: &Record) {
-        self.epoch = self.epoch.max(record.epoch);
         match &record.entry {
             Entry::Began { .. } => {}
             Entry::TookOver { .. } => {

@@ -131,7 +131,7 @@ pub async fn perform(action: &Action, intent: &Value, site: &mut Site<'_>) -> Re
     match action {
         Action::Step(kind) => perform_step(kind, site).await,
         Action::RaiseFlag { max } => window::raise_flag(site, *max).await,
-        Action::Close => window::close(intent, site).await,
+        Action::Close => window::close(site).await,
         Action::Guard(kind) => window::guard(*kind, intent, site).await,
         Action::Open => window::open(site).await,
         Action::Prove { health } => window::prove(*health, site).await,

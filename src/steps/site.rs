@@ -59,8 +59,6 @@ pub struct Outline {
     pub counts_rows: bool,
     /// There is no earlier application.
     pub first_deploy: bool,
-    /// The guard is a backup.
-    pub backup_guard: bool,
     /// The targets of the migrate steps: root (or all) and target.
     pub migrations: Vec<(Option<String>, String)>,
     /// The commands of the plan, by line: an undo runs where its command ran.

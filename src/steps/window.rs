@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::site::{Closing, GuardFacts, Site};
-use super::{Probe, Report, from_json, health, to_json};
+use super::{Probe, Report, health, to_json};
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::Flag;
 use crate::event::Event;
@@ -52,7 +52,7 @@ pub(super) async fn prepare_close(site: &mut Site<'_>) -> Result<Value, Failure>
     to_json(&Closing { attributes })
 }
 
-pub(super) async fn close(_intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
+pub(super) async fn close(site: &mut Site<'_>) -> Result<Report, Failure> {
     let window = site.window_name();
     fence::close(site.admin, site.target.oid, &window, site.config.database.close_timeout).await?;
     Ok(Report::saying(format!("now called {window}")))
@@ -198,10 +198,10 @@ fn flag_of<'a>(site: &Site<'a>) -> Result<&'a Flag, Failure> {
     })
 }
 
-/// Reads a guard's facts back.
+/// The guard that an earlier line finished.
 pub(super) fn guard_of(site: &Site<'_>) -> Result<Guard, Failure> {
-    match &site.recall.guard {
-        Some(facts) => Ok(facts.guard.clone()),
-        None => from_json(&Value::Null).map_err(|f| f.because_of("no guard was finished")),
-    }
+    let facts = site.recall.guard.as_ref();
+    facts
+        .map(|facts| facts.guard.clone())
+        .ok_or_else(|| Failure::refused("find the guard").because_of("no guard was finished"))
 }
