@@ -5,12 +5,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::event::Event;
 use crate::redact::redact;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::time::{now, show_duration};
 
 /// How much text of one run is kept; what a command floods beyond it is left out.
@@ -76,18 +75,11 @@ impl Log {
     /// A log that can't be written stops nothing: the journal would have said so first.
     async fn write(&mut self) {
         let Some(object) = self.object.clone().filter(|_| self.dirty) else { return };
-        match self.replace(&object).await {
+        match self.store.replace(&object, self.text.clone().into()).await {
             Ok(()) => self.dirty = false,
             Err(error) => tracing::warn!(%error, "the run's log could not be written"),
         }
         self.written = Instant::now();
-    }
-
-    async fn replace(&self, object: &str) -> Result<(), StoreError> {
-        let mut writer = self.store.writer(object).await?;
-        let written = writer.write_all(self.text.as_bytes()).await;
-        written.map_err(|source| StoreError::Io { verb: "write", name: object.to_string(), source })?;
-        writer.commit().await
     }
 }
 

@@ -1,30 +1,25 @@
 //! The contract that every store keeps, run over every backend.
 
 use backstay::store::{Created, Directory, Store, StoreError};
-use tokio::io::AsyncWriteExt;
+use bytes::Bytes;
 
 async fn keeps_the_contract(store: &dyn Store) {
     // Create-only: the first bytes stay.
-    assert_eq!(store.create("runs/a/1.json", b"one").await.unwrap(), Created::New);
-    assert_eq!(store.create("runs/a/1.json", b"two").await.unwrap(), Created::Exists);
+    assert_eq!(store.create("runs/a/1.json", Bytes::from_static(b"one")).await.unwrap(), Created::New);
+    assert_eq!(store.create("runs/a/1.json", Bytes::from_static(b"two")).await.unwrap(), Created::Exists);
     assert_eq!(store.read("runs/a/1.json").await.unwrap(), b"one");
 
-    // A written object appears at commit, whole, or never.
-    let mut writer = store.writer("backups/b/data").await.unwrap();
-    writer.write_all(b"half").await.unwrap();
-    assert!(store.list("backups/").await.unwrap().is_empty());
-    assert!(matches!(store.read("backups/b/data").await, Err(StoreError::Missing { .. })));
-    writer.write_all(b" and half").await.unwrap();
-    writer.commit().await.unwrap();
-    assert_eq!(store.read("backups/b/data").await.unwrap(), b"half and half");
-    let mut dropped = store.writer("backups/b/never").await.unwrap();
-    dropped.write_all(b"x").await.unwrap();
-    drop(dropped);
+    // Replacing: the last bytes stay, whether there were some or none.
+    store.replace("backups/b/log", Bytes::from_static(b"half")).await.unwrap();
+    store.replace("backups/b/log", Bytes::from_static(b"half and half")).await.unwrap();
+    assert_eq!(store.read("backups/b/log").await.unwrap(), b"half and half");
+    store.create("backups/b/empty", Bytes::new()).await.unwrap();
+    assert_eq!(store.read("backups/b/empty").await.unwrap(), b"");
     assert!(matches!(store.read("backups/b/never").await, Err(StoreError::Missing { .. })));
 
     // Listing: sorted, by prefix, which may end inside a part.
-    store.create("runs/a/2.json", b"2").await.unwrap();
-    store.create("runs/b/1.json", b"3").await.unwrap();
+    store.create("runs/a/2.json", Bytes::from_static(b"2")).await.unwrap();
+    store.create("runs/b/1.json", Bytes::from_static(b"3")).await.unwrap();
     let names =
         async |prefix| store.list(prefix).await.unwrap().into_iter().map(|e| e.name).collect::<Vec<_>>();
     assert_eq!(names("runs/").await, ["runs/a/1.json", "runs/a/2.json", "runs/b/1.json"]);
@@ -38,7 +33,10 @@ async fn keeps_the_contract(store: &dyn Store) {
 
     // Names cannot leave the store.
     for name in ["../x", "a/../b", "/etc/passwd", "a//b", "", ".hidden", "a b"] {
-        assert!(matches!(store.create(name, b"").await, Err(StoreError::BadName { .. })), "{name:?}");
+        assert!(
+            matches!(store.create(name, Bytes::from_static(b"")).await, Err(StoreError::BadName { .. })),
+            "{name:?}"
+        );
     }
 }
 
@@ -55,7 +53,7 @@ async fn of_fifty_creators_one_wins() {
     let mut racers = tokio::task::JoinSet::new();
     for n in 0..50 {
         let store = store.clone();
-        racers.spawn(async move { (n, store.create("one", format!("{n}").as_bytes()).await.unwrap()) });
+        racers.spawn(async move { (n, store.create("one", format!("{n}").into()).await.unwrap()) });
     }
     let won: Vec<i32> =
         racers.join_all().await.into_iter().filter(|(_, c)| *c == Created::New).map(|(n, _)| n).collect();

@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use sha2::{Digest, Sha256};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::sync::mpsc;
 
 use super::error::BackupError;
@@ -119,18 +119,9 @@ impl Packing<'_> {
     /// If the store refuses (a full disk), or the pieces' other end gave up.
     pub async fn finish(mut self) -> Result<Stored, BackupError> {
         let refused = |source| BackupError::Stream { verb: "write", object: self.full_name.clone(), source };
-        let mut writer = None;
+        let mut stored = Vec::new();
         while let Some(bytes) = self.packed.recv().await {
-            let writer = match &mut writer {
-                Some(writer) => writer,
-                none => none.insert(
-                    self.store
-                        .writer(&self.full_name)
-                        .await
-                        .map_err(|e| BackupError::store(self.store, e))?,
-                ),
-            };
-            writer.write_all(&bytes).await.map_err(refused)?;
+            stored.extend_from_slice(&bytes);
         }
         let packed = self
             .stage
@@ -138,8 +129,13 @@ impl Packing<'_> {
             .map_err(|_| BackupError::Thread(format!("packing {}", self.full_name)))?
             .map_err(refused)?;
         let Packed { raw_bytes, stored_bytes, sha256, content } = packed;
-        let Some(writer) = writer else { return Ok(Stored { object: None, content }) };
-        writer.commit().await.map_err(|e| BackupError::store(self.store, e))?;
+        if stored.is_empty() {
+            return Ok(Stored { object: None, content });
+        }
+        self.store
+            .replace(&self.full_name, stored.into())
+            .await
+            .map_err(|e| BackupError::store(self.store, e))?;
         Ok(Stored { object: Some(Object { name: self.name, raw_bytes, stored_bytes, sha256 }), content })
     }
 }

@@ -360,7 +360,7 @@ pub async fn record(store: &dyn Store, place: &Place, proof: &Proof) -> Result<V
     let name = place.object(&format!("verified-{}-{at}.json", proof.level));
     let bytes = serde_json::to_vec_pretty(&record)
         .map_err(|e| BackupError::Strange { what: "a proof".into(), reason: e.to_string() })?;
-    match store.create(&name, &bytes).await.map_err(|e| BackupError::store(store, e))? {
+    match store.create(&name, bytes.into()).await.map_err(|e| BackupError::store(store, e))? {
         // Two proofs of one level in one second say the same.
         Created::New | Created::Exists => Ok(record),
     }

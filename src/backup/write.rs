@@ -120,7 +120,7 @@ async fn commit(store: &dyn Store, place: &Place, manifest: Manifest) -> Result<
     let bytes = manifest.to_bytes().map_err(refused)?;
     // Read as a later restore will: a manifest that contradicts itself must not become a backup.
     let manifest = Manifest::parse(&bytes).map_err(refused)?;
-    match store.create(&object, &bytes).await.map_err(|e| BackupError::store(store, e))? {
+    match store.create(&object, bytes.clone().into()).await.map_err(|e| BackupError::store(store, e))? {
         Created::New => Ok(manifest),
         // Our own retried write, or another's: the bytes tell.
         Created::Exists => match store.read(&object).await {
@@ -265,7 +265,7 @@ impl Target<'_> {
             return stored?.object.ok_or_else(|| BackupError::Thread(format!("packing {name}")));
         }
         let full_name = self.place.object(name);
-        match self.store.create(&full_name, text.as_bytes()).await {
+        match self.store.create(&full_name, text.to_string().into()).await {
             Ok(Created::New) => Ok(plain_object(name, text.as_bytes())),
             Ok(Created::Exists) => Err(BackupError::IdTaken(self.place.id.clone())),
             Err(error) => Err(BackupError::store(self.store, error)),

@@ -8,6 +8,7 @@ mod record;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use crate::failure::{Failure, Kind};
@@ -152,17 +153,18 @@ impl Journal {
             number: self.next,
             what: error.to_string(),
         })?;
-        self.create(&object_name(&self.run, self.next), text.as_bytes()).await?;
+        let last_hash = hash(text.as_bytes());
+        self.create(&object_name(&self.run, self.next), text.into()).await?;
         self.next += 1;
-        self.last_hash = hash(text.as_bytes());
+        self.last_hash = last_hash;
         Ok(record)
     }
 
-    async fn create(&self, name: &str, bytes: &[u8]) -> Result<(), JournalError> {
+    async fn create(&self, name: &str, bytes: Bytes) -> Result<(), JournalError> {
         const TRIES: u32 = 3;
         let mut tries = 1;
         loop {
-            match self.store.create(name, bytes).await {
+            match self.store.create(name, bytes.clone()).await {
                 Ok(Created::New) => return Ok(()),
                 // Our own bytes carry our nonce: an earlier try of ours got through after all.
                 Ok(Created::Exists) if self.store.read(name).await? == bytes => return Ok(()),

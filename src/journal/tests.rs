@@ -38,7 +38,7 @@ async fn a_torn_last_record_does_not_block() {
     for torn in [&b""[..], b"{\"format\":1,\"num"] {
         let history = read(&*store, "r").await.unwrap();
         let name = object_name("r", history.objects + 1);
-        store.create(&name, torn).await.unwrap();
+        store.create(&name, torn.into()).await.unwrap();
         let history = read(&*store, "r").await.unwrap();
         let mut next = Journal::take_over(store.clone(), "r".into(), &history);
         next.append(started(2)).await.unwrap();
@@ -68,7 +68,7 @@ struct LosesReplies(Directory, std::sync::atomic::AtomicU32);
 
 #[async_trait::async_trait]
 impl Store for LosesReplies {
-    async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+    async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StoreError> {
         let created = self.0.create(name, bytes).await?;
         match self.1.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
             0 => Err(StoreError::Io {
@@ -79,8 +79,8 @@ impl Store for LosesReplies {
             _ => Ok(created),
         }
     }
-    async fn writer(&self, name: &str) -> Result<Box<dyn crate::store::ObjectWriter>, StoreError> {
-        self.0.writer(name).await
+    async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+        self.0.replace(name, bytes).await
     }
     async fn reader(
         &self,

@@ -18,12 +18,8 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    let mut writer = site.store.writer(&object).await?;
     let text = crate::redact::redact(&pending.sql).into_owned();
-    tokio::io::AsyncWriteExt::write_all(&mut writer, text.as_bytes())
-        .await
-        .map_err(|error| Failure::failed(format!("write {object} to the store")).caused_by(&error))?;
-    writer.commit().await?;
+    site.store.replace(&object, text.into()).await?;
     let preview = Preview {
         hash: hex::encode(hasher.finalize()),
         sql_hash: hash(&pending.sql),

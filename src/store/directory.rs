@@ -3,11 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use tokio::io::AsyncRead;
 
-use super::{Created, Entry, ObjectWriter, Store, StoreError};
+use super::{Created, Entry, Store, StoreError};
 
 /// Temporary names start so; a listing never shows them, and a crash leaves only these behind.
 const TEMPORARY: &str = ".tmp-";
@@ -43,28 +43,14 @@ impl Directory {
 
 #[async_trait::async_trait]
 impl Store for Directory {
-    async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError> {
+    async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StoreError> {
         let path = self.path(name)?;
-        let bytes = bytes.to_vec();
         blocking(&self.root, name, "write", move || create_durably(&path, &bytes)).await
     }
 
-    async fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>, StoreError> {
+    async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        let folder = parent(&path).to_path_buf();
-        let temporary = blocking(&self.root, name, "write", move || {
-            create_folder(&folder)?;
-            tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(&folder)
-        })
-        .await?;
-        let (file, temporary) = temporary.into_parts();
-        Ok(Box::new(FileWriter {
-            file: tokio::fs::File::from_std(file),
-            temporary,
-            path,
-            name: name.to_string(),
-            root: self.root.clone(),
-        }))
+        blocking(&self.root, name, "write", move || replace_durably(&path, &bytes)).await
     }
 
     async fn reader(&self, name: &str) -> Result<Pin<Box<dyn AsyncRead + Send>>, StoreError> {
@@ -116,20 +102,31 @@ impl Store for Directory {
 }
 
 fn create_durably(path: &Path, bytes: &[u8]) -> io::Result<Created> {
-    let folder = parent(path);
     if path.exists() {
         return Ok(Created::Exists);
     }
+    let temporary = write_beside(path, bytes)?;
+    // link(2) fails where the name is taken, in one step with taking it: no window for a second driver.
+    match std::fs::hard_link(temporary.path(), path) {
+        Ok(()) => sync_folder(parent(path)).map(|()| Created::New),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::Exists),
+        Err(error) => Err(error),
+    }
+}
+
+fn replace_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    write_beside(path, bytes)?.persist(path).map_err(|error| error.error)?;
+    sync_folder(parent(path))
+}
+
+/// The bytes as a synced temporary file in the same folder as `path`.
+fn write_beside(path: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let folder = parent(path);
     create_folder(folder)?;
     let mut temporary = tempfile::Builder::new().prefix(TEMPORARY).tempfile_in(folder)?;
     io::Write::write_all(&mut temporary, bytes)?;
     temporary.as_file().sync_data()?;
-    // link(2) fails where the name is taken, in one step with taking it: no window for a second driver.
-    match std::fs::hard_link(temporary.path(), path) {
-        Ok(()) => sync_folder(folder).map(|()| Created::New),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Created::Exists),
-        Err(error) => Err(error),
-    }
+    Ok(temporary)
 }
 
 /// Creates `folder` and its missing parents, each durable in the folder that holds it.
@@ -200,41 +197,4 @@ async fn blocking<T: Send + 'static>(
 /// The system's words, and which store it was about.
 fn placed(root: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}; the store is {}", root.display()))
-}
-
-struct FileWriter {
-    file: tokio::fs::File,
-    temporary: tempfile::TempPath,
-    path: PathBuf,
-    name: String,
-    root: PathBuf,
-}
-
-#[async_trait::async_trait]
-impl ObjectWriter for FileWriter {
-    async fn commit(mut self: Box<Self>) -> Result<(), StoreError> {
-        let FileWriter { mut file, temporary, path, name, root } = *self;
-        let failed = |source| StoreError::io("write", &name, placed(&root, source));
-        tokio::io::AsyncWriteExt::flush(&mut file).await.map_err(failed)?;
-        file.sync_data().await.map_err(failed)?;
-        blocking(&root, &name, "write", move || {
-            temporary.persist(&path).map_err(|error| error.error)?;
-            sync_folder(parent(&path))
-        })
-        .await
-    }
-}
-
-impl AsyncWrite for FileWriter {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.file).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.file).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.file).poll_shutdown(cx)
-    }
 }

@@ -9,7 +9,8 @@ mod directory;
 use std::io;
 use std::pin::Pin;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use bytes::Bytes;
+use tokio::io::AsyncRead;
 
 use crate::failure::Failure;
 
@@ -21,11 +22,12 @@ pub trait Store: Send + Sync + std::fmt::Debug {
     /// Creates the object with exactly these bytes, durably, or finds that it exists and changes nothing.
     ///
     /// Durable before it returns. A crash leaves the whole object or none under this name.
-    async fn create(&self, name: &str, bytes: &[u8]) -> Result<Created, StoreError>;
+    async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StoreError>;
 
-    /// Starts an object that is written piece by piece and appears, whole and durable, at
-    /// [`ObjectWriter::commit`]; it replaces an object of that name. Dropped without commit, nothing appears.
-    async fn writer(&self, name: &str) -> Result<Box<dyn ObjectWriter>, StoreError>;
+    /// Writes the object with exactly these bytes, durably, in the place of one that may be there: for what
+    /// grows or is written again, such as a run's log. A crash leaves the old bytes, the new ones, or none
+    /// if there were none.
+    async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError>;
 
     /// Opens the object for reading.
     ///
@@ -51,13 +53,6 @@ pub trait Store: Send + Sync + std::fmt::Debug {
 
     /// The store's URL, for messages.
     fn url(&self) -> String;
-}
-
-/// An object on its way.
-#[async_trait::async_trait]
-pub trait ObjectWriter: AsyncWrite + Send + Unpin {
-    /// Makes the object appear under its name, whole and durable.
-    async fn commit(self: Box<Self>) -> Result<(), StoreError>;
 }
 
 /// What [`Store::create`] found.

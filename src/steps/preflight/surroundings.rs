@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+
 use super::{Check, Finding, Premises};
 use crate::config::{Config, Flag};
 use crate::failure::Failure;
@@ -24,7 +26,7 @@ pub(super) async fn examine(premises: &Premises<'_>) -> Vec<Check> {
 async fn store(premises: &Premises<'_>) -> Check {
     let name = format!("probe/{}", crate::id::fresh(crate::time::now()));
     let tried = async {
-        premises.store.create(&name, b"backstay").await?;
+        premises.store.create(&name, Bytes::from_static(b"backstay")).await?;
         let read = premises.store.read(&name).await?;
         premises.store.delete(&name).await?;
         Ok::<_, crate::store::StoreError>(read == b"backstay")
