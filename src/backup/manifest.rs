@@ -3,7 +3,7 @@
 //! It is JSON, and it is strict on read: an unknown format, an unknown key or a byte changed by anyone is
 //! refused. `checksum` is the SHA-256 of the file itself with the checksum's own 64 digits taken as zeros.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub struct Manifest {
     pub database: DatabaseAttributes,
     /// The moment in the database's life that this is.
     pub snapshot: Snapshot,
-    /// How the objects whose names end in `.gz` are compressed.
+    /// How the rows' objects are compressed; the others are gzip's, or text.
     pub codec: Codec,
     /// The roles that the database names: they must exist where it is restored.
     pub roles: Vec<String>,
@@ -85,6 +85,11 @@ pub enum Codec {
     /// RFC 1952; `gunzip` reads it.
     Gzip {
         /// 1 (fast) to 9 (small).
+        level: u32,
+    },
+    /// RFC 8878; `zstd -d` reads it.
+    Zstd {
+        /// 1 (fast) to 19 (small).
         level: u32,
     },
 }
@@ -173,16 +178,27 @@ impl Table {
     }
 }
 
-/// The rows of one object.
+/// Rows of one table that stand together in one object. A large table has many, each an object of its own;
+/// of small tables, many share one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Chunk {
     /// The object's name within the backup.
     pub object: String,
+    /// Where its rows begin in the object's text, in bytes before compression.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub from: u64,
+    /// Bytes of text, before compression.
+    pub bytes: u64,
     /// Its rows.
     pub rows: u64,
     /// The fingerprint of its rows; the chunks' sum is the table's.
     pub fingerprint: Fingerprint,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// A sequence's state.
@@ -257,17 +273,17 @@ impl Manifest {
         self.tables.iter().map(|table| table.rows).sum()
     }
 
-    /// Whether the parts agree: every chunk has its object and every data object its chunk, and the
-    /// chunks' rows and fingerprints add up to their table's.
+    /// Whether the parts agree: every data object is made of chunks without a gap, and the chunks' rows and
+    /// fingerprints add up to their table's.
     fn check(&self) -> Result<(), ManifestError> {
-        let mut unused: BTreeSet<&str> = BTreeSet::new();
+        let mut names: BTreeSet<&str> = BTreeSet::new();
         for object in &self.objects {
-            if !unused.insert(&object.name) {
+            if !names.insert(&object.name) {
                 return Err(ManifestError::Twice(object.name.clone()));
             }
         }
         for needed in [name::PRE_DATA, name::POST_DATA] {
-            if !unused.contains(needed) {
+            if !names.contains(needed) {
                 return Err(ManifestError::NoObject(needed.to_string()));
             }
         }
@@ -278,19 +294,47 @@ impl Manifest {
             }
             let mut sum = TableContent::default();
             for chunk in &table.chunks {
-                if !unused.remove(chunk.object.as_str()) {
-                    return Err(ManifestError::NoObject(chunk.object.clone()));
-                }
                 sum += TableContent { rows: chunk.rows, fingerprint: chunk.fingerprint };
             }
             if sum != table.content() {
                 return Err(ManifestError::Sum(table.table.clone()));
             }
         }
-        match unused.iter().find(|object| object.starts_with("data/")) {
-            Some(object) => Err(ManifestError::NoTable((*object).to_string())),
+        self.check_objects()
+    }
+
+    fn check_objects(&self) -> Result<(), ManifestError> {
+        let mut chunks = self.chunks_by_object();
+        for object in self.objects.iter().filter(|object| name::is_data(&object.name)) {
+            let mut end = 0;
+            for (_, chunk) in chunks.remove(object.name.as_str()).unwrap_or_default() {
+                if chunk.from != end {
+                    return Err(ManifestError::Gap(object.name.clone()));
+                }
+                end = chunk.from.saturating_add(chunk.bytes);
+            }
+            if end != object.raw_bytes {
+                return Err(ManifestError::Gap(object.name.clone()));
+            }
+        }
+        match chunks.into_keys().next() {
+            Some(object) => Err(ManifestError::NoObject(object.to_string())),
             None => Ok(()),
         }
+    }
+
+    /// The chunks of every data object, in the order in which they stand there, each with its table.
+    pub fn chunks_by_object(&self) -> BTreeMap<&str, Vec<(&Table, &Chunk)>> {
+        let mut chunks: BTreeMap<&str, Vec<(&Table, &Chunk)>> = BTreeMap::new();
+        for table in &self.tables {
+            for chunk in &table.chunks {
+                chunks.entry(&chunk.object).or_default().push((table, chunk));
+            }
+        }
+        for list in chunks.values_mut() {
+            list.sort_by_key(|(_, chunk)| chunk.from);
+        }
+        chunks
     }
 }
 
@@ -322,9 +366,9 @@ pub enum ManifestError {
     /// A chunk's object, or one that every backup has, is not among its objects.
     #[error("{0} is missing among its objects")]
     NoObject(String),
-    /// A data object belongs to no table.
-    #[error("its object {0} belongs to no table")]
-    NoTable(String),
+    /// A data object is not what its chunks make together.
+    #[error("the rows that it names in object {0} leave a gap there")]
+    Gap(String),
     /// It is another backup's.
     #[error("it is that of backup {0}, not of this one")]
     Elsewhere(String),

@@ -8,7 +8,13 @@ fn manifest() -> Manifest {
     let one = TableContent { rows: 2, fingerprint: Fingerprint::try_from("0f".repeat(16)).unwrap() };
     let mut sum = one;
     sum += one;
-    let chunk = |object: &str| Chunk { object: object.into(), rows: one.rows, fingerprint: one.fingerprint };
+    let chunk = |object: &str| Chunk {
+        object: object.into(),
+        from: 0,
+        bytes: 3,
+        rows: one.rows,
+        fingerprint: one.fingerprint,
+    };
     Manifest {
         format: FORMAT,
         checksum: String::new(),

@@ -34,6 +34,7 @@ pub mod schema;
 mod script;
 mod split;
 pub mod survey;
+mod unpack;
 pub mod verify;
 pub mod write;
 

@@ -19,6 +19,11 @@ pub(super) const SUBSCRIPTIONS: &str = "subscriptions.sql";
 pub(super) const README: &str = "RESTORE.md";
 pub(super) const SCRIPT: &str = "restore.sh";
 
+/// Whether the object of this name carries tables' rows.
+pub(super) fn is_data(object: &str) -> bool {
+    object.starts_with("data/")
+}
+
 /// When the backup of this id was begun, if it is an id of ours.
 pub fn time_of_id(id: &str) -> Option<Timestamp> {
     let (time, suffix) = id.split_once('-')?;

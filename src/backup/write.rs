@@ -439,7 +439,13 @@ fn join_chunks(tables: Vec<SourceTable>, copied: Vec<Copied>) -> Vec<Table> {
         let mut content = TableContent::default();
         let chunks = parts.into_iter().map(|part| {
             content += part.content;
-            Chunk { object: part.object.name, rows: part.content.rows, fingerprint: part.content.fingerprint }
+            Chunk {
+                object: part.object.name,
+                from: 0,
+                bytes: part.object.raw_bytes,
+                rows: part.content.rows,
+                fingerprint: part.content.fingerprint,
+            }
         });
         let chunks = chunks.collect();
         Table {
