@@ -68,7 +68,7 @@ pub enum BackupError {
     /// A stream to or from the store broke.
     #[error("{verb} {object}")]
     Stream {
-        /// `write` or `read`.
+        /// `read`, or `pack`: compress.
         verb: &'static str,
         /// Which object.
         object: String,
@@ -117,6 +117,9 @@ pub enum BackupError {
         /// Why it could not be dropped.
         drop: String,
     },
+    /// Another part of the same work failed first, or nobody wants its result any more.
+    #[error("finish: another part of the same work ended before")]
+    GivenUp,
     /// A thread of ours ended early.
     #[error("finish {0}: a worker thread ended early")]
     Thread(String),
@@ -131,6 +134,11 @@ impl BackupError {
     /// The store refused.
     pub(super) fn store(store: &dyn crate::store::Store, source: StoreError) -> Self {
         BackupError::Store { url: store.url(), source }
+    }
+
+    /// The codec's library refused.
+    pub(super) fn pack(object: &str, source: io::Error) -> Self {
+        BackupError::Stream { verb: "pack", object: object.to_string(), source }
     }
 
     /// Whether a lock was waited for in vain (55P03, lock_not_available).

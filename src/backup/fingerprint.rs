@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use memchr::memchr;
 use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
@@ -84,7 +85,7 @@ impl RowHasher {
     /// Takes the next piece.
     pub fn update(&mut self, mut piece: &[u8]) {
         // In COPY's text format a raw newline ends a row and nothing else: those in values are escaped.
-        while let Some(end) = memchr(piece) {
+        while let Some(end) = memchr(b'\n', piece) {
             let hash = match self.open.take() {
                 Some(mut open) => {
                     open.update(&piece[..end]);
@@ -104,10 +105,6 @@ impl RowHasher {
     pub fn finish(self) -> Option<TableContent> {
         self.open.is_none().then_some(self.content)
     }
-}
-
-fn memchr(piece: &[u8]) -> Option<usize> {
-    piece.iter().position(|byte| *byte == b'\n')
 }
 
 /// The content of a database: what two databases that are copies of each other share.

@@ -11,8 +11,8 @@ use crate::event::{Progress, Unit};
 const EVERY: u64 = 100;
 
 /// Counts for all workers, and reports now and then.
-pub(super) struct Meter<'a> {
-    progress: &'a Progress,
+pub(super) struct Meter {
+    progress: Progress,
     total: u64,
     done: AtomicU64,
     since: Instant,
@@ -20,11 +20,11 @@ pub(super) struct Meter<'a> {
     at_work: Mutex<String>,
 }
 
-impl<'a> Meter<'a> {
+impl Meter {
     /// A meter up to `total` bytes.
-    pub fn new(progress: &'a Progress, total: u64) -> Self {
+    pub fn new(progress: &Progress, total: u64) -> Self {
         let meter = Self {
-            progress,
+            progress: progress.clone(),
             total,
             done: AtomicU64::new(0),
             since: Instant::now(),
@@ -64,27 +64,32 @@ impl<'a> Meter<'a> {
     }
 
     /// The share of one job whose size is only estimated: never above its estimate, all of it at its end.
-    pub fn share(&self, estimate: u64) -> Share<'_, 'a> {
-        Share { meter: self, left: estimate }
+    pub fn share(&self, estimate: u64) -> Share<'_> {
+        Share { meter: self, left: estimate, untold: 0 }
     }
 }
 
 /// See [`Meter::share`].
-pub(super) struct Share<'m, 'a> {
-    meter: &'m Meter<'a>,
+pub(super) struct Share<'m> {
+    meter: &'m Meter,
     left: u64,
+    untold: u64,
 }
 
-impl Share<'_, '_> {
-    /// So many bytes more went through.
+impl Share<'_> {
+    /// So many bytes more went through. Told in steps: a look at the clock for every row is not for nothing.
     pub fn add(&mut self, bytes: u64) {
+        const STEP: u64 = 64 << 10;
         let bytes = bytes.min(self.left);
         self.left -= bytes;
-        self.meter.add(bytes);
+        self.untold += bytes;
+        if self.untold >= STEP {
+            self.meter.add(std::mem::take(&mut self.untold));
+        }
     }
 
     /// The job is done.
     pub fn finish(self) {
-        self.meter.add(self.left);
+        self.meter.add(self.left + self.untold);
     }
 }

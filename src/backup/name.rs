@@ -3,14 +3,15 @@
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::manifest::Codec;
+
 /// The manifest's name within a backup.
 pub(super) const MANIFEST: &str = "manifest.json";
 /// DDL before the data.
 pub(super) const PRE_DATA: &str = "pre-data.sql.gz";
 /// DDL after the data: indexes, constraints, triggers, and the filling of materialized views.
 pub(super) const POST_DATA: &str = "post-data.sql.gz";
-/// The bytes of large objects (that they exist, and whose they are, stands in [`PRE_DATA`]).
-pub(super) const LARGE_OBJECTS: &str = "large-objects.sql.gz";
+pub(super) const LARGE_OBJECTS: &str = "large-objects/1.sql.gz";
 /// The roles that the database names.
 pub(super) const GLOBALS: &str = "globals.sql.gz";
 /// Subscriptions, apart, never created by a restore.
@@ -18,6 +19,20 @@ pub(super) const SUBSCRIPTIONS: &str = "subscriptions.sql";
 /// How to restore without backstay: for people, and as a script.
 pub(super) const README: &str = "RESTORE.md";
 pub(super) const SCRIPT: &str = "restore.sh";
+
+/// The n-th object of tables' rows.
+pub(super) fn data(n: u64, codec: Codec) -> String {
+    match codec {
+        Codec::Gzip { .. } => format!("data/{n}.copy.gz"),
+        Codec::Zstd { .. } => format!("data/{n}.copy.zst"),
+    }
+}
+
+/// The n-th object of the bytes of large objects (that they exist, and whose they are, stands in
+/// [`PRE_DATA`]). They are run in order in one session: a transaction may begin in one and end in the next.
+pub(super) fn large_object_part(n: u64) -> String {
+    format!("large-objects/{n}.sql.gz")
+}
 
 /// Whether the object of this name carries tables' rows.
 pub(super) fn is_data(object: &str) -> bool {

@@ -147,7 +147,7 @@ struct Filling<'a> {
     place: Place,
     target: ConnInfo,
     options: &'a Options,
-    meter: Meter<'a>,
+    meter: Meter,
 }
 
 impl Filling<'_> {

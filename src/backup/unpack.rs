@@ -12,9 +12,12 @@ use tokio::sync::mpsc;
 use super::error::BackupError;
 use super::fingerprint::{RowHasher, TableContent};
 use super::manifest::Object;
-use super::pack::{PIECE, QUEUE};
+use super::pack::PIECE;
 use super::verify::Mismatch;
 use crate::store::Store;
+
+/// Pieces that may wait between two stages.
+const QUEUE: usize = 4;
 
 /// Reads one object of a backup to its last byte: decompresses it, holds size and SHA-256 against the
 /// manifest, and hands the text on through `output` if given.

@@ -12,11 +12,10 @@ use serde_json::json;
 
 use super::work::Work;
 use super::{Shell, Trouble};
-use crate::backup::manifest::Codec;
 use crate::backup::{self, Level, Manifest, Place, write};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
-use crate::steps::{direct, session_options};
+use crate::steps::{codec, direct, session_options};
 use crate::time::{parse_duration, show_bytes, show_duration};
 
 /// Backups on the store
@@ -88,7 +87,7 @@ async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
     let place = Place::fresh(&config.environment);
     let options = write::Options {
         session: session_options(config, "backstay backup create"),
-        codec: Codec::Gzip { level: config.backup.level },
+        codec: codec(config),
         jobs: config.backup.jobs,
         ..write::Options::default()
     };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Backup, Database, Flag, FreeDisk, MigrationRoot, OnWrites, StoreLocation, Tool, WindowPolicy};
+use super::{
+    Backup, Compression, Database, Flag, FreeDisk, MigrationRoot, OnWrites, StoreLocation, Tool, WindowPolicy,
+};
 use crate::document::{Finding, Noted, Read, Table, Value, absolute};
 use crate::pg::ConnInfo;
 
@@ -214,15 +216,19 @@ fn in_ci(process: &BTreeMap<String, String>) -> bool {
 /// `[backup]`.
 pub(super) fn backup(value: Value<'_>) -> Read<Backup> {
     value.table(|table| {
-        let compression =
-            table.require("compression", "compression = \"gzip\"", |value| match value.node().as_text() {
-                Some("zstd") => Err(later(&value, "compression with zstd", "compression = \"gzip\"")),
-                _ => value.word(&[("gzip", ())]),
-            });
-        let level = table.require("level", "level = 6", |v| v.number(1..=9));
-        let jobs = table.require("jobs", "jobs = 4", |v| v.number(1..=64));
-        compression?;
-        Ok(Backup { level: u32::try_from(level?).unwrap_or(9), jobs: usize::try_from(jobs?).unwrap_or(1) })
+        let gzip = table.require("compression", "compression = \"gzip\"", |value| {
+            value.word(&[("gzip", true), ("zstd", false)])
+        });
+        // Where the codec is wrong, the wider range: one error is enough.
+        let highest = if matches!(gzip, Ok(true)) { 9 } else { 19 };
+        let level = table.take("level", |value| value.number(1..=highest));
+        let jobs = table.require("jobs", "jobs = 4", |value| value.number(1..=64));
+        let level = level?.map(|level| u32::try_from(level).unwrap_or(1));
+        let compression = match gzip? {
+            true => Compression::Gzip { level: level.unwrap_or(Compression::GZIP_LEVEL) },
+            false => Compression::Zstd { level: level.unwrap_or(Compression::ZSTD_LEVEL) },
+        };
+        Ok(Backup { compression, jobs: usize::try_from(jobs?).unwrap_or(1) })
     })
 }
 

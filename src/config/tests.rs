@@ -57,7 +57,7 @@ fn a_database_is_all_that_a_config_needs() {
     assert_eq!((root.name.as_str(), root.lock_retries, root.statement_timeout), ("main", 5, None));
     let StoreLocation::Directory { path, insist } = &config.store;
     assert_eq!((path.as_path(), *insist), (Path::new("/srv/shop/backstay-store"), false));
-    assert_eq!(config.backup, Backup { level: 6, jobs: 4 });
+    assert_eq!(config.backup, Backup { compression: Compression::Gzip { level: 4 }, jobs: 4 });
     assert_eq!(config.flag, None);
     assert_eq!(config.window.on_writes, OnWrites::Ask);
     assert!(!config.health.checks_anything());
@@ -265,7 +265,8 @@ fn wrong_values() {
         "[window]\nkeep = \"1 day\"",
         "[[migrations]]\nlock_timeout = \"0s\"\nstatement_timeout = \"90d\"",
         "[window]\non_writes = \"putback\"",
-        "[backup]\ncompression = \"zstd\"\nlevel = 10",
+        "[backup]\ncompression = \"gzip\"\nlevel = 10",
+        "[backup]\ncompression = \"zstd\"\nlevel = 20",
         "[backup]\ncompression = \"lz4\"",
         "[migrations]\ntool = \"alembic\"",
         "[migrations]\ntool = \"flyway\"\ndirectory = \"\"",

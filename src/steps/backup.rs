@@ -5,6 +5,7 @@ use super::{Report, Site, window};
 use crate::backup::manifest::Codec;
 use crate::backup::verify::{Proof, Scratch};
 use crate::backup::{self, Level, Manifest, Place, restore, verify, write};
+use crate::config::{Compression, Config};
 use crate::failure::Failure;
 use crate::pg::ConnInfo;
 use crate::time::{show_bytes, show_duration};
@@ -35,12 +36,20 @@ pub(super) async fn write_backup(
     let place = Place::fresh(&site.config.environment);
     let options = write::Options {
         session: site.session("backup"),
-        codec: Codec::Gzip { level: site.config.backup.level },
+        codec: codec(site.config),
         jobs: site.config.backup.jobs,
         ..write::Options::default()
     };
     let manifest = backup::write(source, &**site.store, &place, &options, &site.progress()).await?;
     Ok((place, manifest))
+}
+
+/// How the config has the rows compressed.
+pub(crate) fn codec(config: &Config) -> Codec {
+    match config.backup.compression {
+        Compression::Gzip { level } => Codec::Gzip { level },
+        Compression::Zstd { level } => Codec::Zstd { level },
+    }
 }
 
 /// Restores the backup as database `name`, holds it against the manifest, and keeps it.

@@ -23,6 +23,7 @@ use crate::event::LineId;
 use crate::failure::Failure;
 use crate::runbook::{GuardKind, StepKind};
 
+pub(crate) use backup::codec;
 pub use put_back::would_drop_writes;
 pub use site::{Outline, Recall, Site, direct, migrate_options, roots, session_options};
 
