@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::failure::Failure;
 use crate::pg::catalog::{self, Database, SystemIdentifier};
+use crate::pg::drop_database::drop_database;
 use crate::pg::{self, ConnInfo, Session, SessionOptions, refused};
 
 /// How often a lock that somebody holds is asked for again. Polled, never awaited inside the server: a
@@ -179,10 +180,8 @@ impl Admin {
     /// The server's, with the name that it has now.
     pub async fn drop_database(&self, oid: u32) -> Result<(), Failure> {
         let Some(database) = self.by_oid(oid).await? else { return Ok(()) };
-        let what = format!("drop database {}", database.name);
-        let statement = format!("DROP DATABASE IF EXISTS {}", pg::quote_ident(&database.name));
         super::fence::end_sessions(&self.session, oid, Duration::from_secs(10)).await?;
-        self.session.batch_execute(&statement).await.map_err(|error| refused(&what, &error))
+        Ok(drop_database(&self.session, &self.info, &self.options, &database.name).await?)
     }
 }
 

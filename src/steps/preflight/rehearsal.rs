@@ -8,6 +8,7 @@ use super::server::Sessions;
 use super::{Check, Finding, Premises};
 use crate::backup::attributes::{DatabaseAttributes, apply_attributes};
 use crate::failure::Failure;
+use crate::pg::drop_database::{DropError, drop_database};
 use crate::pg::{self, Session, quote_ident};
 use crate::steps::site::{direct, session_options};
 use crate::window::admin::companions;
@@ -18,35 +19,38 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Che
     let mark = sessions.admin.pid().unsigned_abs();
     let name = || companion(database, Role::Rehearsal, &crate::id::fresh(crate::time::now()), mark);
     let (made, renamed) = (name(), name());
-    drop_abandoned(&sessions.admin, database).await;
+    drop_abandoned(premises, sessions, database).await;
     let mut findings = match rehearse(premises, sessions, &made, &renamed).await {
         Ok(findings) => findings,
         Err(failure) => vec![Finding::of(&failure)],
     };
     for name in [&made, &renamed] {
-        let statement = format!("DROP DATABASE IF EXISTS {}", quote_ident(name));
-        if let Err(error) = sessions.admin.batch_execute(&statement).await {
-            let failure = pg::refused(&format!("drop the rehearsal's database {name}"), &error);
-            findings.push(Finding::of(&failure));
+        if let Err(error) = discard(premises, sessions, name).await {
+            findings.push(Finding::of(&error.into()));
         }
     }
     Check::new("rehearsal", "a side database was made, dressed, entered, renamed and dropped", findings)
 }
 
 /// Drops the rehearsals whose makers are gone. One that can't be dropped stands in nobody's way.
-async fn drop_abandoned(admin: &Session, database: &str) {
+async fn drop_abandoned(premises: &Premises<'_>, sessions: &Sessions, database: &str) {
+    let admin = &sessions.admin;
     let alive = "SELECT EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE pid = $1::bigint)";
     for (found, trace) in companions(admin, database).await.unwrap_or_default() {
         let maker = i64::from(trace.epoch);
         let gone = trace.role == Role::Rehearsal
             && admin.query_one(alive, &[&maker]).await.is_ok_and(|row| !row.get::<_, bool>(0));
         if gone {
-            let statement = format!("DROP DATABASE IF EXISTS {}", quote_ident(&found.name));
-            if let Err(error) = admin.batch_execute(&statement).await {
+            if let Err(error) = discard(premises, sessions, &found.name).await {
                 tracing::debug!(%error, name = found.name, "an abandoned rehearsal stays");
             }
         }
     }
+}
+
+async fn discard(premises: &Premises<'_>, sessions: &Sessions, name: &str) -> Result<(), DropError> {
+    let options = session_options(premises.config, "backstay rehearsal");
+    drop_database(&sessions.admin, &premises.config.database.admin_url, &options, name).await
 }
 
 async fn rehearse(
