@@ -3,9 +3,10 @@
 use std::io;
 
 use super::manifest::ManifestError;
-use super::verify::Mismatch;
+use super::mismatch::Mismatch;
 use crate::failure::Failure;
 use crate::pg::ConnectError;
+use crate::pg::drop_database::DropError;
 use crate::pg::tools::ToolError;
 use crate::store::StoreError;
 
@@ -107,6 +108,17 @@ pub enum BackupError {
     /// Roles that the backup names are not on the server.
     #[error("restore: the server lacks the roles {}", .0.join(", "))]
     RolesMissing(Vec<String>),
+    /// Roles that were to be created could not be.
+    #[error("create the roles {}", .roles.join(", "))]
+    RolesNotCreated {
+        /// Which.
+        roles: Vec<String>,
+        /// What the server said, and what was done.
+        reasons: Vec<String>,
+    },
+    /// A table pattern names none of the backup's tables.
+    #[error("restore only {0}: the backup holds no such table")]
+    NoTable(String),
     /// A restore failed and its database could not be dropped.
     #[error("{first}; and could not drop the half-restored database {database:?}: {drop}")]
     LeftBehind {
@@ -157,8 +169,13 @@ impl BackupError {
             BackupError::Restless { .. } => "run it again when no one creates or drops tables",
             BackupError::DatabaseExists(_) => "name another database, or drop that one first",
             BackupError::RolesMissing(_) => {
-                "create them first: the backup's globals.sql.gz holds their definitions, without passwords"
+                "create them first, or restore with --create-roles: the backup's globals.sql.gz holds their \
+                 definitions, without passwords"
             }
+            BackupError::RolesNotCreated { .. } => {
+                "have a superuser create them: the backup's globals.sql.gz holds their definitions"
+            }
+            BackupError::NoTable(_) => "backstay backup show names the tables that it holds",
             BackupError::LeftBehind { .. } => "drop it by hand when nobody is connected to it any more",
             BackupError::Mismatch(_) | BackupError::Manifest { .. } => {
                 "do not rely on this backup: take another, and look after the store's disk"
@@ -177,6 +194,15 @@ impl BackupError {
     }
 }
 
+impl From<DropError> for BackupError {
+    fn from(error: DropError) -> Self {
+        match error {
+            DropError::Sql { what, source } => BackupError::Sql { what, source },
+            DropError::Connect { database, source } => BackupError::Connect { database, source },
+        }
+    }
+}
+
 impl From<BackupError> for Failure {
     fn from(error: BackupError) -> Failure {
         let hint = error.hint();
@@ -190,10 +216,13 @@ impl From<BackupError> for Failure {
             }
             BackupError::LeftBehind { first, database, drop } => Failure::from(*first)
                 .leaving(format!("the half-restored database {database:?} is left behind ({drop})")),
-            BackupError::NotFound { .. } | BackupError::RolesMissing(_) => {
-                Failure::refused(error.to_string())
-            }
-            BackupError::DatabaseExists(_) => Failure::refused(error.to_string()),
+            BackupError::RolesNotCreated { ref reasons, .. } => reasons
+                .iter()
+                .fold(Failure::refused(error.to_string()), |failure, reason| failure.because_of(reason)),
+            BackupError::NotFound { .. }
+            | BackupError::RolesMissing(_)
+            | BackupError::NoTable(_)
+            | BackupError::DatabaseExists(_) => Failure::refused(error.to_string()),
             error => {
                 let failure = Failure::failed(error.to_string());
                 match std::error::Error::source(&error) {

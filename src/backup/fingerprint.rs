@@ -6,14 +6,16 @@
 //! or, it sees a row that is there twice. It guards against accidents, not against an adversary.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::{StreamExt, TryStreamExt, stream};
-use memchr::memchr;
+use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio_postgres::Client;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::catalog::{self, SourceTable};
+use super::catalog::{self, Pages, SourceTable};
 use super::error::BackupError;
 use super::manifest::{Manifest, Sequence, TableName};
 use super::meter::Meter;
@@ -85,7 +87,7 @@ impl RowHasher {
     /// Takes the next piece.
     pub fn update(&mut self, mut piece: &[u8]) {
         // In COPY's text format a raw newline ends a row and nothing else: those in values are escaped.
-        while let Some(end) = memchr(b'\n', piece) {
+        while let Some(end) = memchr::memchr(b'\n', piece) {
             let hash = match self.open.take() {
                 Some(mut open) => {
                     open.update(&piece[..end]);
@@ -278,35 +280,95 @@ async fn content(
         }
     }
     tables.retain(|table| options.largest_table.is_none_or(|most| table.bytes <= most));
-    tables.sort_by_key(|table| table.bytes);
     let meter = Meter::new(progress, tables.iter().map(|table| table.bytes).sum());
-    let queue = std::sync::Mutex::new(tables);
-    let worker = async || -> Result<Vec<(TableName, TableContent)>, BackupError> {
-        let mut done = Vec::new();
-        let client = pinned::join(info, &options.session, &snapshot).await?;
-        while let Some(next) = take(&queue) {
-            meter.name(&next.table);
-            let content = table(&client, &next).await?;
-            meter.add(next.bytes);
-            done.push((next.table, content));
+    let reading = Reading { info: info.clone(), session: options.session.clone(), snapshot };
+    let rest = async { Ok((catalog::sequences(&main).await?, large_objects(&main).await?)) };
+    let (tables, (found, large_objects)) =
+        tokio::try_join!(read_tables(reading, tables, options.jobs, &meter), rest)?;
+    Ok(Content { tables, sequences: sequences(&found), large_objects })
+}
+
+/// A part of a table, to be read.
+struct Part {
+    table: Arc<SourceTable>,
+    pages: Option<Pages>,
+    bytes: u64,
+}
+
+/// Large tables are read in parts of about this many bytes, by several sessions.
+const PART: u64 = 32 << 20;
+
+/// What every reading session is given.
+#[derive(Clone)]
+struct Reading {
+    info: ConnInfo,
+    session: SessionOptions,
+    snapshot: String,
+}
+
+/// Reads all tables, the biggest parts first; each session is a task of its own, so that as many cores hash.
+async fn read_tables(
+    reading: Reading,
+    tables: Vec<SourceTable>,
+    jobs: usize,
+    meter: &Meter,
+) -> Result<BTreeMap<TableName, TableContent>, BackupError> {
+    let mut parts = Vec::new();
+    for table in tables.into_iter().map(Arc::new) {
+        let part = |(pages, bytes)| Part { table: table.clone(), pages, bytes };
+        parts.extend(table.parts(PART).into_iter().map(part));
+    }
+    parts.sort_by_key(|part| part.bytes);
+    let workers = jobs.clamp(1, parts.len().max(1));
+    let queue = Arc::new(Mutex::new(parts));
+    let (sender, mut done) = mpsc::unbounded_channel();
+    // Dropped, it ends them all.
+    let mut tasks = JoinSet::new();
+    for _ in 0..workers {
+        let (reading, queue, sender) = (reading.clone(), queue.clone(), sender.clone());
+        tasks.spawn(async move {
+            if let Err(error) = read_parts(&reading, &queue, &sender).await {
+                // Nobody listens when another has failed before.
+                let _ = sender.send(Err(error));
+            }
+        });
+    }
+    drop(sender);
+    let mut found: BTreeMap<TableName, TableContent> = BTreeMap::new();
+    while let Some(read) = done.recv().await {
+        let (part, content): (Part, TableContent) = read?;
+        meter.name(&part.table.table);
+        meter.add(part.bytes);
+        *found.entry(part.table.table.clone()).or_default() += content;
+    }
+    match tasks.join_all().await {
+        // A part that nobody read would be missing in the sums.
+        _ if !queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => {
+            Err(BackupError::Thread("reading the tables".into()))
         }
-        Ok(done)
-    };
-    let found: Vec<_> = stream::iter(0..options.jobs.max(1))
-        .map(|_| worker())
-        .buffer_unordered(options.jobs.max(1))
-        .try_collect()
-        .await?;
-    Ok(Content {
-        tables: found.into_iter().flatten().collect(),
-        sequences: sequences(&catalog::sequences(&main).await?),
-        large_objects: large_objects(&main).await?,
-    })
+        _ => Ok(found),
+    }
+}
+
+async fn read_parts(
+    reading: &Reading,
+    queue: &Mutex<Vec<Part>>,
+    done: &mpsc::UnboundedSender<Result<(Part, TableContent), BackupError>>,
+) -> Result<(), BackupError> {
+    let client = pinned::join(&reading.info, &reading.session, &reading.snapshot).await?;
+    while let Some(part) = take(queue) {
+        let what = format!("table {}", part.table.table);
+        let content = hash_copy(&client, &part.table.copy_to(part.pages), &what).await?;
+        if done.send(Ok((part, content))).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// The next of a queue that several workers share: the last, so the biggest goes first in a sorted one.
-pub(super) fn take<T>(queue: &std::sync::Mutex<Vec<T>>) -> Option<T> {
-    queue.lock().unwrap_or_else(std::sync::PoisonError::into_inner).pop()
+pub(super) fn take<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 fn reorder(table: &mut SourceTable, manifest: &Manifest) {
@@ -319,14 +381,6 @@ fn reorder(table: &mut SourceTable, manifest: &Manifest) {
     if same(&known.columns, &table.columns) {
         table.columns.clone_from(&known.columns);
     }
-}
-
-/// The content of one table, as this session sees it; the session must be one of [`pinned`]'s.
-///
-/// # Errors
-/// If the server refuses to give its rows.
-pub(super) async fn table(client: &Client, table: &SourceTable) -> Result<TableContent, BackupError> {
-    hash_copy(client, &table.copy_to(None), &format!("table {}", table.table)).await
 }
 
 /// The content of all large objects, cut into pieces of 1 MB each: object, number of the piece, bytes.

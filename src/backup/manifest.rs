@@ -258,6 +258,14 @@ impl Manifest {
         self.objects.iter().find(|object| object.name == name)
     }
 
+    /// The parts of the large objects, in the order in which they are to be run.
+    pub fn large_object_parts(&self) -> Vec<&Object> {
+        let number = |object: &&Object| name::large_object_number(&object.name);
+        let mut parts: Vec<&Object> = self.objects.iter().filter(|o| number(o).is_some()).collect();
+        parts.sort_by_key(number);
+        parts
+    }
+
     /// Bytes before compression, of all objects.
     pub fn raw_bytes(&self) -> u64 {
         self.objects.iter().map(|object| object.raw_bytes).sum()

@@ -19,12 +19,14 @@
 
 pub mod attributes;
 mod catalog;
+mod compare;
 mod dump;
 mod error;
 pub mod fingerprint;
 pub mod list;
 pub mod manifest;
 mod meter;
+mod mismatch;
 mod name;
 mod pack;
 mod pinned;
@@ -44,6 +46,7 @@ pub use list::{BackupEntry, find, list, prune};
 pub use manifest::{Manifest, TableName};
 pub use name::{Place, time_of_id};
 pub use restore::{Restored, restore};
+pub use script::{page as restore_page, script as restore_script};
 pub use survey::survey;
 pub use verify::{Level, verify};
 pub use write::write;

@@ -11,7 +11,6 @@ pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const PRE_DATA: &str = "pre-data.sql.gz";
 /// DDL after the data: indexes, constraints, triggers, and the filling of materialized views.
 pub(super) const POST_DATA: &str = "post-data.sql.gz";
-pub(super) const LARGE_OBJECTS: &str = "large-objects/1.sql.gz";
 /// The roles that the database names.
 pub(super) const GLOBALS: &str = "globals.sql.gz";
 /// Subscriptions, apart, never created by a restore.
@@ -28,10 +27,20 @@ pub(super) fn data(n: u64, codec: Codec) -> String {
     }
 }
 
-/// The n-th object of the bytes of large objects (that they exist, and whose they are, stands in
-/// [`PRE_DATA`]). They are run in order in one session: a transaction may begin in one and end in the next.
+/// The bytes of large objects, as SQL (that they exist, and whose they are, stands in [`PRE_DATA`]): the n-th
+/// part, from 1. The parts are one text: they run in their order, on one session.
 pub(super) fn large_object_part(n: u64) -> String {
     format!("large-objects/{n}.sql.gz")
+}
+
+/// Whether the object of this name is a part of the large objects.
+pub(super) fn is_large_objects(object: &str) -> bool {
+    large_object_number(object).is_some()
+}
+
+/// Which part of the large objects it is.
+pub(super) fn large_object_number(object: &str) -> Option<u64> {
+    object.strip_prefix("large-objects/")?.strip_suffix(".sql.gz")?.parse().ok()
 }
 
 /// Whether the object of this name carries tables' rows.
@@ -91,6 +100,14 @@ mod tests {
         assert!((crate::time::now().as_second() - at.as_second()).abs() <= 2, "{id}");
         assert_eq!(time_of_id("20261120t230205z-k3f9").unwrap().to_string(), "2026-11-20T23:02:05Z");
         assert!(*"20261120t230205z-zzzz" < *"20261120t230206z-aaaa");
+    }
+
+    #[test]
+    fn parts_of_large_objects_are_numbered() {
+        assert_eq!(large_object_number(&large_object_part(12)), Some(12));
+        for other in ["data/1.copy.gz", "large-objects/x.sql.gz", "large-objects/1.sql", "pre-data.sql.gz"] {
+            assert!(!is_large_objects(other), "{other}");
+        }
     }
 
     #[test]

@@ -1,33 +1,38 @@
-//! How to restore a backup without backstay: a page for people, and a script that needs `gunzip` and `psql`.
+//! How to restore a backup without backstay: a page for people, and a script that needs `gunzip` (or `zstd`)
+//! and `psql`.
 
 use std::fmt::Write as _;
 
 use super::catalog::{copy_from, set_sequence};
 use super::manifest::Manifest;
-use super::name::{GLOBALS, LARGE_OBJECTS, POST_DATA, PRE_DATA, SCRIPT, SUBSCRIPTIONS};
+use super::name::{GLOBALS, POST_DATA, PRE_DATA, SCRIPT, SUBSCRIPTIONS};
 use super::pinned;
+use crate::pg::quote_literal;
 use crate::time::show_bytes;
 
-/// `RESTORE.md`.
-pub(super) fn readme(manifest: &Manifest) -> String {
+/// `RESTORE.md`: the page that stands beside the manifest's objects.
+pub fn page(manifest: &Manifest) -> String {
+    let tools = if uses_zstd(manifest) { "`gunzip`, `zstd`" } else { "`gunzip`" };
     let mut text = format!(
         "# Backup {id}\n\n\
          Database {database:?} of environment `{environment}`, as it was at {at} (log position {lsn}), \
          from PostgreSQL {server}. {tables} tables, {rows} rows.\n\n\
-         To restore it into a **new** database, with nothing but `gunzip`, `psql` and a shell:\n\n\
+         To restore it into a **new** database, with nothing but {tools}, `psql` and a shell:\n\n\
          ```sh\n\
          export PGHOST=... PGPORT=5432 PGUSER=... PGPASSWORD=...   # a role that may create databases\n\
          sh {SCRIPT} NEW_DATABASE\n\
          ```\n\n\
          The script checks every file first, stops at the first error, and never touches a database that \
-         exists.\n\nIt needs these roles on the server: {roles}. `{GLOBALS}` holds their definitions, without \
-         passwords:\n\n```sh\ngunzip -c {GLOBALS} | psql -d postgres\n```\n\n\
+         exists.\n\nIt needs these roles on the server, and names those that are missing: {roles}. \
+         `{GLOBALS}` holds their definitions, without passwords:\n\n\
+         ```sh\ngunzip -c {GLOBALS} | psql -d postgres\n```\n\n\
          ## What is what\n\n\
          | file | what it is |\n| --- | --- |\n\
          | `manifest.json` | what the backup says of itself: every file with its SHA-256, every table with its rows |\n\
          | `{GLOBALS}` | the roles that the database names |\n\
          | `{PRE_DATA}` | definitions of everything that must exist before the rows |\n\
-         | `data/N.copy.gz` | rows of one table as `COPY` text; `{SCRIPT}` names the table and columns of each |\n",
+         | `data/N.copy.*` | rows as `COPY` text, of one table or of several small ones one after another; \
+         `{SCRIPT}` names the table, the columns and the bytes of each |\n",
         id = manifest.id,
         database = manifest.database.name,
         environment = manifest.environment,
@@ -38,8 +43,12 @@ pub(super) fn readme(manifest: &Manifest) -> String {
         rows = manifest.rows(),
         roles = manifest.roles.iter().map(|r| format!("{r:?}")).collect::<Vec<_>>().join(", "),
     );
-    if manifest.object(LARGE_OBJECTS).is_some() {
-        let _ = writeln!(text, "| `{LARGE_OBJECTS}` | the bytes of the large objects |");
+    if !manifest.large_object_parts().is_empty() {
+        let _ = writeln!(
+            text,
+            "| `large-objects/N.sql.gz` | the bytes of the large objects: one text, to be run in the order of \
+             the numbers by one `psql` |"
+        );
     }
     let _ = writeln!(
         text,
@@ -55,22 +64,32 @@ pub(super) fn readme(manifest: &Manifest) -> String {
     text
 }
 
-/// `restore.sh`.
-pub(super) fn restore(manifest: &Manifest) -> String {
+fn uses_zstd(manifest: &Manifest) -> bool {
+    manifest.objects.iter().any(|object| object.name.ends_with(".zst"))
+}
+
+/// `restore.sh`: a POSIX shell script that restores the manifest's objects, which stand beside it.
+pub fn script(manifest: &Manifest) -> String {
     let sql_ascii = manifest.database.encoding == "SQL_ASCII";
     let mut text = HEAD
         .replace("@ID@", &manifest.id)
         .replace("@AT@", &manifest.snapshot.at.to_string())
+        .replace("@TOOLS@", if uses_zstd(manifest) { "gunzip, zstd" } else { "gunzip" })
         .replace(
             "@OPTIONS@",
             &sh(&format!("{} -c intervalstyle=postgres -c datestyle=ISO,YMD", pinned::pgoptions())),
         )
         .replace("@ENCODING@", if sql_ascii { "SQL_ASCII" } else { "UTF8" });
+    if uses_zstd(manifest) {
+        text.push_str(NEEDS_ZSTD);
+    }
     heredoc(&mut text, "sums", "cat", &sums(manifest));
     text.push_str(CHECK);
-    for object in manifest.objects.iter().filter(|object| object.name.ends_with(".gz")) {
+    let compressed = |name: &str| name.ends_with(".gz") || name.ends_with(".zst");
+    for object in manifest.objects.iter().filter(|object| compressed(&object.name)) {
         let _ = writeln!(text, "whole {}", sh(&object.name));
     }
+    check_roles(&mut text, manifest);
 
     text.push_str("\necho 'Creating the database ...'\n");
     // psql puts the new name, quoted, where :\"new\" stands.
@@ -78,20 +97,7 @@ pub(super) fn restore(manifest: &Manifest) -> String {
     heredoc(&mut text, "create", "admin_sql", &format!("{create};\n"));
     text.push_str("create\ncreated=yes\n");
     let _ = writeln!(text, "\necho 'Definitions ...'\nrun_sql {}", sh(PRE_DATA));
-
-    text.push_str("\necho 'Rows ...'\n");
-    for table in &manifest.tables {
-        let statement = sh(&copy_from(&table.table, &table.columns));
-        for chunk in &table.chunks {
-            let _ = writeln!(text, "rows {} {} {statement}", sh(&chunk.object), chunk.rows);
-        }
-    }
-    if manifest.object(LARGE_OBJECTS).is_some() {
-        let _ = writeln!(text, "run_sql {}", sh(LARGE_OBJECTS));
-    }
-    let sequences: String = manifest.sequences.iter().map(|s| set_sequence(s) + "\n").collect();
-    heredoc(&mut text, "sequences", "new_sql", &sequences);
-    text.push_str("sequences\n");
+    load(&mut text, manifest);
 
     let _ = writeln!(text, "\necho 'Indexes, constraints, triggers ...'\nrun_sql {}", sh(POST_DATA));
     text.push_str(
@@ -106,6 +112,40 @@ pub(super) fn restore(manifest: &Manifest) -> String {
     heredoc(&mut text, "attributes", "admin_try", &attributes);
     text.push_str(TAIL);
     text
+}
+
+/// Rows, large objects, sequences.
+fn load(text: &mut String, manifest: &Manifest) {
+    text.push_str("\necho 'Rows ...'\n");
+    for (object, chunks) in manifest.chunks_by_object() {
+        let shared = chunks.len() > 1;
+        for (table, chunk) in chunks {
+            let part = if shared { format!("{} {}", chunk.from, chunk.bytes) } else { "0 all".to_string() };
+            let statement = sh(&copy_from(&table.table, &table.columns));
+            let _ = writeln!(text, "rows {} {part} {} {statement}", sh(object), chunk.rows);
+        }
+    }
+    let parts: Vec<String> = manifest.large_object_parts().iter().map(|part| sh(&part.name)).collect();
+    if !parts.is_empty() {
+        let _ = writeln!(text, "\necho 'Large objects ...'\nrun_sql {}", parts.join(" \\\n    "));
+    }
+    let sequences: String = manifest.sequences.iter().map(|s| set_sequence(s) + "\n").collect();
+    heredoc(text, "sequences", "new_sql", &sequences);
+    text.push_str("sequences\n");
+}
+
+fn check_roles(text: &mut String, manifest: &Manifest) {
+    if manifest.roles.is_empty() {
+        return;
+    }
+    let names: Vec<String> = manifest.roles.iter().map(|role| format!("({})", quote_literal(role))).collect();
+    let query = format!(
+        "SELECT pg_catalog.quote_ident(w.name) FROM (VALUES {}) w(name) \
+         WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = w.name) ORDER BY 1;\n",
+        names.join(", ")
+    );
+    heredoc(text, "missing_roles", "admin_ask", &query);
+    text.push_str(CHECK_ROLES);
 }
 
 /// `text` as one word of a POSIX shell.
@@ -128,7 +168,7 @@ fn sums(manifest: &Manifest) -> String {
 }
 
 const HEAD: &str = r#"#!/bin/sh
-# Restores backup @ID@ (@AT@) into a new database, with gunzip and psql alone.
+# Restores backup @ID@ (@AT@) into a new database, with @TOOLS@ and psql alone.
 #
 #   sh restore.sh NEW_DATABASE
 #
@@ -159,15 +199,46 @@ trap finish EXIT
 die() { echo "$1" >&2; exit 1; }
 client() { psql -X -q -v ON_ERROR_STOP=1 -v new="$new" "$@"; }
 admin_sql() { PGDATABASE=$admin client -f - >/dev/null; }
+admin_ask() { PGDATABASE=$admin client -A -t -f -; }
 admin_try() { PGDATABASE=$admin psql -X -q -v new="$new" -f - >/dev/null || true; }
 new_sql() { PGDATABASE=$new client -f - >/dev/null; }
-run_sql() { gunzip -c "$1" | new_sql; }
-whole() { gunzip -t "$1" || die "$1 is damaged."; }
-# A row that is missing must not pass: psql says how many it copied.
-rows() {
-    said=$(gunzip -c "$1" | PGDATABASE=$new psql -X -v ON_ERROR_STOP=1 -c "$3") || die "$1: not loaded."
-    [ "$said" = "COPY $2" ] || die "$1: expected COPY $2, got $said."
+# Several files are one text.
+run_sql() { gunzip -c "$@" | new_sql; }
+unpack() {
+    case $1 in
+        *.zst) zstd -q -d -c "$1" ;;
+        *) gunzip -c "$1" ;;
+    esac
 }
+whole() {
+    case $1 in
+        *.zst) zstd -q -t "$1" ;;
+        *) gunzip -t "$1" ;;
+    esac || die "$1 is damaged."
+}
+# part FILE FROM BYTES: so many bytes of its text, or all.
+part() {
+    if [ "$3" = all ]; then
+        unpack "$1"
+    else
+        # Who reads no further than it must leaves the others with a closed pipe.
+        unpack "$1" 2>/dev/null | tail -c "+$(($2 + 1))" 2>/dev/null | head -c "$3"
+    fi
+}
+# rows FILE FROM BYTES ROWS STATEMENT. A row that is missing must not pass: psql says how many it copied.
+rows() {
+    said=$(part "$1" "$2" "$3" | PGDATABASE=$new psql -X -v ON_ERROR_STOP=1 -c "$5") || die "$1: not loaded."
+    [ "$said" = "COPY $4" ] || die "$1: expected COPY $4, got $said."
+}
+"#;
+
+const NEEDS_ZSTD: &str = r#"
+command -v zstd >/dev/null 2>&1 || die "This backup needs zstd: install it first."
+"#;
+
+const CHECK_ROLES: &str = r#"
+missing=$(missing_roles)
+[ -z "$missing" ] || die "The server lacks these roles (globals.sql.gz holds their definitions): $missing"
 "#;
 
 const CHECK: &str = r#"

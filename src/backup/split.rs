@@ -8,6 +8,8 @@
 #[derive(Debug, Default)]
 pub(super) struct Splitter {
     text: Vec<u8>,
+    /// Where the present statement begins.
+    start: usize,
     /// How far `text` has been looked at.
     at: usize,
     state: State,
@@ -46,6 +48,13 @@ enum Step {
 impl Splitter {
     /// Takes the next piece.
     pub fn push(&mut self, piece: &[u8]) {
+        // Only here, and not after each statement: a text of many statements is not moved for each.
+        self.text.drain(..self.start);
+        self.at -= self.start;
+        if let State::Word(at) = &mut self.state {
+            *at -= self.start;
+        }
+        self.start = 0;
         self.text.extend_from_slice(piece);
     }
 
@@ -57,7 +66,7 @@ impl Splitter {
     /// What is left at the end of the text: a last statement without a semicolon, if there is one.
     pub fn finish(mut self) -> Option<Vec<u8>> {
         let whole = self.scan(true);
-        whole.or_else(|| self.begun.then_some(self.text))
+        whole.or_else(|| self.begun.then(|| self.text.split_off(self.start)))
     }
 
     fn scan(&mut self, last: bool) -> Option<Vec<u8>> {
@@ -72,10 +81,9 @@ impl Splitter {
     }
 
     fn cut(&mut self, bytes: usize) -> Vec<u8> {
-        let rest = self.text.split_off(self.at + bytes);
-        let mut statement = std::mem::replace(&mut self.text, rest);
-        statement.truncate(self.at);
-        *self = Self { text: std::mem::take(&mut self.text), ..Self::default() };
+        let statement = self.text[self.start..self.at].to_vec();
+        let next = self.at + bytes;
+        *self = Self { text: std::mem::take(&mut self.text), start: next, at: next, ..Self::default() };
         statement
     }
 

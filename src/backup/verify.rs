@@ -7,14 +7,16 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use super::compare::compare;
+pub use super::mismatch::Mismatch;
+
 use super::error::BackupError;
-use super::fingerprint::{self, Content, Difference, TableContent};
-use super::manifest::{Chunk, Manifest, ManifestError, Object, Table, TableName};
+use super::manifest::{Manifest, ManifestError, Object};
 use super::meter::Meter;
-use super::name::{LARGE_OBJECTS, MANIFEST, POST_DATA, PRE_DATA, Place};
-use super::restore::{self, drop_database, restore};
+use super::name::{MANIFEST, Place};
+use super::pinned;
+use super::restore::{self, drop_side, reads, restore};
 use super::unpack::unpack;
-use super::{pinned, schema};
 use crate::event::Progress;
 use crate::pg::ConnInfo;
 use crate::store::{Created, Store, StoreError};
@@ -55,136 +57,6 @@ impl std::str::FromStr for Level {
         let all = [Level::Manifest, Level::Read, Level::Restore];
         let wrong = || format!("{text:?} is no level; the levels are manifest, read, restore");
         all.into_iter().find(|level| level.name() == text).ok_or_else(wrong)
-    }
-}
-
-/// Something that is not as the manifest says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Mismatch {
-    /// The manifest itself.
-    Manifest {
-        /// Why it is refused.
-        reason: String,
-    },
-    /// An object is not there.
-    Missing {
-        /// Which.
-        object: String,
-    },
-    /// An object has another size.
-    Size {
-        /// Which.
-        object: String,
-        /// Bytes by the manifest.
-        expected: u64,
-        /// Bytes found.
-        found: u64,
-    },
-    /// An object's bytes have another SHA-256.
-    Hash {
-        /// Which.
-        object: String,
-    },
-    /// An object cannot be decompressed, though its bytes are those that were written.
-    Undecodable {
-        /// Which.
-        object: String,
-        /// Why.
-        reason: String,
-    },
-    /// An object decompresses to another number of bytes.
-    RawSize {
-        /// Which.
-        object: String,
-        /// Bytes by the manifest.
-        expected: u64,
-        /// Bytes found.
-        found: u64,
-    },
-    /// A chunk has another number of rows.
-    Rows {
-        /// Which.
-        object: String,
-        /// Its table.
-        table: TableName,
-        /// Rows by the manifest.
-        expected: u64,
-        /// Rows found.
-        found: u64,
-    },
-    /// A chunk has other rows.
-    Fingerprint {
-        /// Which.
-        object: String,
-        /// Its table.
-        table: TableName,
-    },
-    /// A chunk's last row is cut.
-    CutRow {
-        /// Which.
-        object: String,
-        /// Its table.
-        table: TableName,
-    },
-    /// The restored database has other content.
-    Content(Box<Difference>),
-    /// The restored database has another schema.
-    Schema {
-        /// The lines that differ, `-` in the backup, `+` in the restored database.
-        lines: Vec<String>,
-    },
-    /// The server refused to take the backup back.
-    NotRestored {
-        /// What could not be done, and why.
-        reason: String,
-    },
-}
-
-impl std::fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Mismatch::Manifest { reason } => write!(f, "the manifest is refused: {reason}"),
-            Mismatch::Missing { object } => write!(f, "{object} is missing"),
-            Mismatch::Size { object, expected, found } => {
-                write!(f, "{object} has {found} bytes, not {expected}")
-            }
-            Mismatch::Hash { object } => write!(f, "{object} has other bytes than were written"),
-            Mismatch::Undecodable { object, reason } => {
-                write!(f, "{object} cannot be decompressed: {reason}")
-            }
-            Mismatch::RawSize { object, expected, found } => {
-                write!(f, "{object} decompresses to {found} bytes, not {expected}")
-            }
-            Mismatch::Rows { object, table, expected, found } => {
-                write!(f, "{object} of table {table} has {found} rows, not {expected}")
-            }
-            Mismatch::Fingerprint { object, table } => {
-                write!(f, "{object} of table {table} has other rows than were written")
-            }
-            Mismatch::CutRow { object, table } => write!(f, "{object} of table {table} ends in mid-row"),
-            Mismatch::Content(difference) => write!(f, "backup and restored database differ in {difference}"),
-            Mismatch::Schema { lines } => {
-                write!(f, "the restored schema differs: {}", lines.join("\n"))
-            }
-            Mismatch::NotRestored { reason } => write!(f, "it does not restore: could not {reason}"),
-        }
-    }
-}
-
-impl Mismatch {
-    /// Holds a chunk's rows against the manifest.
-    pub(super) fn of_chunk(table: &Table, chunk: &Chunk, found: Option<TableContent>) -> Option<Self> {
-        let (object, name) = (chunk.object.clone(), table.table.clone());
-        match found {
-            None => Some(Mismatch::CutRow { object, table: name }),
-            Some(found) if found.rows != chunk.rows => {
-                Some(Mismatch::Rows { object, table: name, expected: chunk.rows, found: found.rows })
-            }
-            Some(found) if found.fingerprint != chunk.fingerprint => {
-                Some(Mismatch::Fingerprint { object, table: name })
-            }
-            Some(_) => None,
-        }
     }
 }
 
@@ -322,11 +194,7 @@ pub async fn verify(
             reason: "no server was named".into(),
         })?;
         // The restore reads all the others to their last byte.
-        let rest = |object: &&Object| {
-            !object.name.starts_with("data/")
-                && ![PRE_DATA, POST_DATA, LARGE_OBJECTS].contains(&object.name.as_str())
-        };
-        let rest: Vec<&Object> = manifest.objects.iter().filter(rest).collect();
+        let rest: Vec<&Object> = manifest.objects.iter().filter(|object| !reads(object)).collect();
         proof.mismatches = read_objects(store, place, &manifest, rest, 1, &Progress::none()).await?;
         let (mismatches, took) =
             restore_and_compare(store, place, &manifest, scratch, options, progress).await?;
@@ -399,23 +267,19 @@ async fn read_objects(
     progress: &Progress,
 ) -> Result<Vec<Mismatch>, BackupError> {
     let meter = Meter::new(progress, objects.iter().map(|object| object.stored_bytes).sum());
-    let chunks: BTreeMap<&str, (&Table, &Chunk)> = manifest
-        .tables
-        .iter()
-        .flat_map(|table| table.chunks.iter().map(move |chunk| (chunk.object.as_str(), (table, chunk))))
-        .collect();
-    let read = async |object: &Object| {
-        let chunk = chunks.get(object.name.as_str());
-        match chunk {
-            Some((table, _)) => meter.name(&table.table),
-            None => meter.say(&object.name),
+    let chunks = manifest.chunks_by_object();
+    let read = async |object: &Object| -> Result<Option<Mismatch>, BackupError> {
+        let chunks = chunks.get(object.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+        match chunks {
+            [(table, _)] => meter.name(&table.table),
+            _ => meter.say(&object.name),
         }
-        let content = match unpack(store, &place.object(&object.name), object, None).await {
+        match unpack(store, &place.object(&object.name), object, chunks, None).await {
             Err(BackupError::Mismatch(mismatch)) => return Ok(Some(mismatch)),
-            content => content?,
-        };
+            read => read?,
+        }
         meter.add(object.stored_bytes);
-        Ok(chunk.and_then(|(table, chunk)| Mismatch::of_chunk(table, chunk, content)))
+        Ok(None)
     };
     let found: Vec<Option<Mismatch>> =
         stream::iter(objects).map(read).buffered(jobs.max(1)).try_collect().await?;
@@ -431,6 +295,8 @@ async fn restore_and_compare(
     options: &restore::Options,
     progress: &Progress,
 ) -> Result<(Vec<Mismatch>, Option<u64>), BackupError> {
+    // Half of a backup proves half of it.
+    let options = &restore::Options { rows: restore::Rows::All, ..options.clone() };
     let restored = match restore(store, manifest, &scratch.admin, &scratch.database, options, progress).await
     {
         Ok(restored) => restored,
@@ -442,9 +308,9 @@ async fn restore_and_compare(
         }
         Err(other) => return Err(other),
     };
-    let compared = compare(store, place, manifest, scratch, options, progress).await;
+    let compared = compare(store, place, manifest, scratch, &restored.extent, options, progress).await;
     let admin = pinned::open(&scratch.admin, &options.session).await?;
-    let dropped = drop_database(&admin, &scratch.database).await;
+    let dropped = drop_side(&admin, &scratch.admin, &scratch.database, options).await;
     // What the comparison says comes first; a database that stays is named either way.
     let mismatches = match (compared, dropped) {
         (Ok(mismatches), Ok(())) => mismatches,
@@ -459,61 +325,6 @@ async fn restore_and_compare(
         }
     };
     Ok((mismatches, Some(crate::event::millis(restored.took))))
-}
-
-/// Holds a restored database against its manifest: the content of every table, and the schema against a fresh
-/// dump of it. Gives what differs.
-///
-/// # Errors
-/// If the database or the store can't be read.
-pub async fn compare(
-    store: &dyn Store,
-    place: &Place,
-    manifest: &Manifest,
-    scratch: &Scratch,
-    options: &restore::Options,
-    progress: &Progress,
-) -> Result<Vec<Mismatch>, BackupError> {
-    let database = scratch.admin.with_database(&scratch.database);
-    let reading =
-        fingerprint::Options { session: options.session.clone(), jobs: options.jobs, largest_table: None };
-    let content = fingerprint::database_as(&database, manifest, &reading, progress).await?;
-    let mut mismatches: Vec<Mismatch> = Content::of_manifest(manifest)
-        .differences(&content)
-        .into_iter()
-        .map(|difference| Mismatch::Content(Box::new(difference)))
-        .collect();
-    for (object, section) in [(PRE_DATA, "--section=pre-data"), (POST_DATA, "--section=post-data")] {
-        let arguments = [section, "--no-subscriptions"].map(String::from);
-        let there = schema::dump_text(&database, &options.session, &arguments).await?;
-        let stored = read_text(store, place, manifest, object).await?;
-        if let Some(lines) = schema::compare_restored(&schema::without_versions(&stored), &there) {
-            mismatches.push(Mismatch::Schema { lines });
-        }
-    }
-    Ok(mismatches)
-}
-
-/// A small compressed text of the backup, proven by then.
-async fn read_text(
-    store: &dyn Store,
-    place: &Place,
-    manifest: &Manifest,
-    name: &str,
-) -> Result<String, BackupError> {
-    let missing = || BackupError::Mismatch(Mismatch::Missing { object: name.to_string() });
-    let object = manifest.object(name).ok_or_else(missing)?;
-    let (sender, mut pieces) = tokio::sync::mpsc::channel::<bytes::Bytes>(2);
-    let collect = async {
-        let mut text = Vec::new();
-        while let Some(piece) = pieces.recv().await {
-            text.extend_from_slice(&piece);
-        }
-        Ok(text)
-    };
-    let full_name = place.object(name);
-    let (_, text) = tokio::try_join!(unpack(store, &full_name, object, Some(sender)), collect)?;
-    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 #[cfg(test)]

@@ -49,6 +49,8 @@ pub enum Backup {
         /// Another server, as the URL of a database there (default: the environment's)
         #[arg(long, value_name = "URL")]
         server: Option<String>,
+        #[command(flatten)]
+        parts: restore::Parts,
     },
     /// Remove old backups and what interrupted ones left
     Prune(Prune),
@@ -75,8 +77,8 @@ pub(super) async fn run(shell: &Shell, command: &Backup) -> Result<Verdict, Trou
         Backup::List => show::list(shell, &config).await,
         Backup::Show { backup } => show::show(shell, &config, backup).await,
         Backup::Verify { backup, level } => verify::run(shell, &config, backup, *level).await,
-        Backup::Restore { backup, database, server } => {
-            restore::run(shell, &config, backup, database, server.as_deref()).await
+        Backup::Restore { backup, database, server, parts } => {
+            restore::run(shell, &config, backup, database, server.as_deref(), parts).await
         }
         Backup::Prune(order) => prune::run(shell, &config, order).await,
     }
@@ -128,5 +130,6 @@ fn restore_options(config: &Config, verb: &str) -> backup::restore::Options {
     backup::restore::Options {
         session: session_options(config, &format!("backstay backup {verb}")),
         jobs: config.backup.jobs,
+        ..backup::restore::Options::default()
     }
 }

@@ -63,7 +63,8 @@ pub(super) async fn restore_as(
     let (options, progress) = (restore_options(site), site.progress());
     let store = &**site.store;
     let restored = backup::restore(store, manifest, &scratch.admin, name, &options, &progress).await?;
-    let mismatches = verify::compare(store, place, manifest, &scratch, &options, &progress).await?;
+    let mismatches =
+        verify::compare(store, place, manifest, &scratch, &restored.extent, &options, &progress).await?;
     if let Some(mismatch) = mismatches.into_iter().next() {
         return Err(backup::BackupError::Mismatch(mismatch).into());
     }
@@ -88,7 +89,11 @@ fn maintenance(site: &Site<'_>) -> ConnInfo {
 }
 
 fn restore_options(site: &Site<'_>) -> restore::Options {
-    restore::Options { session: site.session("restore"), jobs: site.config.backup.jobs }
+    restore::Options {
+        session: site.session("restore"),
+        jobs: site.config.backup.jobs,
+        ..restore::Options::default()
+    }
 }
 
 fn proven(proof: &Proof) -> String {

@@ -110,8 +110,8 @@ pub async fn write(
         sequences: catalog::sequences(&source.main).await?,
         large_objects: fingerprint::large_objects(&source.main).await?,
     };
-    manifest.objects.push(target.text(name::README, &script::readme(&manifest)).await?);
-    let restore = script::restore(&manifest);
+    manifest.objects.push(target.text(name::README, &script::page(&manifest)).await?);
+    let restore = script::script(&manifest);
     manifest.objects.push(target.text(name::SCRIPT, &restore).await?);
     manifest.objects.sort_by(|a, b| a.name.cmp(&b.name));
     commit(store, place, manifest).await

@@ -7,8 +7,9 @@ use serde_json::json;
 use super::restore_options;
 use super::verify::blame;
 use crate::backup::attributes::{NotApplied, apply_attributes};
+use crate::backup::restore::{Options, Rows, TablePattern};
 use crate::backup::verify::{Scratch, compare, load_manifest};
-use crate::backup::{self, BackupError, Manifest};
+use crate::backup::{self, BackupError, Manifest, Restored};
 use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
 use crate::config::Config;
@@ -19,12 +20,39 @@ use crate::time::show_duration;
 use crate::window::admin::{Admin, Patience};
 use crate::window::names::{self, Role};
 
+/// What of a backup is restored, and with which help.
+#[derive(Debug, clap::Args)]
+pub struct Parts {
+    /// All definitions, but only the rows of this table: TABLE or SCHEMA.TABLE, * for any characters; may be
+    /// given several times. Large objects stay empty; foreign keys that do not hold without the other rows
+    /// are left out and named
+    #[arg(long = "only-table", value_name = "TABLE", conflicts_with = "schema_only")]
+    only_tables: Vec<TablePattern>,
+    /// All definitions and no rows
+    #[arg(long)]
+    schema_only: bool,
+    /// Create the roles that the server lacks, without passwords; those that exist are not altered
+    #[arg(long)]
+    create_roles: bool,
+}
+
+impl Parts {
+    fn rows(&self) -> Rows {
+        match (self.schema_only, &self.only_tables[..]) {
+            (true, _) => Rows::None,
+            (false, []) => Rows::All,
+            (false, patterns) => Rows::Only(patterns.to_vec()),
+        }
+    }
+}
+
 pub(super) async fn run(
     shell: &Shell,
     config: &Config,
     wanted: &str,
     database: &str,
     server: Option<&str>,
+    parts: &Parts,
 ) -> Result<Verdict, Trouble> {
     check_name(config, database)?;
     let admin = match server {
@@ -40,13 +68,20 @@ pub(super) async fn run(
         false => None,
     };
 
-    let options = restore_options(config, "restore");
+    let options = Options {
+        rows: parts.rows(),
+        create_roles: parts.create_roles,
+        ..restore_options(config, "restore")
+    };
     let scratch = Scratch { admin, database: database.to_string() };
     let work = Work::begin(shell);
     let restored =
         backup::restore(&*store, &manifest, &scratch.admin, database, &options, &work.progress).await;
     let compared = match &restored {
-        Ok(_) => compare(&*store, &place, &manifest, &scratch, &options, &work.progress).await,
+        Ok(restored) => {
+            let extent = &restored.extent;
+            compare(&*store, &place, &manifest, &scratch, extent, &options, &work.progress).await
+        }
         Err(_) => Ok(Vec::new()),
     };
     work.end().await;
@@ -69,6 +104,7 @@ pub(super) async fn run(
     for one in &refused {
         shell.note(&format!("note: not set: {} ({})", one.statement, one.reason));
     }
+    tell_parts(shell, &restored);
     shell.tell(
         &format!(
             "restored {} as {}: {} rows in {}, compared table by table",
@@ -81,9 +117,33 @@ pub(super) async fn run(
             "environment": config.environment, "backup": place.id, "database": database,
             "rows": restored.rows, "bytes": restored.bytes, "millis": crate::event::millis(restored.took),
             "not_set": refused.iter().map(|one| &one.statement).collect::<Vec<_>>(),
+            "left_out": left_out(&restored), "roles_created": restored.roles,
         }),
     );
     Ok(Verdict::Done)
+}
+
+/// What a person should know who wanted less than all, or roles.
+fn tell_parts(shell: &Shell, restored: &Restored) {
+    for role in &restored.roles {
+        shell.note(&format!("note: role {role} was created, without a password"));
+    }
+    for one in &restored.roles_refused {
+        shell.note(&format!("note: not done: {} ({})", one.statement, one.reason));
+    }
+    for statement in left_out(restored) {
+        shell.note(&format!("note: left out, since rows that it needs were not wanted: {statement}"));
+    }
+}
+
+/// The statements that were left out, each in one line.
+fn left_out(restored: &Restored) -> Vec<String> {
+    let line = |statement: &String| {
+        let lines =
+            statement.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("--"));
+        lines.collect::<Vec<_>>().join(" ")
+    };
+    restored.extent.left_out.iter().map(line).collect()
 }
 
 /// A restore that failed, with the table where the error names only an object.

@@ -85,7 +85,8 @@ pub(super) fn blame(mismatch: &Mismatch, manifest: Option<&Manifest>) -> String 
         | Mismatch::Size { object, .. }
         | Mismatch::Hash { object }
         | Mismatch::Undecodable { object, .. }
-        | Mismatch::RawSize { object, .. } => object,
+        | Mismatch::RawSize { object, .. }
+        | Mismatch::TooLong { object, .. } => object,
         _ => return mismatch.to_string(),
     };
     let tables = manifest.into_iter().flat_map(|manifest| &manifest.tables);

@@ -1,0 +1,165 @@
+//! Indexes, constraints and all that follows them, by several sessions at once.
+
+use std::collections::HashMap;
+
+use futures_util::{StreamExt, stream::FuturesUnordered};
+
+use super::order::{Plan, Schedule, Stage, Task, Work};
+use super::sql::{execute, first_line, run_together};
+use super::{Filling, Rows};
+use crate::backup::error::BackupError;
+use crate::backup::manifest::TableName;
+use crate::backup::name::POST_DATA;
+use crate::event::Unit;
+use crate::pg::{Session, sqlstate};
+
+const WHAT: &str = "indexes and constraints";
+
+impl Filling<'_> {
+    /// Runs all that comes after the rows; gives the statements that were left out.
+    pub(super) async fn run_post_data(&self) -> Result<Vec<String>, BackupError> {
+        let bytes: HashMap<&TableName, u64> = self
+            .manifest
+            .tables
+            .iter()
+            .map(|table| (&table.table, table.chunks.iter().map(|chunk| chunk.bytes).sum()))
+            .collect();
+        let statements = self.statements(POST_DATA).await?;
+        let plan = Plan::of(statements, |table| bytes.get(table).copied().unwrap_or_default());
+        let workers = self.sessions(plan.tasks()).await?;
+        let workers = workers.into_iter().map(|session| Worker { session, settings: 0 }).collect();
+        let mut building =
+            Building { filling: self, workers, done: 0, total: plan.tasks(), left_out: Vec::new() };
+        for stage in &plan.stages {
+            match stage {
+                Stage::InOrder(tasks) => building.in_order(&plan, tasks).await?,
+                Stage::Beside(tasks) => building.beside(&plan, tasks).await?,
+            }
+        }
+        Ok(building.left_out)
+    }
+}
+
+/// A session, and which of the plan's settings it has.
+struct Worker {
+    session: Session,
+    settings: usize,
+}
+
+impl Worker {
+    async fn prepare(&mut self, plan: &Plan, task: &Task) -> Result<(), BackupError> {
+        if self.settings != task.settings {
+            execute(&self.session, plan.settings_of(task), WHAT).await?;
+            self.settings = task.settings;
+        }
+        Ok(())
+    }
+
+    async fn run(&mut self, plan: &Plan, task: &Task) -> Result<(), BackupError> {
+        self.prepare(plan, task).await?;
+        for statement in &task.statements {
+            execute(&self.session, statement, WHAT).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The plan as it is carried out.
+struct Building<'f, 'a> {
+    filling: &'f Filling<'a>,
+    /// Those that have nothing to do; at least one.
+    workers: Vec<Worker>,
+    done: usize,
+    total: usize,
+    left_out: Vec<String>,
+}
+
+impl Building<'_, '_> {
+    async fn beside(&mut self, plan: &Plan, tasks: &[Task]) -> Result<(), BackupError> {
+        let mut schedule = Schedule::new(tasks.to_vec());
+        let mut again = Vec::new();
+        let mut running = FuturesUnordered::new();
+        loop {
+            while let Some(mut worker) = self.workers.pop() {
+                let Some(task) = schedule.begin() else {
+                    self.workers.push(worker);
+                    break;
+                };
+                self.report(&task);
+                running.push(async move {
+                    let result = worker.run(plan, &task).await;
+                    (worker, task, result)
+                });
+            }
+            let Some((worker, task, result)) = running.next().await else { break };
+            self.workers.push(worker);
+            schedule.end(&task);
+            match result {
+                // What the statements do not show, such as the partitions of a referenced table.
+                Err(error) if is_deadlock(&error) => again.push(task),
+                result => self.finish(task, result)?,
+            }
+        }
+        for task in again {
+            if let Some(worker) = self.workers.first_mut() {
+                let result = worker.run(plan, &task).await;
+                self.finish(task, result)?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn in_order(&mut self, plan: &Plan, tasks: &[Task]) -> Result<(), BackupError> {
+        let small = |task: &Task| task.work == Work::Other;
+        for group in tasks.chunk_by(|a, b| small(a) && small(b) && a.settings == b.settings) {
+            let Some((worker, first)) = self.workers.first_mut().zip(group.first()) else { continue };
+            if first.work == Work::Refresh && self.filling.options.rows == Rows::None {
+                continue;
+            }
+            worker.prepare(plan, first).await?;
+            self.report(first);
+            let Some(worker) = self.workers.first_mut() else { continue };
+            let statements: Vec<String> = group.iter().flat_map(|task| task.statements.clone()).collect();
+            for batch in statements.chunks(64) {
+                run_together(&worker.session, batch, WHAT).await?;
+            }
+            self.done += group.len();
+        }
+        Ok(())
+    }
+
+    /// Counts a task as done, or left out where it cannot hold without the rows that nobody wanted.
+    fn finish(&mut self, task: Task, result: Result<(), BackupError>) -> Result<(), BackupError> {
+        self.done += 1;
+        match result {
+            Err(error) if task.work == Work::ForeignKey && self.cannot_hold(&error) => {
+                self.left_out.extend(task.statements);
+                Ok(())
+            }
+            result => result,
+        }
+    }
+
+    fn cannot_hold(&self, error: &BackupError) -> bool {
+        // 23503 foreign_key_violation
+        matches!(self.filling.options.rows, Rows::Only(_)) && state(error) == Some("23503")
+    }
+
+    fn report(&self, task: &Task) {
+        let (done, total) = (self.done as u64, self.total as u64);
+        let note = task.statements.first().map(|statement| first_line(statement)).unwrap_or_default();
+        self.filling.progress.at(done, Some(total), Unit::Items, note);
+    }
+}
+
+fn is_deadlock(error: &BackupError) -> bool {
+    // 40P01 deadlock_detected
+    state(error) == Some("40P01")
+}
+
+fn state(error: &BackupError) -> Option<&str> {
+    match error {
+        BackupError::Sql { source, .. } => sqlstate(source),
+        _ => None,
+    }
+}
