@@ -55,7 +55,15 @@ impl Cluster {
     /// # Errors
     /// If the programs are missing or one of them fails; then nothing is left behind.
     pub fn start(settings: &[&str]) -> Result<Self, ClusterError> {
-        Self::make(None, settings)
+        Self::make(None, None, settings)
+    }
+
+    /// As [`Cluster::start`], with the server programs in `binaries`, of whatever version.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_with(binaries: &Path, settings: &[&str]) -> Result<Self, ClusterError> {
+        Self::make(Some(binaries), None, settings)
     }
 
     /// As [`Cluster::start`], from a packed data directory at `pack`, which the first call makes: unpacking takes a
@@ -64,11 +72,12 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`]. A crash leaves the whole pack or none.
     pub fn start_from(pack: &Path, settings: &[&str]) -> Result<Self, ClusterError> {
-        Self::make(Some(pack), settings)
+        Self::make(None, Some(pack), settings)
     }
 
-    fn make(pack: Option<&Path>, settings: &[&str]) -> Result<Self, ClusterError> {
-        let binaries = find_binaries().ok_or(ClusterError::NoServer)?;
+    fn make(binaries: Option<&Path>, pack: Option<&Path>, settings: &[&str]) -> Result<Self, ClusterError> {
+        let binaries =
+            binaries.map(Path::to_path_buf).or_else(find_binaries).ok_or(ClusterError::NoServer)?;
         let folder = tempfile::Builder::new()
             .prefix("backstay-pg-")
             .tempdir()

@@ -13,7 +13,27 @@ pub mod project;
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     let settings = ["max_connections = 500", "max_prepared_transactions = 5"];
-    CLUSTER.get_or_init(|| Cluster::start_from(&pack(), &settings).expect("a PostgreSQL cluster"))
+    CLUSTER.get_or_init(|| {
+        match std::env::var_os("BACKSTAY_TEST_POSTGRES") {
+            // `make test-matrix`: the server programs of another version.
+            Some(binaries) => Cluster::start_with(std::path::Path::new(&binaries), &settings),
+            None => Cluster::start_from(&pack(), &settings),
+        }
+        .expect("a PostgreSQL cluster")
+    })
+}
+
+/// The cluster's `server_version_num`.
+pub fn version() -> u32 {
+    static VERSION: OnceLock<u32> = OnceLock::new();
+    *VERSION.get_or_init(|| {
+        let postgres = cluster().binaries().join("postgres");
+        let output = std::process::Command::new(postgres).arg("--version").output().expect("a version");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let number = text.split_whitespace().nth(2).expect("postgres (PostgreSQL) 15.18");
+        let (major, minor) = number.split_once('.').expect("a release");
+        major.parse::<u32>().expect("a number") * 10_000 + minor.parse::<u32>().expect("a number")
+    })
 }
 
 /// A name that no other test of this process uses.
