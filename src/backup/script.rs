@@ -7,6 +7,7 @@ use super::catalog::{copy_from, set_sequence};
 use super::manifest::Manifest;
 use super::name::{GLOBALS, POST_DATA, PRE_DATA, SCRIPT, SUBSCRIPTIONS};
 use super::pinned;
+use super::restore::analyze;
 use crate::pg::quote_literal;
 use crate::time::show_bytes;
 
@@ -100,9 +101,9 @@ pub fn script(manifest: &Manifest) -> String {
     load(&mut text, manifest);
 
     let _ = writeln!(text, "\necho 'Indexes, constraints, triggers ...'\nrun_sql {}", sh(POST_DATA));
-    text.push_str(
-        "\necho 'Statistics ...'\nprintf 'SET client_min_messages = error; ANALYZE;\\n' | new_sql\n",
-    );
+    let analyze = format!("SET client_min_messages = error;\n{}\n\\gexec\n", analyze::statements());
+    heredoc(&mut text, "statistics", "new_sql", &analyze);
+    text.push_str("\necho 'Statistics ...'\nstatistics\n");
     let attributes: String = manifest
         .database
         .statements("\0")

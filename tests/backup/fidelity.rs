@@ -37,8 +37,15 @@ async fn comes_back(world: &World) {
     assert_eq!(count(&session, view).await, 2);
     assert_eq!(count(&session, "SELECT n FROM public.a_second").await, 99);
     assert_eq!(count(&session, "SELECT f FROM public.a_first_by_function").await, 99);
-    assert_eq!(count(&session, "SELECT count(*) FROM pg_catalog.pg_subscription s \
-        JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()").await, 0);
+    assert_eq!(
+        count(
+            &session,
+            "SELECT count(*) FROM pg_catalog.pg_subscription s \
+        JOIN pg_catalog.pg_database d ON d.oid = s.subdbid WHERE d.datname = current_database()"
+        )
+        .await,
+        0
+    );
     let proof = world.verify(&place, Level::Restore).await;
     assert_eq!(proof.mismatches, []);
 }

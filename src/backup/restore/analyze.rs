@@ -15,20 +15,36 @@ const TOGETHER: usize = 32;
 /// A table is small below this many bytes on disk.
 const SMALL: i64 = 1 << 20;
 
+/// Foreign tables, and what has one below it: to sample those the server would connect to the foreign one, which
+/// may be gone, or be production's.
+const REMOTE: &str = "WITH RECURSIVE remote(oid) AS (\
+         SELECT f.oid FROM pg_catalog.pg_class f WHERE f.relkind = 'f' \
+         UNION SELECT i.inhparent FROM pg_catalog.pg_inherits i JOIN remote ON i.inhrelid = remote.oid)";
+
+/// The tables that are analyzed; a partition with its whole tree, if that can be.
+const TABLES: &str = "pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     WHERE c.relkind IN ('r', 'm', 'p') AND c.relpersistence <> 't' \
+     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+     AND pg_catalog.pg_has_role(c.relowner, 'USAGE') AND c.oid NOT IN (SELECT oid FROM remote) \
+     AND (NOT c.relispartition OR pg_catalog.pg_partition_root(c.oid) IN (SELECT oid FROM remote))";
+
+/// A query that gives one statement for each table, for a script.
+pub(in crate::backup) fn statements() -> String {
+    format!("{REMOTE} SELECT pg_catalog.format('ANALYZE %I.%I', n.nspname, c.relname) FROM {TABLES}")
+}
+
 impl Filling<'_> {
     /// `ANALYZE`, several tables at once. A partition's are gathered with those of its whole tree.
     pub(super) async fn analyze(&self) -> Result<(), BackupError> {
         let refused = |e| BackupError::sql("analyze the tables", e);
         let session = self.session().await?;
         // A tree's size is its partitions'.
-        let sql = "SELECT n.nspname, c.relname, coalesce(t.bytes, pg_catalog.pg_relation_size(c.oid))::pg_catalog.int8 \
-             FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-             LEFT JOIN LATERAL (SELECT sum(pg_catalog.pg_relation_size(p.relid)) AS bytes \
-                 FROM pg_catalog.pg_partition_tree(c.oid) p WHERE c.relkind = 'p') t ON true \
-             WHERE c.relkind IN ('r', 'm', 'p') AND NOT c.relispartition AND c.relpersistence <> 't' \
-             AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-             AND pg_catalog.pg_has_role(c.relowner, 'USAGE') ORDER BY 3, 1, 2";
-        let rows = session.query(sql, &[]).await.map_err(refused)?;
+        let sql = format!(
+            "{REMOTE} SELECT n.nspname, c.relname, CASE c.relkind WHEN 'p' THEN coalesce((\
+                 SELECT sum(pg_catalog.pg_relation_size(p.relid)) FROM pg_catalog.pg_partition_tree(c.oid) p), 0) \
+             ELSE pg_catalog.pg_relation_size(c.oid) END::pg_catalog.int8 FROM {TABLES} ORDER BY 3, 1, 2"
+        );
+        let rows = session.query(&sql, &[]).await.map_err(refused)?;
         let mut tables = Vec::with_capacity(rows.len());
         for row in &rows {
             let name = TableName::new(get::<String>(row, 0)?, get::<String>(row, 1)?);

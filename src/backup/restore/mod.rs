@@ -12,7 +12,7 @@
 //! | `post_data` | indexes, constraints and all that follows, by several sessions at once |
 //! | `analyze` | statistics |
 
-mod analyze;
+pub(super) mod analyze;
 mod order;
 mod pattern;
 mod post_data;
