@@ -1,7 +1,5 @@
 //! `restore.sh`, without us.
 
-use std::process::Command;
-
 use backstay::backup::fingerprint::Content;
 use backstay::pg::SessionOptions;
 
@@ -13,23 +11,8 @@ async fn restore_sh_needs_only_gunzip_and_psql() {
     let world = World::of_an_owner().await;
     let (place, manifest) = world.write(&small()).await;
     let name = common::fresh_name("by 'hand' \"q\" ");
-    let script = world.folder.path().join(place.object("restore.sh"));
-    let run = |name: &str| {
-        let cluster = common::cluster();
-        let mut path = cluster.binaries().as_os_str().to_owned();
-        path.push(":/usr/bin:/bin");
-        Command::new("sh")
-            .arg(&script)
-            .arg(name)
-            .env_clear()
-            .env("PATH", path)
-            .env("PGHOST", "127.0.0.1")
-            .env("PGPORT", cluster.port().to_string())
-            .env("PGUSER", &world.name)
-            .output()
-            .unwrap()
-    };
-    let output = run(&name);
+    let run = async |name: &str| world.restore_by_hand(&place, name, &world.name).await;
+    let output = run(&name).await;
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     // What an owner may not set again is said, and no reason to fail.
@@ -46,13 +29,13 @@ async fn restore_sh_needs_only_gunzip_and_psql() {
     );
 
     // Over an existing database: refused by the server. With a damaged file: refused before anything.
-    assert!(!run(&name).status.success());
+    assert!(!run(&name).await.status.success());
     let data = world.folder.path().join(place.object("data/1.copy.gz"));
     let mut bytes = std::fs::read(&data).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&data, bytes).unwrap();
-    let output = run("never_made");
+    let output = run("never_made").await;
     assert!(!output.status.success());
     let made = "SELECT count(*) FROM pg_catalog.pg_database WHERE datname = 'never_made'";
     assert_eq!(count(&admin().await, made).await, 0);

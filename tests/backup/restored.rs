@@ -24,10 +24,10 @@ async fn a_restored_database_is_the_database() {
     assert_eq!(original.differences(&world.content(&name, Some(&manifest)).await), []);
 
     // pg_restore is the measure: what it makes of pg_dump's own dump, ours makes too.
-    same_dumps(&world.measure().await, &name).await;
+    same_dumps(world.cluster, &world.measure().await, &name).await;
 
     // Materialized views are filled, in their order.
-    let session = admin_of(&name).await;
+    let session = admin_of(world.cluster, &name).await;
     assert_eq!(count(&session, "SELECT n FROM public.a_second").await, 99);
     assert_eq!(count(&session, "SELECT count(*) FROM pg_catalog.pg_matviews WHERE NOT ispopulated").await, 1);
     assert_eq!(count(&session, "SELECT nextval('public.loose')").await % 7, 3);

@@ -1,11 +1,12 @@
 //! What the tests share: a database, a store for its backups, and what PostgreSQL's own tools say of it.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
 use backstay::backup::fingerprint::{self, Content};
 use backstay::backup::verify::{Proof, Scratch};
 use backstay::backup::{self, BackupError, Level, Manifest, Place};
+use backstay::demo::cluster::Cluster;
 use backstay::event::Progress;
 use backstay::failure::Failure;
 use backstay::pg::{ConnInfo, Session, tools};
@@ -15,6 +16,8 @@ use crate::common;
 
 /// A database, and a store for its backups.
 pub struct World {
+    /// Where it is.
+    pub cluster: &'static Cluster,
     /// As its owner.
     pub url: String,
     pub info: ConnInfo,
@@ -27,18 +30,18 @@ pub struct World {
 impl World {
     /// Of an owner without superuser rights.
     pub async fn new(sql: &str) -> Self {
-        let world = Self::on(common::fresh_database().await);
+        let world = Self::on(common::cluster(), common::fresh_database().await);
         common::session(&world.url).await.batch_execute(sql).await.unwrap_or_else(|e| panic!("{e:?}"));
         world
     }
 
     /// Around a database that is there.
-    pub fn on(url: String) -> Self {
+    pub fn on(cluster: &'static Cluster, url: String) -> Self {
         let info = ConnInfo::parse(&url).unwrap();
         let name = info.database().to_string();
         let folder = tempfile::tempdir().unwrap();
         let store = Directory::new(folder.path());
-        Self { url, info, name, folder, store }
+        Self { cluster, url, info, name, folder, store }
     }
 
     /// With every kind of object that an owner can make and restore.
@@ -68,7 +71,7 @@ impl World {
         world
     }
 
-    /// With every kind of object that there is, on `cluster`; its rows of `megabytes` are the largest.
+    /// With every kind of object that there is; its largest rows are of `megabytes`.
     pub async fn of_a_superuser(megabytes: u32) -> Self {
         let cluster = common::cluster();
         let admin = admin().await;
@@ -93,7 +96,7 @@ impl World {
         ] {
             admin.batch_execute(&statement).await.unwrap_or_else(|e| panic!("{statement}: {e:?}"));
         }
-        let world = Self::on(cluster.url("postgres", "postgres"));
+        let world = Self::on(cluster, cluster.url("postgres", "postgres"));
         let info = world.info.with_database(&name);
         let world = Self { info, name, ..world };
         let sql: String = [
@@ -113,7 +116,7 @@ impl World {
         let file = world.folder.path().join("torture.sql");
         std::fs::write(&file, sql).unwrap();
         let file = file.to_str().unwrap();
-        tool("psql", &world.name, &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file]).await;
+        tool(cluster, "psql", &world.name, &["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", file]).await;
         world
     }
 
@@ -157,16 +160,33 @@ impl World {
         .unwrap()
     }
 
+    /// Runs the backup's `restore.sh` as `user`, with PostgreSQL's and the system's programs only.
+    pub async fn restore_by_hand(&self, place: &Place, name: &str, user: &str) -> Output {
+        let psql = tools::find("psql", common::version()).await.unwrap();
+        let mut path = psql.path.parent().unwrap().as_os_str().to_owned();
+        path.push(":/usr/bin:/bin");
+        Command::new("sh")
+            .arg(self.folder.path().join(place.object("restore.sh")))
+            .arg(name)
+            .env_clear()
+            .env("PATH", path)
+            .env("PGHOST", "127.0.0.1")
+            .env("PGPORT", self.cluster.port().to_string())
+            .env("PGUSER", user)
+            .output()
+            .unwrap()
+    }
+
     /// What `pg_restore` makes of what `pg_dump` makes of the database, both as a superuser; gives its name.
     pub async fn measure(&self) -> String {
         let measure = common::fresh_name("measure");
-        let admin = admin().await;
+        let admin = admin_of(self.cluster, "postgres").await;
         let like = backup::DatabaseAttributes::read(&admin, &self.name).await.unwrap();
         admin.batch_execute(&like.create_statement(&measure)).await.unwrap();
         let archive = self.folder.path().join("archive");
         let archive = archive.to_str().unwrap();
-        tool("pg_dump", &self.name, &["-Fc", "-f", archive]).await;
-        tool("pg_restore", "postgres", &["-d", &measure, archive]).await;
+        tool(self.cluster, "pg_dump", &self.name, &["-Fc", "-f", archive]).await;
+        tool(self.cluster, "pg_restore", "postgres", &["-d", &measure, archive]).await;
         measure
     }
 }
@@ -188,10 +208,10 @@ pub fn for_this_server(sql: &str) -> String {
 }
 
 /// Runs a program of PostgreSQL's on a database of the cluster as a superuser; gives its standard output.
-pub async fn tool(program: &str, database: &str, arguments: &[&str]) -> Vec<u8> {
+pub async fn tool(cluster: &Cluster, program: &str, database: &str, arguments: &[&str]) -> Vec<u8> {
     let found = tools::find(program, common::version()).await.unwrap();
     let output = Command::new(found.path)
-        .args(["-h", "127.0.0.1", "-p", &common::cluster().port().to_string(), "-U", "postgres"])
+        .args(["-h", "127.0.0.1", "-p", &cluster.port().to_string(), "-U", "postgres"])
         .args(arguments)
         .env("PGDATABASE", database)
         .output()
@@ -202,25 +222,27 @@ pub async fn tool(program: &str, database: &str, arguments: &[&str]) -> Vec<u8> 
 }
 
 /// What `pg_dump` says of a database, without what differs between any two runs.
-pub async fn dump(database: &str, arguments: &[&str]) -> String {
-    let text = String::from_utf8_lossy(&tool("pg_dump", database, arguments).await).into_owned();
+pub async fn dump(cluster: &Cluster, database: &str, arguments: &[&str]) -> String {
+    let text = String::from_utf8_lossy(&tool(cluster, "pg_dump", database, arguments).await).into_owned();
     let own = |line: &&str| !line.starts_with("\\restrict ") && !line.starts_with("\\unrestrict ");
     text.lines().filter(own).collect::<Vec<_>>().join("\n")
 }
 
 /// Fails unless `pg_dump` says the same of two databases: the definitions line for line in their order, then
 /// all of it with the lines sorted, because chunks load in any order.
-pub async fn same_dumps(measure: &str, ours: &str) {
+pub async fn same_dumps(cluster: &Cluster, measure: &str, ours: &str) {
     // A restore creates no subscription.
     let definitions = ["--schema-only", "--no-subscriptions"];
-    same_text(&dump(measure, &definitions).await, &dump(ours, &definitions).await);
-    let sorted = |text: String| {
-        let mut lines: Vec<String> = text.lines().map(String::from).collect();
-        lines.sort();
-        lines.join("\n")
-    };
+    same_text(&dump(cluster, measure, &definitions).await, &dump(cluster, ours, &definitions).await);
     let all = ["--no-subscriptions"];
-    same_text(&sorted(dump(measure, &all).await), &sorted(dump(ours, &all).await));
+    same_text(&sorted(&dump(cluster, measure, &all).await), &sorted(&dump(cluster, ours, &all).await));
+}
+
+/// The lines of a text in alphabetical order.
+pub fn sorted(text: &str) -> String {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines.join("\n")
 }
 
 pub fn same_text(one: &str, other: &str) {
@@ -240,8 +262,8 @@ pub async fn admin() -> Session {
 }
 
 /// A superuser's session on a database of any name.
-pub async fn admin_of(database: &str) -> Session {
-    let info = ConnInfo::parse(&common::cluster().url("postgres", "postgres")).unwrap();
+pub async fn admin_of(cluster: &Cluster, database: &str) -> Session {
+    let info = ConnInfo::parse(&cluster.url("postgres", "postgres")).unwrap();
     backstay::pg::connect(&info.with_database(database), &Default::default()).await.unwrap()
 }
 
