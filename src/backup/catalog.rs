@@ -1,10 +1,12 @@
 //! What of a database is carried, asked of its catalog by the rules of pg_dump (`pg_dump.c`, `getTables`,
 //! `makeTableDataInfo`).
 
+use std::collections::BTreeMap;
+
 use tokio_postgres::{Client, Row, types::FromSql};
 
 use super::error::BackupError;
-use super::manifest::{Extension, Sequence, TableName};
+use super::manifest::{Extension, Sequence, Table, TableName};
 use crate::pg::quote_ident;
 
 /// A table whose rows are carried.
@@ -19,6 +21,12 @@ pub(super) struct SourceTable {
     pub bytes: u64,
     /// Pages of the heap, where a range of them can be read by itself (a TID range scan); else none.
     pub pages: Option<u64>,
+    /// The partitioned table through which its rows are loaded ([`Table::through`](super::manifest::Table)).
+    pub through: Option<TableName>,
+    /// When its rows are loaded ([`Table::wave`](super::manifest::Table)).
+    pub wave: u32,
+    /// The database's encoding, in which its rows are written.
+    pub encoding: String,
 }
 
 /// A part of a heap: from this page, to before that one; open where it has no neighbour, so that nothing
@@ -30,6 +38,11 @@ pub(super) struct Pages {
 }
 
 impl SourceTable {
+    /// Where its content counts ([`Table::counted_as`](super::manifest::Table)).
+    pub fn counted_as(&self) -> &TableName {
+        self.through.as_ref().unwrap_or(&self.table)
+    }
+
     /// The statement that gives its rows, or those of a part.
     pub fn copy_to(&self, pages: Option<Pages>) -> String {
         let mut conditions = Vec::new();
@@ -44,9 +57,10 @@ impl SourceTable {
             (None, false) => format!("WHERE {}", conditions.join(" AND ")),
         };
         format!(
-            "COPY (SELECT {} FROM ONLY {} {condition}) TO STDOUT",
+            "COPY (SELECT {} FROM ONLY {} {condition}) TO STDOUT{}",
             quoted_list(&self.columns),
-            self.table.quoted()
+            self.table.quoted(),
+            encoded(&self.encoding)
         )
     }
 
@@ -65,11 +79,24 @@ impl SourceTable {
     }
 }
 
-/// The statement that takes the rows of a table back.
-pub(super) fn copy_from(table: &TableName, columns: &[String]) -> String {
+/// The statement that takes the rows of a table back, into a database of that encoding.
+pub(super) fn copy_from(table: &Table, encoding: &str) -> String {
     // An empty list is no syntax; without a list a table without columns takes its empty lines.
-    let list = if columns.is_empty() { String::new() } else { format!(" ({})", quoted_list(columns)) };
-    format!("COPY {}{list} FROM STDIN", table.quoted())
+    let list = match &table.columns[..] {
+        [] => String::new(),
+        columns => format!(" ({})", quoted_list(columns)),
+    };
+    let into = table.through.as_ref().unwrap_or(&table.table);
+    format!("COPY {}{list} FROM STDIN{}", into.quoted(), encoded(encoding))
+}
+
+/// Rows are written in the database's own encoding, byte for byte: some bytes of others have no counterpart in
+/// UTF-8, or come back from it as other ones. All of a server's encodings keep ASCII as it is, and so COPY's text.
+fn encoded(encoding: &str) -> String {
+    match encoding {
+        "UTF8" => String::new(),
+        other => format!(" WITH (ENCODING {})", crate::pg::quote_literal(other)),
+    }
 }
 
 fn quoted_list(names: &[String]) -> String {
@@ -84,10 +111,10 @@ pub(super) fn get<'r, T: FromSql<'r>>(row: &'r Row, column: usize) -> Result<T, 
 /// Relations that are the user's: not the system's, not temporary, and an extension's own only where the
 /// extension says that their content is the user's (`pg_extension_config_dump`).
 const USERS: &str = "c.relpersistence IN ('p', 'u') \
-     AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
-     AND (x.extname IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
-         WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid \
-         AND d.objsubid = 0 AND d.deptype = 'e'))";
+     AND (x.extname IS NOT NULL OR n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' \
+         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
+             WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid \
+             AND d.objsubid = 0 AND d.deptype = 'e'))";
 
 const FROM: &str = "pg_catalog.pg_class c \
      JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
@@ -104,33 +131,84 @@ pub(super) async fn table_names(client: &Client) -> Result<Vec<(u32, TableName)>
         .collect()
 }
 
+/// The root of a partition whose rows may belong into another one after a restore: below a hash of an enum's
+/// value, which is a hash of its oid (pg_dump's `unsafe_partitions`).
+const ROOT: &str = "LEFT JOIN LATERAL (\
+     SELECT r.oid, rn.nspname, r.relname FROM pg_catalog.pg_class r \
+     JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace \
+     WHERE c.relispartition AND r.oid = pg_catalog.pg_partition_root(c.oid) \
+     AND EXISTS (SELECT FROM pg_catalog.pg_partition_ancestors(c.oid) a(oid) \
+         JOIN pg_catalog.pg_partitioned_table p ON p.partrelid = a.oid \
+         WHERE (SELECT o.oid FROM pg_catalog.pg_opclass o JOIN pg_catalog.pg_am m ON m.oid = o.opcmethod \
+             WHERE o.opcname = 'enum_ops' AND m.amname = 'hash' \
+             AND o.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace) = ANY (p.partclass))) root ON true";
+
 /// All tables that are carried, in the transaction's snapshot.
 pub(super) async fn tables(client: &Client) -> Result<Vec<SourceTable>, BackupError> {
-    // TID range scans came with PostgreSQL 14; before, each part would read the whole table.
+    // TID range scans came with PostgreSQL 14; before, each part would read the whole table. An extension's
+    // table may refer to itself, and such a constraint is there before the rows: they are loaded at once.
     let sql = format!(
         "SELECT n.nspname, c.relname, \
-         ARRAY(SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 \
-             AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum), \
+         ARRAY(SELECT a.attname FROM pg_catalog.pg_attribute a WHERE a.attrelid = coalesce(root.oid, c.oid) \
+             AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum), \
          nullif(x.extcondition[pg_catalog.array_position(x.extconfig, c.oid)], ''), \
          coalesce(pg_catalog.pg_table_size(c.oid), 0)::pg_catalog.int8, \
-         CASE WHEN am.amname = 'heap' AND pg_catalog.current_setting('server_version_num')::int >= 140000 \
+         CASE WHEN am.amname = 'heap' AND x.extname IS NULL \
+                 AND pg_catalog.current_setting('server_version_num')::int >= 140000 \
              THEN pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8 \
-         END \
-         FROM {FROM} LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam \
+         END, root.nspname, root.relname, pg_catalog.getdatabaseencoding() \
+         FROM {FROM} LEFT JOIN pg_catalog.pg_am am ON am.oid = c.relam {ROOT} \
          WHERE c.relkind = 'r' AND {USERS} ORDER BY 1, 2"
     );
     let rows = client.query(&sql, &[]).await.map_err(|e| BackupError::sql("list the tables", e))?;
+    let waves = waves(&references(client).await?);
     rows.iter()
         .map(|row| {
+            let table = TableName::new(get::<String>(row, 0)?, get::<String>(row, 1)?);
+            let root = get::<Option<String>>(row, 6)?.zip(get::<Option<String>>(row, 7)?);
             Ok(SourceTable {
-                table: TableName::new(get::<String>(row, 0)?, get::<String>(row, 1)?),
                 columns: get(row, 2)?,
                 condition: get(row, 3)?,
                 bytes: unsigned(get(row, 4)?),
                 pages: get::<Option<i64>>(row, 5)?.map(unsigned),
+                through: root.map(|(schema, name)| TableName::new(schema, name)),
+                wave: waves.get(&table).copied().unwrap_or_default(),
+                encoding: get(row, 8)?,
+                table,
             })
         })
         .collect()
+}
+
+/// Which configuration table refers to which: their foreign keys come with their extension, before any rows.
+async fn references(client: &Client) -> Result<Vec<(TableName, TableName)>, BackupError> {
+    let sql = "SELECT n.nspname, c.relname, fn.nspname, f.relname FROM pg_catalog.pg_constraint k \
+               JOIN pg_catalog.pg_extension x ON k.conrelid = ANY (x.extconfig) \
+               JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
+               JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+               JOIN pg_catalog.pg_class f ON f.oid = k.confrelid \
+               JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace \
+               WHERE k.contype = 'f' AND k.conrelid <> k.confrelid";
+    let rows =
+        client.query(sql, &[]).await.map_err(|e| BackupError::sql("list the extensions' foreign keys", e))?;
+    let name = |row, at| -> Result<TableName, BackupError> {
+        Ok(TableName::new(get::<String>(row, at)?, get::<String>(row, at + 1)?))
+    };
+    rows.iter().map(|row| Ok((name(row, 0)?, name(row, 2)?))).collect()
+}
+
+/// The wave of each table that refers to another: one after that of every table that it refers to. Tables that
+/// refer to each other in a circle have no right order; they are given some.
+fn waves(references: &[(TableName, TableName)]) -> BTreeMap<TableName, u32> {
+    let mut waves: BTreeMap<TableName, u32> = BTreeMap::new();
+    for _ in references {
+        for (from, to) in references {
+            let after = waves.get(to).copied().unwrap_or_default() + 1;
+            let wave = waves.entry(from.clone()).or_default();
+            *wave = after.max(*wave).min(u32::try_from(references.len()).unwrap_or(u32::MAX));
+        }
+    }
+    waves
 }
 
 fn unsigned(number: i64) -> u64 {
@@ -221,6 +299,7 @@ pub(super) async fn has_large_objects(client: &Client) -> Result<bool, BackupErr
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backup::fingerprint::Fingerprint;
 
     fn table(bytes: u64, pages: Option<u64>) -> SourceTable {
         SourceTable {
@@ -229,6 +308,9 @@ mod tests {
             condition: None,
             bytes,
             pages,
+            through: None,
+            wave: 0,
+            encoding: "UTF8".into(),
         }
     }
 
@@ -266,6 +348,36 @@ mod tests {
             table(1, Some(9)).copy_to(part),
             r#"COPY (SELECT "a", "b c" FROM ONLY "s"."t""x" WHERE ctid >= '(3,0)'::pg_catalog.tid) TO STDOUT"#
         );
-        assert_eq!(copy_from(&TableName::new("s", "t"), &[]), r#"COPY "s"."t" FROM STDIN"#);
+        let coded = SourceTable { encoding: "WIN1252".into(), ..table(1, None) };
+        assert!(coded.copy_to(None).ends_with(" TO STDOUT WITH (ENCODING 'WIN1252')"));
+        let mut restored = Table {
+            table: TableName::new("s", "t"),
+            columns: vec![],
+            condition: None,
+            through: None,
+            wave: 0,
+            rows: 0,
+            fingerprint: Fingerprint::default(),
+            chunks: vec![],
+        };
+        assert_eq!(copy_from(&restored, "UTF8"), r#"COPY "s"."t" FROM STDIN"#);
+        restored.through = Some(TableName::new("s", "root"));
+        restored.columns = vec!["a".into()];
+        assert_eq!(
+            copy_from(&restored, "SQL_ASCII"),
+            r#"COPY "s"."root" ("a") FROM STDIN WITH (ENCODING 'SQL_ASCII')"#
+        );
+    }
+
+    #[test]
+    fn who_refers_to_another_is_loaded_after_it() {
+        let name = |name: &str| TableName::new("s", name);
+        let wave = |pairs: &[(&str, &str)], table: &str| {
+            let pairs: Vec<_> = pairs.iter().map(|(a, b)| (name(a), name(b))).collect();
+            waves(&pairs).get(&name(table)).copied().unwrap_or_default()
+        };
+        let chain = [("a", "b"), ("b", "c"), ("a", "c")];
+        assert_eq!(["a", "b", "c"].map(|table| wave(&chain, table)), [2, 1, 0]);
+        assert!(wave(&[("a", "b"), ("b", "a")], "a") <= 2);
     }
 }

@@ -124,7 +124,7 @@ impl Content {
     /// What a backup says its database held.
     pub fn of_manifest(manifest: &Manifest) -> Self {
         Self {
-            tables: manifest.tables.iter().map(|t| (t.table.clone(), t.content())).collect(),
+            tables: add_up(manifest.tables.iter().map(|t| (t.counted_as().clone(), t.content()))),
             sequences: sequences(&manifest.sequences),
             large_objects: manifest.large_objects,
         }
@@ -148,6 +148,15 @@ impl Content {
         }
         found
     }
+}
+
+/// Partitions that are loaded through their root count together.
+fn add_up(tables: impl IntoIterator<Item = (TableName, TableContent)>) -> BTreeMap<TableName, TableContent> {
+    let mut sums: BTreeMap<TableName, TableContent> = BTreeMap::new();
+    for (name, content) in tables {
+        *sums.entry(name).or_default() += content;
+    }
+    sums
 }
 
 fn sequences(list: &[Sequence]) -> BTreeMap<TableName, (i64, bool)> {
@@ -275,9 +284,7 @@ async fn content(
     let snapshot = pinned::begin_and_export(&main).await?;
     let mut tables = catalog::tables(&main).await?;
     if let Some(manifest) = like {
-        for table in &mut tables {
-            reorder(table, manifest);
-        }
+        reorder(&mut tables, manifest);
     }
     tables.retain(|table| options.largest_table.is_none_or(|most| table.bytes <= most));
     let meter = Meter::new(progress, tables.iter().map(|table| table.bytes).sum());
@@ -339,7 +346,7 @@ async fn read_tables(
         let (part, content): (Part, TableContent) = read?;
         meter.name(&part.table.table);
         meter.add(part.bytes);
-        *found.entry(part.table.table.clone()).or_default() += content;
+        *found.entry(part.table.counted_as().clone()).or_default() += content;
     }
     match tasks.join_all().await {
         // A part that nobody read would be missing in the sums.
@@ -371,15 +378,15 @@ pub(super) fn take<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
-fn reorder(table: &mut SourceTable, manifest: &Manifest) {
-    let Some(known) = manifest.tables.iter().find(|t| t.table == table.table) else { return };
-    let same = |a: &[String], b: &[String]| {
-        let sorted = |list: &[String]| list.iter().cloned().collect::<std::collections::BTreeSet<_>>();
-        sorted(a) == sorted(b)
-    };
-    // Columns that differ are left as they are: then the content differs, which is true.
-    if same(&known.columns, &table.columns) {
-        table.columns.clone_from(&known.columns);
+fn reorder(tables: &mut [SourceTable], manifest: &Manifest) {
+    let known: BTreeMap<&TableName, &Vec<String>> =
+        manifest.tables.iter().map(|table| (&table.table, &table.columns)).collect();
+    let set = |list: &[String]| list.iter().cloned().collect::<std::collections::BTreeSet<_>>();
+    for table in tables {
+        // Columns that differ are left as they are: then the content differs, which is true.
+        if let Some(columns) = known.get(&table.table).filter(|known| set(known) == set(&table.columns)) {
+            table.columns.clone_from(columns);
+        }
     }
 }
 

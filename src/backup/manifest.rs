@@ -163,6 +163,14 @@ pub struct Table {
     /// For an extension's configuration table: the extension's own condition for which rows are the user's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<String>,
+    /// The partitioned table through which the rows are loaded: they may belong into other partitions where they
+    /// are restored, and only the content of all of them together can be compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<TableName>,
+    /// Rows are loaded once those of all tables of earlier waves are there. Only tables of extensions that refer
+    /// to each other have a wave after the first; one whose rows share an object is in the first.
+    #[serde(default, skip_serializing_if = "Table::is_first")]
+    pub wave: u32,
     /// Its rows.
     pub rows: u64,
     /// The fingerprint of its rows.
@@ -172,6 +180,16 @@ pub struct Table {
 }
 
 impl Table {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+    fn is_first(wave: &u32) -> bool {
+        *wave == 0
+    }
+
+    /// Where its content counts: in itself, or in the table that its rows are loaded through.
+    pub fn counted_as(&self) -> &TableName {
+        self.through.as_ref().unwrap_or(&self.table)
+    }
+
     /// Rows and fingerprint as one.
     pub fn content(&self) -> TableContent {
         TableContent { rows: self.rows, fingerprint: self.fingerprint }
@@ -329,6 +347,16 @@ impl Manifest {
             Some(object) => Err(ManifestError::NoObject(object.to_string())),
             None => Ok(()),
         }
+    }
+
+    /// The data objects in the waves in which they are loaded, each with its chunks.
+    pub fn waves(&self) -> BTreeMap<u32, Vec<(&str, Vec<(&Table, &Chunk)>)>> {
+        let mut waves: BTreeMap<u32, Vec<(&str, Vec<(&Table, &Chunk)>)>> = BTreeMap::new();
+        for (object, chunks) in self.chunks_by_object() {
+            let wave = chunks.iter().map(|(table, _)| table.wave).max().unwrap_or_default();
+            waves.entry(wave).or_default().push((object, chunks));
+        }
+        waves
     }
 
     /// The chunks of every data object, in the order in which they stand there, each with its table.

@@ -47,6 +47,8 @@ fn manifest() -> Manifest {
             table: TableName::new("public", "a"),
             columns: vec!["x".into()],
             condition: None,
+            through: None,
+            wave: 0,
             rows: sum.rows,
             fingerprint: sum.fingerprint,
             chunks: vec![chunk("data/1.copy.gz"), chunk("data/2.copy.gz")],

@@ -118,11 +118,11 @@ pub fn script(manifest: &Manifest) -> String {
 /// Rows, large objects, sequences.
 fn load(text: &mut String, manifest: &Manifest) {
     text.push_str("\necho 'Rows ...'\n");
-    for (object, chunks) in manifest.chunks_by_object() {
+    for (object, chunks) in manifest.waves().into_values().flatten() {
         let shared = chunks.len() > 1;
         for (table, chunk) in chunks {
             let part = if shared { format!("{} {}", chunk.from, chunk.bytes) } else { "0 all".to_string() };
-            let statement = sh(&copy_from(&table.table, &table.columns));
+            let statement = sh(&copy_from(table, &manifest.database.encoding));
             let _ = writeln!(text, "rows {} {part} {} {statement}", sh(object), chunk.rows);
         }
     }

@@ -96,6 +96,8 @@ async fn the_chunk_that_differs_is_named() {
         table: TableName::new("s", name),
         columns: Vec::new(),
         condition: None,
+        through: None,
+        wave: 0,
         rows: 0,
         fingerprint: Fingerprint::default(),
         chunks: Vec::new(),

@@ -17,10 +17,22 @@ use crate::backup::pack::PIECE;
 use crate::backup::unpack::{Chunks, unpack, unpack_whole};
 
 impl Filling<'_> {
-    /// Loads the rows of the tables that are wanted; gives how many there were.
+    /// Loads the rows of the tables that are wanted, wave after wave; gives how many there were.
     pub(super) async fn load_rows(&self, extent: &Extent) -> Result<u64, BackupError> {
+        let mut rows = 0;
+        for wave in self.manifest.waves().into_values() {
+            rows += self.load_wave(wave, extent).await?;
+        }
+        Ok(rows)
+    }
+
+    async fn load_wave(
+        &self,
+        wave: Vec<(&str, Vec<(&Table, &Chunk)>)>,
+        extent: &Extent,
+    ) -> Result<u64, BackupError> {
         let mut jobs = Vec::new();
-        for (name, chunks) in self.manifest.chunks_by_object() {
+        for (name, chunks) in wave {
             if chunks.iter().any(|(table, _)| extent.holds(&table.table)) {
                 jobs.push((self.object(name)?, chunks));
             }
@@ -54,7 +66,7 @@ impl Filling<'_> {
     ) -> Result<u64, BackupError> {
         self.meter.name(&table.table);
         let refused = |source| refused(table, source);
-        let mut sink = std::pin::pin!(begin(session, table).await?);
+        let mut sink = std::pin::pin!(self.begin(session, table).await?);
         let (sender, mut pieces) = mpsc::channel::<Bytes>(2);
         let feed = async {
             while let Some(piece) = pieces.recv().await {
@@ -84,7 +96,7 @@ impl Filling<'_> {
             self.meter.name(&table.table);
             let refused = |source| refused(table, source);
             let mut part = slice(&text, chunk)?;
-            let mut sink = std::pin::pin!(begin(session, table).await?);
+            let mut sink = std::pin::pin!(self.begin(session, table).await?);
             while !part.is_empty() {
                 let piece = part.split_to(part.len().min(PIECE));
                 self.meter.add(piece.len() as u64);
@@ -94,11 +106,11 @@ impl Filling<'_> {
         }
         Ok(rows)
     }
-}
 
-async fn begin(session: &Client, table: &Table) -> Result<CopyInSink<Bytes>, BackupError> {
-    let statement = copy_from(&table.table, &table.columns);
-    session.copy_in(&statement).await.map_err(|source| refused(table, source))
+    async fn begin(&self, session: &Client, table: &Table) -> Result<CopyInSink<Bytes>, BackupError> {
+        let statement = copy_from(table, &self.manifest.database.encoding);
+        session.copy_in(&statement).await.map_err(|source| refused(table, source))
+    }
 }
 
 fn refused(table: &Table, source: tokio_postgres::Error) -> BackupError {

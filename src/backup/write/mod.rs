@@ -200,6 +200,8 @@ fn join_chunks(tables: &[SourceTable], mut chunks: Vec<(Piece, Chunk)>) -> Vec<T
             table: source.table.clone(),
             columns: source.columns.clone(),
             condition: source.condition.clone(),
+            through: source.through.clone(),
+            wave: source.wave,
             rows: content.rows,
             fingerprint: content.fingerprint,
             chunks,

@@ -47,7 +47,8 @@ pub(super) fn plan(tables: &[SourceTable], chunk_bytes: u64) -> Vec<Job> {
     let mut together: Vec<Piece> = Vec::new();
     let mut sum = 0;
     for (table, source) in tables.iter().enumerate() {
-        if source.bytes > SMALL.min(chunk_bytes) {
+        // What has to wait for others when it is loaded shares no object with them.
+        if source.bytes > SMALL.min(chunk_bytes) || source.wave > 0 {
             let parts = source.parts(chunk_bytes).into_iter().enumerate();
             let piece = |(number, (pages, bytes))| Piece { table, number, pages, bytes };
             jobs.extend(parts.map(|part| Job { pieces: vec![piece(part)] }));
@@ -74,7 +75,16 @@ mod tests {
 
     fn table(bytes: u64) -> SourceTable {
         let (table, columns) = (TableName::new("s", "t"), vec!["a".into()]);
-        SourceTable { table, columns, condition: None, bytes, pages: Some(bytes / 8192) }
+        SourceTable {
+            table,
+            columns,
+            condition: None,
+            bytes,
+            pages: Some(bytes / 8192),
+            through: None,
+            wave: 0,
+            encoding: "UTF8".into(),
+        }
     }
 
     #[test]
