@@ -4,6 +4,7 @@ use std::io;
 
 use super::manifest::ManifestError;
 use super::mismatch::Mismatch;
+use super::survey::Finding;
 use crate::failure::Failure;
 use crate::pg::ConnectError;
 use crate::pg::drop_database::DropError;
@@ -102,6 +103,9 @@ pub enum BackupError {
         /// Nothing, or too much, answers to it.
         reason: String,
     },
+    /// Things that a backup cannot carry, or may not read.
+    #[error("back up the database: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    InTheWay(Vec<Finding>),
     /// A restore never goes into a database that is there.
     #[error("restore into database {0:?}: it is there already")]
     DatabaseExists(String),
@@ -223,6 +227,7 @@ impl From<BackupError> for Failure {
             | BackupError::RolesMissing(_)
             | BackupError::NoTable(_)
             | BackupError::DatabaseExists(_) => Failure::refused(error.to_string()),
+            BackupError::InTheWay(findings) => in_the_way(&findings),
             error => {
                 let failure = Failure::failed(error.to_string());
                 match std::error::Error::source(&error) {
@@ -233,4 +238,14 @@ impl From<BackupError> for Failure {
         };
         hint.into_iter().fold(failure, Failure::then)
     }
+}
+
+/// Each thing as a cause, each remedy once.
+fn in_the_way(findings: &[Finding]) -> Failure {
+    let failure = findings.iter().fold(Failure::refused("back up the database"), |failure, finding| {
+        failure.because_of(&*finding.what)
+    });
+    let mut remedies: Vec<&str> = findings.iter().map(|finding| finding.remedy).collect();
+    remedies.dedup();
+    remedies.into_iter().fold(failure, |failure, remedy| failure.then(remedy))
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::work::Work;
 use super::{Shell, Trouble};
-use crate::backup::{self, Level, Manifest, Place, write};
+use crate::backup::{self, Level, Manifest, Place, survey, write};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
 use crate::steps::{codec, direct, session_options};
@@ -93,6 +93,10 @@ async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
         jobs: config.backup.jobs,
         ..write::Options::default()
     };
+    let others = survey::refuse_what_stops(direct(config), &options.session).await.map_err(Failure::from)?;
+    for finding in &others {
+        shell.note(&format!("{finding} ({})", finding.remedy));
+    }
     let began = std::time::Instant::now();
     let work = Work::begin(shell);
     let written = backup::write(direct(config), &*store, &place, &options, &work.progress).await;

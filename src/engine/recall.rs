@@ -6,7 +6,7 @@ use super::plan::{Line, Plan};
 use super::state::{State, Status};
 use crate::config::OnWrites;
 use crate::event::{LineId, Phase};
-use crate::runbook::StepKind;
+use crate::runbook::{GuardKind, Level, StepKind};
 use crate::steps::{Action, Outline, Recall};
 
 /// What lines need to know of the plan as a whole.
@@ -23,6 +23,11 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
         match &line.action {
             Action::Step(StepKind::Migrate { to, root }) => {
                 outline.migrations.push((root.clone(), to.clone()))
+            }
+            Action::Guard(GuardKind::Backup) => (outline.backs_up, outline.restores) = (true, true),
+            Action::Step(StepKind::Backup { verify }) => {
+                outline.backs_up = true;
+                outline.restores |= *verify == Level::Restore;
             }
             Action::Step(StepKind::Verify(_)) if line.phase <= Phase::Open => outline.counts_rows = true,
             Action::Step(StepKind::Command(command)) => {

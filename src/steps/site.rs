@@ -55,6 +55,10 @@ pub struct Outline {
     pub runbook: String,
     /// There is a window.
     pub window: bool,
+    /// A backup is taken, by a step or as the guard.
+    pub backs_up: bool,
+    /// A backup is restored, as the guard or to prove it.
+    pub restores: bool,
     /// A `verify` stands in the window: the guard counts rows for it.
     pub counts_rows: bool,
     /// There is no earlier application.

@@ -13,6 +13,7 @@ mod fidelity;
 mod interrupted;
 mod mutilated;
 mod proof;
+mod refused;
 mod restored;
 mod roles;
 mod surveyed;

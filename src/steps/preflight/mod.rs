@@ -1,6 +1,7 @@
 //! `step = "preflight"`, and `doctor`, which is it alone: everything that later lines need, checked, and
 //! *all* that is wrong said at once, each with its remedy. Changes nothing that stays.
 
+mod backup;
 mod database;
 mod disk;
 mod migrations;
@@ -93,6 +94,7 @@ pub async fn examine(premises: &Premises<'_>, progress: &Progress) -> Vec<Check>
     if let Some(sessions) = sessions {
         add(database::examine(premises, &sessions).await);
         add(migrations::examine(premises, &sessions.app).await);
+        add(vec![backup::examine(premises).await]);
         if premises.outline.window {
             add(vec![disk::examine(premises, &sessions).await]);
             add(vec![rehearsal::examine(premises, &sessions).await]);
