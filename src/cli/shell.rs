@@ -14,7 +14,7 @@ use crate::failure::{Failure, Verdict};
 use crate::pg::{self, ConnInfo, Session};
 use crate::runbook::{Runbook, RunbookError};
 use crate::steps::session_options;
-use crate::store::{Directory, Store};
+use crate::store::{Directory, Gcs, GcsOptions, Store};
 use crate::ui::{Look, Screen, error};
 
 /// Where a command was typed, resolved once.
@@ -110,9 +110,14 @@ impl Shell {
         Ok(runbook)
     }
 
-    /// The environment's store.
+    /// The environment's store. Nothing is opened yet: what can't be reached is found by its first use.
     pub fn store(&self, config: &Config) -> Arc<dyn Store> {
         match &config.store {
+            StoreLocation::Bucket(location) => {
+                let emulator = self.variables.get("STORAGE_EMULATOR_HOST").filter(|host| !host.is_empty());
+                let options = GcsOptions { emulator: emulator.cloned(), ..GcsOptions::default() };
+                Arc::new(Gcs::new(location.clone(), options))
+            }
             StoreLocation::Directory { path, .. } => Arc::new(Directory::new(path)),
         }
     }

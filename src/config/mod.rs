@@ -23,6 +23,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::pg::ConnInfo;
+use crate::store;
 
 /// An environment, resolved: nothing below reads files or variables again.
 #[derive(Debug, Clone)]
@@ -125,6 +126,8 @@ pub enum StoreLocation {
         /// Keep it even under `CI`, where it would die with the runner.
         insist: bool,
     },
+    /// A bucket of Google Cloud Storage.
+    Bucket(store::Location),
 }
 
 /// `[backup]`.

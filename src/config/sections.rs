@@ -8,6 +8,7 @@ use super::{
 };
 use crate::document::{Finding, Noted, Read, Table, Value, absolute};
 use crate::pg::ConnInfo;
+use crate::store::Location;
 
 /// `[database]`.
 pub(super) fn database(value: Value<'_>, root: &Path) -> Read<Database> {
@@ -158,54 +159,53 @@ pub(super) fn store(
     process: &BTreeMap<String, String>,
 ) -> Read<StoreLocation> {
     value.table(|table| {
-        let path = table.require("url", "url = \"file://./backstay-store\"", |value| {
-            let url = value.clone().line()?;
-            let path = directory_of(&url).map_err(|problem| match problem {
-                NotADirectory::Bucket => {
-                    later(&value, "a store in Google Cloud Storage", "url = \"file:///a/directory\"")
-                }
-                NotADirectory::Host => value.wrong(
-                    Finding::new("after `file://` a path must follow, not the name of a host")
-                        .label("here")
-                        .help("write file://./relative/to/the/project, or file:///absolute"),
-                ),
-                NotADirectory::Scheme => value.wrong(
-                    Finding::new("there is no store of this kind")
-                        .label("this kind")
-                        .help("write file://./relative/to/the/project, or file:///absolute"),
-                ),
-            })?;
-            Ok(absolute(root, Path::new(path)))
-        });
+        let location = table.require("url", "url = \"file://./backstay-store\"", |v| store_url(v, root));
         let insist = table.require("insist_in_ci", "insist_in_ci = false", Value::boolean);
-        let (path, insist) = (path?, insist?);
+        let (location, insist) = (location?, insist?);
+        let StoreLocation::Directory { path, .. } = location else { return Ok(location) };
         if in_ci(process) && !insist {
             return Err(table.wrong_at(
                 "url",
                 Finding::new("a store in a directory dies with the CI runner, and with it the way back")
                     .label("a directory, and the variable CI is set")
-                    .help("if the directory outlives the job, say so: insist_in_ci = true"),
+                    .help(
+                        "name a bucket: url = \"gs://bucket/prefix\"; or, if the directory outlives the job, say \
+                         so: insist_in_ci = true",
+                    ),
             ));
         }
         Ok(StoreLocation::Directory { path, insist })
     })
 }
 
-/// Why a store's URL names no directory.
-enum NotADirectory {
-    Bucket,
-    Host,
-    Scheme,
-}
-
-fn directory_of(url: &str) -> Result<&str, NotADirectory> {
-    match url.split_once("://") {
-        None => Ok(url),
-        Some(("file", path)) if path.starts_with(['/', '.']) => Ok(path),
-        Some(("file", _)) => Err(NotADirectory::Host),
-        Some(("gs", _)) => Err(NotADirectory::Bucket),
-        Some(_) => Err(NotADirectory::Scheme),
-    }
+fn store_url(value: Value<'_>, root: &Path) -> Read<StoreLocation> {
+    const FORMS: &str = "write file://./relative/to/the/project, file:///absolute, or gs://bucket/prefix";
+    let url = value.clone().line()?;
+    let wrong = |finding: Finding| Err(value.wrong(finding));
+    let path = match url.split_once("://") {
+        None => url.as_str(),
+        Some(("file", path)) if path.starts_with(['/', '.']) => path,
+        Some(("file", _)) => {
+            return wrong(
+                Finding::new("after `file://` a path must follow, not the name of a host")
+                    .label("here")
+                    .help(FORMS),
+            );
+        }
+        Some(("gs", _)) => {
+            return Location::parse(&url).map(StoreLocation::Bucket).or_else(|why| {
+                wrong(
+                    Finding::new(format!("this is no place in Google Cloud Storage: {why}"))
+                        .label("this one")
+                        .help("write gs://bucket/prefix"),
+                )
+            });
+        }
+        Some(_) => {
+            return wrong(Finding::new("there is no store of this kind").label("this kind").help(FORMS));
+        }
+    };
+    Ok(StoreLocation::Directory { path: absolute(root, Path::new(path)), insist: false })
 }
 
 /// Whether this is a CI job: all of them set `CI`.

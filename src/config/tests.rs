@@ -55,7 +55,7 @@ fn a_database_is_all_that_a_config_needs() {
     let [root] = config.migrations.as_slice() else { panic!("one root") };
     assert_eq!(root.directory, Path::new("/srv/shop/migrations"));
     assert_eq!((root.name.as_str(), root.lock_retries, root.statement_timeout), ("main", 5, None));
-    let StoreLocation::Directory { path, insist } = &config.store;
+    let StoreLocation::Directory { path, insist } = &config.store else { panic!("{:?}", config.store) };
     assert_eq!((path.as_path(), *insist), (Path::new("/srv/shop/backstay-store"), false));
     assert_eq!(config.backup, Backup { compression: Compression::Gzip { level: 4 }, jobs: 4 });
     assert_eq!(config.flag, None);
@@ -138,6 +138,17 @@ expect = "select true"
     assert_eq!(check.headers[1], ("X-Probe".into(), "1".into()));
     assert_eq!(check.json[3], ("/list".into(), serde_json::json!([true])));
     assert_eq!(config.health.sql[0].timeout, Duration::from_secs(10));
+}
+
+#[test]
+fn a_bucket_is_a_store_and_outlives_a_ci_runner() {
+    let text = "[database]\nurl = \"postgres://app@db/shop\"\n[store]\nurl = \"gs://${BUCKET}/shop/\"";
+    let config = parse(text, &[("CI", "true"), ("BUCKET", "acme-backups")]).unwrap();
+    let StoreLocation::Bucket(location) = &config.store else { panic!("{:?}", config.store) };
+    assert_eq!(
+        (location.bucket(), location.to_string().as_str()),
+        ("acme-backups", "gs://acme-backups/shop")
+    );
 }
 
 #[test]
@@ -272,7 +283,8 @@ fn wrong_values() {
         "[migrations]\ntool = \"flyway\"\ndirectory = \"\"",
         "[[migrations]]\nname = \"a\"\n[[migrations]]\nname = \"a\"",
         "[[migrations]]\nname = \"main\"\n[[migrations]]\nname = \"ai\"",
-        "[store]\nurl = \"gs://bucket/prefix\"",
+        "[store]\nurl = \"gs://Bucket/prefix\"",
+        "[store]\nurl = \"gs://bucket/../prefix\"",
         "[store]\nurl = \"s3://bucket\"",
         "[store]\nurl = \"file://store/here\"",
         "[maintenance]\nflag = { file = \"/f\", on = [\"x\"] }",

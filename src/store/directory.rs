@@ -7,7 +7,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 
-use super::{Created, Entry, Store, StoreError};
+use super::{Created, Entry, Store, StoreError, checked};
 
 /// Temporary names start so; a listing never shows them, and a crash leaves only these behind.
 const TEMPORARY: &str = ".tmp-";
@@ -28,16 +28,7 @@ impl Directory {
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
-        let good = |part: &str| {
-            !part.is_empty()
-                && !part.starts_with('.')
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        if name.split('/').all(good) {
-            Ok(self.root.join(name))
-        } else {
-            Err(StoreError::BadName { name: name.to_string() })
-        }
+        Ok(self.root.join(checked(name)?))
     }
 }
 

@@ -5,6 +5,7 @@
 //! `tests/store.rs`.
 
 mod directory;
+mod gcs;
 
 use std::io;
 use std::pin::Pin;
@@ -15,6 +16,7 @@ use tokio::io::AsyncRead;
 use crate::failure::Failure;
 
 pub use directory::Directory;
+pub use gcs::{BadLocation, Gcs, Location, Options as GcsOptions, Patience, Refusal, Verb};
 
 /// A place for objects. All methods are safe to retry.
 #[async_trait::async_trait]
@@ -99,6 +101,23 @@ pub enum StoreError {
         #[source]
         source: io::Error,
     },
+    /// A bucket refused, or could not be reached. It was tried for as long as makes sense: no caller needs to
+    /// try again.
+    #[error("{}", .0.what())]
+    Bucket(#[source] Box<Refusal>),
+}
+
+/// Whether every store takes `name`: parts of `[A-Za-z0-9._-]` between slashes, none empty, none hidden.
+fn is_name(name: &str) -> bool {
+    name.split('/').all(|part| {
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    })
+}
+
+fn checked(name: &str) -> Result<&str, StoreError> {
+    if is_name(name) { Ok(name) } else { Err(StoreError::BadName { name: name.to_string() }) }
 }
 
 impl StoreError {
@@ -112,6 +131,10 @@ impl StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Failure {
+        if let StoreError::Bucket(refusal) = &error {
+            let failure = Failure::failed(refusal.what()).caused_by(refusal.as_ref());
+            return refusal.remedies().into_iter().fold(failure, Failure::then);
+        }
         let hint = match &error {
             StoreError::Io { source, .. } => match source.kind() {
                 io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -126,7 +149,7 @@ impl From<StoreError> for Failure {
                 ),
                 _ => None,
             },
-            StoreError::Missing { .. } | StoreError::BadName { .. } => None,
+            StoreError::Missing { .. } | StoreError::BadName { .. } | StoreError::Bucket(_) => None,
         };
         let failure = match &error {
             StoreError::Io { verb, name, source } => {
