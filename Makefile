@@ -8,7 +8,7 @@ CARGO_FLAGS ?=
 
 .PHONY: help
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: postgres ## Three releases of a throw-away shop, two of them bad and put back
@@ -39,6 +39,10 @@ tests: postgres ## Unit and integration tests, against real PostgreSQL servers t
 .PHONY: test-crash
 test-crash: postgres ## The crash tests at length: every record, both kinds of kill, SEEDS=20 random lives
 	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) test $(CARGO_FLAGS) --test crash -- --nocapture
+
+.PHONY: test-gcs-emulator
+test-gcs-emulator: ## The store on Cloud Storage against an emulator from PyPI
+	.ci/gcs-emulator $(CARGO_FLAGS)
 
 .PHONY: doc-tests
 doc-tests: ## The examples in the documentation

@@ -1,5 +1,9 @@
 //! The way to the service: its address, the credentials, and the two clients that use them.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
+
 use google_cloud_auth::credentials::{self, CacheableResource, Credentials, anonymous};
 use google_cloud_gax::retry_policy::NeverRetry;
 use google_cloud_storage::client::Storage;
@@ -28,6 +32,8 @@ pub(super) struct Link {
     pub http: reqwest::Client,
     pub endpoint: String,
     credentials: Credentials,
+    /// Whether the credentials were ever had.
+    known: Arc<AtomicBool>,
 }
 
 impl Link {
@@ -62,16 +68,28 @@ impl Link {
             .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(|error| refused(&error))?;
-        Ok(Self { storage, http, endpoint, credentials })
+        Ok(Self { storage, http, endpoint, credentials, known: Arc::default() })
     }
 
-    /// What proves to the service who we are. Never to be shown.
+    /// What proves to the service who we are; kept until shortly before it expires. Never to be shown.
+    ///
+    /// Credentials that were never had are not waited for: on a machine without any, that would only keep its
+    /// user from hearing so. Later, a renewal that fails may pass.
     pub async fn headers(&self) -> Result<HeaderMap, Setback> {
         match self.credentials.headers(Extensions::new()).await {
-            Ok(CacheableResource::New { data, .. }) => Ok(data),
+            Ok(CacheableResource::New { data, .. }) => {
+                self.known.store(true, Relaxed);
+                Ok(data)
+            }
             // Only ever said to those who name the headers that they have.
             Ok(CacheableResource::NotModified) => Ok(HeaderMap::new()),
-            Err(error) => Err(Setback::from(&error)),
+            Err(error) => {
+                let mut setback = Setback::from(&error);
+                if !self.known.load(Relaxed) {
+                    setback.kind = Kind::NoCredentials { passes: false };
+                }
+                Err(setback)
+            }
         }
     }
 }

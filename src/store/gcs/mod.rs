@@ -225,8 +225,11 @@ impl Bucket {
         }
     }
 
+    /// The way to the service, once there are credentials for it.
     async fn link(&self) -> Result<&Link, Setback> {
-        self.link.get_or_try_init(|| Link::make(&self.options)).await
+        let link = self.link.get_or_try_init(|| Link::make(&self.options)).await?;
+        link.headers().await?;
+        Ok(link)
     }
 
     fn refused(&self, verb: Verb, name: &str, gave_up: GaveUp) -> StoreError {

@@ -51,11 +51,6 @@ impl Setback {
         }
     }
 
-    /// Whether there were no credentials to ask with.
-    pub fn is_credentials(&self) -> bool {
-        matches!(self.kind, Kind::NoCredentials { .. })
-    }
-
     pub fn new(kind: Kind, said: impl Into<String>) -> Self {
         Self { kind, said: said.into() }
     }
@@ -98,8 +93,12 @@ impl Setback {
 
 impl From<google_cloud_storage::Error> for Setback {
     fn from(error: google_cloud_storage::Error) -> Self {
-        if let Some(status) = error.http_status_code() {
-            return Self::answered(status, error.http_payload().map_or(&[][..], |body| body));
+        if let Some(code) = error.http_status_code() {
+            // Of a body in the API's form the crate keeps the message, of any other the body.
+            return match (error.status(), error.http_payload()) {
+                (Some(status), _) => Self::answered(code, status.message.as_bytes()),
+                (None, body) => Self::answered(code, body.map_or(&[][..], |body| body)),
+            };
         }
         // Looked for first: where an upload session is begun, the crate hides it in an error of another kind.
         if let Some(credentials) = find::<CredentialsError>(&error) {
@@ -128,11 +127,27 @@ impl From<reqwest::Error> for Setback {
 
 impl From<&CredentialsError> for Setback {
     fn from(error: &CredentialsError) -> Self {
-        let outer = line(&error.to_string());
-        let inner = innermost(error);
-        let said = if outer.contains(&inner) { outer } else { format!("{outer}: {inner}") };
-        Self::new(Kind::NoCredentials { passes: error.is_transient() }, said)
+        Self::new(Kind::NoCredentials { passes: error.is_transient() }, why_no_credentials(error))
     }
+}
+
+/// The crate wraps its errors in each other; the innermost of them says what was refused, and below it stands
+/// what the system said.
+fn why_no_credentials(error: &CredentialsError) -> String {
+    let mut words = String::new();
+    let mut next: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if error.is::<CredentialsError>() {
+            words = line(&error.to_string());
+            // What the crate thinks of another try is not what we do.
+            for opinion in [" but future attempts may succeed", " and future attempts will not succeed"] {
+                words = words.strip_suffix(opinion).map(str::to_string).unwrap_or(words);
+            }
+        }
+        next = error.source();
+    }
+    let system = innermost(error);
+    if system.starts_with(&words) { words } else { format!("{words}: {system}") }
 }
 
 /// The words at the bottom of the chain: what the system said. `reqwest`'s own words hold the whole address

@@ -26,6 +26,8 @@ pub enum On {
 /// What goes wrong with a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
+    /// Nothing: this one goes well.
+    None,
     /// This status and message, and nothing else happens.
     Answer(u16, &'static str),
     /// A page of a proxy.

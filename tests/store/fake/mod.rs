@@ -60,14 +60,23 @@ pub struct Seen {
     pub authorization: Option<String>,
 }
 
-/// Retries as in earnest, in milliseconds.
+/// Retries as in earnest with short pauses; long enough for a machine that is busy with other tests.
 pub fn quick() -> Patience {
     Patience {
         first_pause: Duration::from_millis(2),
         longest_pause: Duration::from_millis(20),
-        total: Duration::from_millis(600),
-        attempt: Duration::from_millis(250),
+        total: Duration::from_secs(10),
+        ..Patience::default()
+    }
+}
+
+/// For faults that stay: ends soon, and notices silence soon.
+pub fn brief() -> Patience {
+    Patience {
+        total: Duration::from_millis(400),
+        attempt: Duration::from_millis(1500),
         slowest: 4 << 20,
+        ..quick()
     }
 }
 
@@ -104,7 +113,17 @@ impl Fake {
 
     /// A store below a prefix of the bucket.
     pub fn store(&self) -> Gcs {
-        Gcs::new(Location::parse(&format!("gs://{BUCKET}/shop")).expect("a location"), self.options())
+        self.store_with(quick())
+    }
+
+    /// The same, that gives up soon.
+    pub fn brief_store(&self) -> Gcs {
+        self.store_with(brief())
+    }
+
+    fn store_with(&self, patience: Patience) -> Gcs {
+        let location = Location::parse(&format!("gs://{BUCKET}/shop")).expect("a location");
+        Gcs::new(location, GcsOptions { patience, ..self.options() })
     }
 
     /// Orders a fault for the next request of this kind.
