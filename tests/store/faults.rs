@@ -29,6 +29,7 @@ fn faults_that_pass() -> Vec<Fault> {
         Fault::Page(503, "<html><body>We're sorry</body></html>"),
         Fault::CutRequest(0),
         Fault::LoseReply,
+        Fault::CutReply(4),
     ]
 }
 

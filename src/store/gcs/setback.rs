@@ -110,9 +110,9 @@ impl From<google_cloud_storage::Error> for Setback {
         if error.is_timeout() || error.is_io() || error.is_transport() {
             return Self::new(Kind::Broken, format!("the connection broke: {}", innermost(&error)));
         }
-        // An answer of the right status that was cut: deserialization fails on a connection that broke.
-        if error.is_deserialization() && find::<reqwest::Error>(&error).is_some_and(|e| !e.is_decode()) {
-            return Self::new(Kind::Broken, format!("the answer was cut: {}", innermost(&error)));
+        // A good status, and then a body that broke off: whether it was read as JSON is no matter.
+        if find::<reqwest::Error>(&error).is_some() && find::<serde_json::Error>(&error).is_none() {
+            return Self::new(Kind::Broken, format!("the connection broke: {}", innermost(&error)));
         }
         Self::new(Kind::Refused, format!("the answer was not understood: {}", innermost(&error)))
     }

@@ -75,7 +75,7 @@ pub fn brief() -> Patience {
     Patience {
         total: Duration::from_millis(400),
         attempt: Duration::from_millis(1500),
-        slowest: 4 << 20,
+        slowest: 64 << 20,
         ..quick()
     }
 }

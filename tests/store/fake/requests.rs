@@ -66,7 +66,7 @@ impl Fake {
         if bucket.is_some_and(|bucket| *bucket != BUCKET) {
             return error(404, "The specified bucket does not exist.");
         }
-        let lost = asked.fault == Some(Fault::LoseReply);
+        let fault = asked.fault.clone();
         let answer = match (on, segments.last().copied().unwrap_or_default()) {
             (On::Upload, _) => self.upload(asked).await,
             (On::Begin, _) => self.begin(asked).await,
@@ -90,7 +90,11 @@ impl Fake {
                 false => error(404, &format!("No such object: {BUCKET}/{name}")),
             },
         };
-        if lost { Err(Dropped) } else { answer }
+        match fault {
+            Some(Fault::LoseReply) => Err(Dropped),
+            Some(Fault::CutReply(after)) if on != On::Read => cut(answer?, after).await,
+            _ => answer,
+        }
     }
 
     fn read(&self, asked: &Asked, name: &str) -> Answer {
@@ -163,6 +167,12 @@ async fn faulty(asked: &mut Asked) -> Option<Answer> {
         }
         _ => None,
     }
+}
+
+/// The same reply, whose body ends early.
+async fn cut(answer: Response<super::Body>, after: usize) -> Answer {
+    let bytes = answer.into_body().collect().await.expect("a body of ours").to_bytes();
+    Ok(part(&bytes, Some(&Fault::CutReply(after))))
 }
 
 /// The body of a reply, with what goes wrong with it.
