@@ -236,6 +236,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_address_is_never_said() {
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let error = reqwest::get("http://127.0.0.1:1/o?upload_id=secret").await.unwrap_err();
         assert!(error.to_string().contains("secret"));
         let setback = Setback::from(error);
