@@ -38,6 +38,17 @@ pub fn show_duration(duration: Duration) -> String {
     }
 }
 
+/// An age for a person, to whole units: `12 s`, `3 m`, `7 h`, `12 d`.
+pub fn show_age(age: Duration) -> String {
+    let seconds = age.as_secs();
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3_600 => format!("{} m", seconds / 60),
+        3_600..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// Now, in UTC, to the millisecond (what the journal can hold).
 pub fn now() -> jiff::Timestamp {
     let now = jiff::Timestamp::now();
@@ -64,6 +75,13 @@ pub fn show_bytes(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_are_told_in_one_unit() {
+        let told = |seconds| show_age(Duration::from_secs(seconds));
+        let ages = [0, 59, 60, 3_599, 3_600, 172_799, 172_800].map(told);
+        assert_eq!(ages, ["0 s", "59 s", "1 m", "59 m", "1 h", "47 h", "2 d"]);
+    }
 
     #[test]
     fn durations_are_read() {

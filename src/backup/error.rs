@@ -106,6 +106,26 @@ pub enum BackupError {
     /// Things that a backup cannot carry, or may not read.
     #[error("back up the database: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     InTheWay(Vec<Finding>),
+    /// The newest backup is what `latest` means, and it failed a proof.
+    #[error("rely on the latest backup of {environment}, {damaged}: it failed a proof")]
+    Damaged {
+        /// The backup.
+        damaged: String,
+        /// Whose.
+        environment: String,
+        /// The newest that failed none, if there is one.
+        sound: Option<String>,
+    },
+    /// Nobody proved the backup as far as it must be.
+    #[error("rely on backup {backup} as proven to level {level}: {reason}")]
+    NotProven {
+        /// Which.
+        backup: String,
+        /// How far it must be proven.
+        level: super::verify::Level,
+        /// What is missing.
+        reason: String,
+    },
     /// A restore never goes into a database that is there.
     #[error("restore into database {0:?}: it is there already")]
     DatabaseExists(String),
@@ -167,6 +187,19 @@ impl BackupError {
         }
     }
 
+    /// Whether the server or the way to it is why, and not what it was given: it went away, ran out of room,
+    /// was told to stop, or does not let our role (PostgreSQL manual, "PostgreSQL Error Codes").
+    pub(super) fn blames_the_server(&self) -> bool {
+        match self {
+            BackupError::Sql { source, .. } => match source.code().map(|code| code.code()) {
+                Some("42501" | "55006" | "55P03") => true,
+                Some(code) => ["08", "40", "53", "57", "58", "XX"].contains(&code.get(..2).unwrap_or(code)),
+                None => true,
+            },
+            _ => false,
+        }
+    }
+
     /// What the server's text means, where that is known to help.
     fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -180,6 +213,12 @@ impl BackupError {
                 "have a superuser create them: the backup's globals.sql.gz holds their definitions"
             }
             BackupError::NoTable(_) => "backstay backup show names the tables that it holds",
+            BackupError::Damaged { sound: Some(sound), .. } => {
+                return Some(format!(
+                    "name the one that you mean: {sound} is the newest that failed no proof"
+                ));
+            }
+            BackupError::Damaged { .. } => "take another: backstay backup create",
             BackupError::LeftBehind { .. } => "drop it by hand when nobody is connected to it any more",
             BackupError::Mismatch(_) | BackupError::Manifest { .. } => {
                 "do not rely on this backup: take another, and look after the store's disk"
@@ -225,6 +264,8 @@ impl From<BackupError> for Failure {
                 .fold(Failure::refused(error.to_string()), |failure, reason| failure.because_of(reason)),
             BackupError::NotFound { .. }
             | BackupError::RolesMissing(_)
+            | BackupError::Damaged { .. }
+            | BackupError::NotProven { .. }
             | BackupError::NoTable(_)
             | BackupError::DatabaseExists(_) => Failure::refused(error.to_string()),
             BackupError::InTheWay(findings) => in_the_way(&findings),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
 use super::name::{MANIFEST, Place, prefix_of, time_of_id};
+use super::proof::{self, Trial};
 use super::verify::Level;
 use crate::store::Store;
 
@@ -22,6 +23,10 @@ pub struct BackupEntry {
     pub bytes: u64,
     /// The highest level to which it was ever proven.
     pub verified: Option<Level>,
+    /// When it was last proven to that level.
+    pub verified_at: Option<Timestamp>,
+    /// When it failed a proof that no later one refutes: it is not to be relied on.
+    pub damaged_at: Option<Timestamp>,
 }
 
 /// What an environment has on the store.
@@ -47,42 +52,82 @@ pub async fn list(store: &dyn Store, environment: &str) -> Result<Listing, Backu
     Ok(group(objects))
 }
 
+/// What a listing tells of one backup.
+#[derive(Default)]
+struct Found {
+    bytes: u64,
+    complete: bool,
+    trials: Vec<Trial>,
+}
+
 fn group<'a>(objects: impl Iterator<Item = (&'a str, &'a str, u64)>) -> Listing {
-    let mut found: BTreeMap<&str, (BackupEntry, bool)> = BTreeMap::new();
+    let mut found: BTreeMap<&str, Found> = BTreeMap::new();
     for (id, object, bytes) in objects {
-        let (entry, complete) = found.entry(id).or_insert_with(|| {
-            let entry = BackupEntry { id: id.to_string(), at: time_of_id(id), bytes: 0, verified: None };
-            (entry, false)
-        });
-        entry.bytes += bytes;
-        *complete |= object == MANIFEST;
-        entry.verified = entry.verified.max(proven(object));
+        let one = found.entry(id).or_default();
+        one.bytes += bytes;
+        one.complete |= object == MANIFEST;
+        one.trials.extend(Trial::of_object(object));
     }
-    let (complete, incomplete): (Vec<_>, Vec<_>) = found.into_values().partition(|(_, complete)| *complete);
-    Listing {
-        backups: complete.into_iter().map(|(entry, _)| entry).collect(),
-        incomplete: incomplete.into_iter().map(|(entry, _)| entry).collect(),
+    let mut listing = Listing::default();
+    for (id, found) in found {
+        let best = proof::best(&found.trials);
+        let entry = BackupEntry {
+            id: id.to_string(),
+            at: time_of_id(id),
+            bytes: found.bytes,
+            verified: best.map(|trial| trial.level),
+            verified_at: best.map(|trial| trial.at),
+            damaged_at: proof::damage(&found.trials).map(|trial| trial.at),
+        };
+        let list = if found.complete { &mut listing.backups } else { &mut listing.incomplete };
+        list.push(entry);
     }
+    listing
 }
 
-/// The level that an object's name is the record of.
-fn proven(object: &str) -> Option<Level> {
-    let rest = object.strip_prefix("verified-")?.strip_suffix(".json")?;
-    rest.split_once('-')?.0.parse().ok()
-}
-
-/// Finds a backup by its id, a unique prefix of one, or `latest`.
+/// Finds a backup to rely on by its id, a unique prefix of one, or `latest`.
 ///
 /// # Errors
-/// [`BackupError::NotFound`] if none or several answer to it; else what the store says.
+/// [`BackupError::NotFound`] if none or several answer to it; [`BackupError::Damaged`] if it is to be the
+/// latest, and that failed a proof: an older one in its place would be older data, unasked. Else what the
+/// store says.
 pub async fn find(store: &dyn Store, environment: &str, wanted: &str) -> Result<Place, BackupError> {
     let listing = list(store, environment).await?;
-    let id = choose(&listing, wanted).map_err(|reason| BackupError::NotFound {
+    let place = pick(&listing, environment, wanted)?;
+    if wanted == "latest" {
+        refuse_damaged(&listing, &place)?;
+    }
+    Ok(place)
+}
+
+/// Finds a backup to look at, as [`find`] does, be it damaged or not.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_any(store: &dyn Store, environment: &str, wanted: &str) -> Result<Place, BackupError> {
+    pick(&list(store, environment).await?, environment, wanted)
+}
+
+fn pick(listing: &Listing, environment: &str, wanted: &str) -> Result<Place, BackupError> {
+    let id = choose(listing, wanted).map_err(|reason| BackupError::NotFound {
         wanted: wanted.to_string(),
         environment: environment.to_string(),
         reason,
     })?;
     Ok(Place { environment: environment.to_string(), id })
+}
+
+fn refuse_damaged(listing: &Listing, place: &Place) -> Result<(), BackupError> {
+    let damaged = |entry: &&BackupEntry| entry.damaged_at.is_some();
+    if !listing.backups.iter().filter(damaged).any(|entry| entry.id == place.id) {
+        return Ok(());
+    }
+    let mut sound = listing.backups.iter().rev().filter(|entry| entry.at.is_some() && !damaged(entry));
+    Err(BackupError::Damaged {
+        damaged: place.id.clone(),
+        environment: place.environment.clone(),
+        sound: sound.next().map(|entry| entry.id.clone()),
+    })
 }
 
 fn choose(listing: &Listing, wanted: &str) -> Result<String, String> {
@@ -103,7 +148,7 @@ fn choose(listing: &Listing, wanted: &str) -> Result<String, String> {
 /// What pruning keeps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Keep {
-    /// The newest so many backups; at least one is kept always.
+    /// The newest so many backups that failed no proof; at least one is kept always.
     pub newest: usize,
     /// And all that are younger than this.
     pub younger_than: Option<Duration>,
@@ -126,18 +171,21 @@ impl Default for Keep {
 
 /// Which backups and leftovers may go. Pure.
 ///
-/// The newest backup stays, and the newest that is proven best: never the last good one.
+/// Of those that failed no proof the newest stays, and the newest that is proven best: never the last good
+/// one. A damaged one counts for nothing, and goes when its time comes.
 pub fn to_prune<'a>(listing: &'a Listing, keep: &Keep, now: Timestamp) -> Vec<&'a BackupEntry> {
     let young = |entry: &BackupEntry, than: Duration| match entry.at {
         Some(at) => crate::time::between(at, now) < than,
         // An id that tells no time is not ours: leave it.
         None => true,
     };
-    let ours = listing.backups.iter().rev().filter(|entry| entry.at.is_some());
-    let newest: Vec<&str> = ours.take(keep.newest.max(1)).map(|entry| entry.id.as_str()).collect();
-    let best = listing.backups.iter().max_by_key(|entry| entry.verified).map(|entry| entry.id.as_str());
+    let sound = || listing.backups.iter().filter(|entry| entry.damaged_at.is_none());
+    let newest = sound().rev().filter(|entry| entry.at.is_some()).take(keep.newest.max(1));
+    // What is younger than the last of these is one of them, or damaged and not yet of an age to go.
+    let since = newest.last().map(|entry| entry.id.as_str());
+    let best = sound().max_by_key(|entry| entry.verified).map(|entry| entry.id.as_str());
     let kept = |entry: &&BackupEntry| {
-        newest.contains(&entry.id.as_str())
+        since.is_none_or(|since| entry.id.as_str() >= since)
             || best == Some(entry.id.as_str())
             || entry.at.is_none()
             || keep.needed.contains(&entry.id)
@@ -228,6 +276,36 @@ mod tests {
         assert!(choose(&listing, "20260103").unwrap_err().contains("no manifest"));
         assert!(choose(&listing, "").is_err());
         assert!(choose(&Listing::default(), "latest").is_err());
+    }
+
+    #[test]
+    fn a_damaged_one_is_not_relied_on_and_not_the_last_good_one() {
+        let good = ("20260104t000000z-dddd", "verified-read-20260104t000100z.json", 1);
+        let failed = ("20260104t000000z-dddd", "failed-read-20260105t000000.500z.json", 1);
+        let later = ("20260104t000000z-dddd", "verified-restore-20260106t000000z.json", 1);
+        let entry = |objects: &[_]| listing(objects).backups[2].clone();
+        let damaged = [OBJECTS, &[good, failed]].concat();
+        assert_eq!(entry(&damaged).verified, Some(Level::Read));
+        assert_eq!(entry(&damaged).damaged_at.unwrap().to_string(), "2026-01-05T00:00:00.5Z");
+        assert_eq!(entry(&[damaged.as_slice(), &[later]].concat()).damaged_at, None);
+
+        let listing = listing(&damaged);
+        let latest = pick(&listing, "x", "latest").unwrap();
+        let refused = refuse_damaged(&listing, &latest).unwrap_err();
+        let BackupError::Damaged { sound, .. } = refused else { panic!("{refused}") };
+        assert_eq!(sound.unwrap(), "20260102t000000z-bbbb");
+
+        // It counts for nothing: bbbb is the newest good one. Old enough, it goes as any other.
+        let now = "2026-02-01T00:00:00Z".parse().unwrap();
+        let one = Keep { newest: 1, ..Keep::default() };
+        assert_eq!(
+            to_prune(&listing, &one, now).iter().map(|e| &*e.id).collect::<Vec<_>>(),
+            ["20260103t000000z-cccc"]
+        );
+        let newer = [&damaged[..], &[("20260107t000000z-eeee", "manifest.json", 1)]].concat();
+        let listing = group(newer.into_iter());
+        let going: Vec<_> = to_prune(&listing, &one, now).iter().map(|e| &*e.id).collect();
+        assert_eq!(going, ["20260102t000000z-bbbb", "20260104t000000z-dddd", "20260103t000000z-cccc"]);
     }
 
     #[test]

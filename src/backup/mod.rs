@@ -11,11 +11,13 @@
 //! | [`write`](mod@write) | a database to objects, manifest last |
 //! | [`restore`](mod@restore) | objects to a side database |
 //! | [`verify`](mod@verify) | how far a backup is proven |
+//! | [`proof`] | the records of that, beside the manifest |
 //! | [`fingerprint`] | the content of a database as numbers that can be compared |
 //! | [`schema`] | the schema of a database as text that can be compared |
 //! | [`attributes`] | what belongs to the database itself and no clone or dump carries |
 //! | [`survey`](mod@survey) | what stands in a backup's way, found before it begins |
 //! | [`list`](mod@list) | which backups there are, which may go |
+//! | [`summary`] | what a list of them shows beyond their names |
 
 pub mod attributes;
 mod catalog;
@@ -30,11 +32,13 @@ mod mismatch;
 mod name;
 mod pack;
 mod pinned;
+pub mod proof;
 pub mod restore;
 mod roles;
 pub mod schema;
 mod script;
 mod split;
+pub mod summary;
 pub mod survey;
 mod unpack;
 pub mod verify;
@@ -42,7 +46,7 @@ pub mod write;
 
 pub use attributes::DatabaseAttributes;
 pub use error::BackupError;
-pub use list::{BackupEntry, find, list, prune};
+pub use list::{BackupEntry, find, find_any, list, prune};
 pub use manifest::{Manifest, TableName};
 pub use name::{Place, time_of_id};
 pub use restore::{Restored, restore};

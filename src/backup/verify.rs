@@ -19,7 +19,7 @@ use super::restore::{self, drop_side, reads, restore};
 use super::unpack::unpack;
 use crate::event::Progress;
 use crate::pg::ConnInfo;
-use crate::store::{Created, Store, StoreError};
+use crate::store::{Store, StoreError};
 
 /// How far a backup is proven, or is to be; each level includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -88,27 +88,6 @@ impl Proof {
     }
 }
 
-/// What stands beside a manifest for each proof: `verified-<level>-<time>.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Verified {
-    /// The record's format: 1.
-    pub format: u32,
-    /// The level that was proven.
-    pub level: Level,
-    /// When.
-    pub at: Timestamp,
-    /// The checksum of the manifest that it was held against.
-    pub manifest: String,
-    /// Who did it: `backstay 0.1.0`.
-    pub tool: String,
-    /// How long it took, in milliseconds.
-    pub millis: u64,
-    /// How long the restore alone took, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub restore_millis: Option<u64>,
-}
-
 /// Where a backup may be restored for a proof.
 #[derive(Debug, Clone)]
 pub struct Scratch {
@@ -147,8 +126,8 @@ pub async fn load_manifest(store: &dyn Store, place: &Place) -> Result<Manifest,
 
 /// Proves a backup to `level`; [`Level::Restore`] needs a `scratch`.
 ///
-/// What is wrong with the backup is in the proof, all of it where one look can tell; a proof that holds is
-/// kept by [`record`].
+/// What is wrong with the backup is in the proof, all of it where one look can tell; it is kept by
+/// [`super::proof::record`], whether it holds or not.
 ///
 /// # Errors
 /// If the proof could not be tried: the store or the server cannot be reached. A backup that is there and
@@ -204,34 +183,6 @@ pub async fn verify(
     }
     proof.millis = crate::event::millis(began.elapsed());
     Ok(proof)
-}
-
-/// Records a proof that holds beside the manifest, create-only; each proof has a record of its own.
-///
-/// # Errors
-/// If the store refuses, or the proof does not hold.
-pub async fn record(store: &dyn Store, place: &Place, proof: &Proof) -> Result<Verified, BackupError> {
-    if let Some(mismatch) = proof.mismatches.first() {
-        return Err(BackupError::Mismatch(mismatch.clone()));
-    }
-    let manifest = load_manifest(store, place).await?;
-    let record = Verified {
-        format: 1,
-        level: proof.level,
-        at: proof.at,
-        manifest: manifest.checksum,
-        tool: format!("backstay {}", env!("CARGO_PKG_VERSION")),
-        millis: proof.millis,
-        restore_millis: proof.restore_millis,
-    };
-    let at = proof.at.to_zoned(jiff::tz::TimeZone::UTC).strftime("%Y%m%dt%H%M%Sz").to_string();
-    let name = place.object(&format!("verified-{}-{at}.json", proof.level));
-    let bytes = serde_json::to_vec_pretty(&record)
-        .map_err(|e| BackupError::Strange { what: "a proof".into(), reason: e.to_string() })?;
-    match store.create(&name, bytes.into()).await.map_err(|e| BackupError::store(store, e))? {
-        // Two proofs of one level in one second say the same.
-        Created::New | Created::Exists => Ok(record),
-    }
 }
 
 async fn check_sizes(
@@ -301,7 +252,7 @@ async fn restore_and_compare(
     {
         Ok(restored) => restored,
         Err(BackupError::Mismatch(mismatch)) => return Ok((vec![mismatch], None)),
-        Err(error @ BackupError::Sql { .. }) => {
+        Err(error @ BackupError::Sql { .. }) if !error.blames_the_server() => {
             let failure = crate::failure::Failure::from(error);
             let reason = format!("{}{}", failure.what, failure.because());
             return Ok((vec![Mismatch::NotRestored { reason }], None));

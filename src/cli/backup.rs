@@ -1,5 +1,6 @@
 //! `backstay backup …`: backups on the store.
 
+pub(super) mod list;
 mod prune;
 mod restore;
 mod show;
@@ -12,17 +13,22 @@ use serde_json::json;
 
 use super::work::Work;
 use super::{Shell, Trouble};
-use crate::backup::{self, Level, Manifest, Place, survey, write};
+use crate::backup::{self, Level, Manifest, Place, summary, survey, write};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
 use crate::steps::{codec, direct, session_options};
-use crate::time::{parse_duration, show_bytes, show_duration};
+use crate::time::{between, now, parse_duration, show_age, show_bytes, show_duration};
+use crate::words::count;
 
 /// Backups on the store
 #[derive(Debug, Subcommand)]
 pub enum Backup {
     /// Take a backup of the environment's database; production serves on
-    Create,
+    Create {
+        /// Only if the newest backup of this database that failed no proof is older than this
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        if_older: Option<Duration>,
+    },
     /// The backups of the environment, and what interrupted ones left
     List,
     /// What a backup holds
@@ -56,7 +62,7 @@ pub enum Backup {
     Prune(Prune),
 }
 
-/// What `prune` keeps: the newest and the best proven always.
+/// What `prune` keeps: the newest that failed no proof and the best proven always.
 #[derive(Debug, clap::Args)]
 pub struct Prune {
     /// Keep the newest N (default: 7, or 1 with --older-than)
@@ -65,6 +71,12 @@ pub struct Prune {
     /// Remove only what is older than this
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     older_than: Option<Duration>,
+    /// Remove what interrupted backups left once it is older than this; it may be a backup being written now
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
+    leftovers_older_than: Duration,
+    /// Only name what would be removed
+    #[arg(long, conflicts_with = "yes")]
+    dry_run: bool,
     /// Remove without asking
     #[arg(long)]
     yes: bool,
@@ -73,8 +85,11 @@ pub struct Prune {
 pub(super) async fn run(shell: &Shell, command: &Backup) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     match command {
-        Backup::Create => create(shell, &config).await,
-        Backup::List => show::list(shell, &config).await,
+        Backup::Create { if_older } => match if_older {
+            Some(than) if is_there(shell, &config, *than).await? => Ok(Verdict::Done),
+            _ => create(shell, &config).await,
+        },
+        Backup::List => list::list(shell, &config).await,
         Backup::Show { backup } => show::show(shell, &config, backup).await,
         Backup::Verify { backup, level } => verify::run(shell, &config, backup, *level).await,
         Backup::Restore { backup, database, server, parts } => {
@@ -82,6 +97,23 @@ pub(super) async fn run(shell: &Shell, command: &Backup) -> Result<Verdict, Trou
         }
         Backup::Prune(order) => prune::run(shell, &config, order).await,
     }
+}
+
+/// Whether a backup younger than `than` makes another needless; says which.
+async fn is_there(shell: &Shell, config: &Config, than: Duration) -> Result<bool, Failure> {
+    let store = shell.store(config);
+    let database = config.database.url.database();
+    let found = summary::newest_within(&*store, &config.environment, database, than, now()).await?;
+    let Some(entry) = found else { return Ok(false) };
+    let age = entry.at.map(|at| between(at, now())).unwrap_or_default();
+    shell.tell(
+        &format!("{} is {} old: no other was taken", entry.id, show_age(age)),
+        json!({
+            "environment": config.environment, "backup": entry.id, "created": false,
+            "age_millis": crate::event::millis(age),
+        }),
+    );
+    Ok(true)
 }
 
 async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
@@ -107,9 +139,10 @@ async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
     shell.tell(
         &text,
         json!({
-            "environment": config.environment, "backup": manifest.id, "tables": manifest.tables.len(),
-            "rows": manifest.rows(), "raw_bytes": manifest.raw_bytes(),
-            "stored_bytes": manifest.stored_bytes(), "millis": crate::event::millis(took),
+            "environment": config.environment, "backup": manifest.id, "created": true,
+            "tables": manifest.tables.len(), "rows": manifest.rows(),
+            "raw_bytes": manifest.raw_bytes(), "stored_bytes": manifest.stored_bytes(),
+            "millis": crate::event::millis(took),
         }),
     );
     shell.note(&format!(
@@ -122,9 +155,9 @@ async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
 /// `11 tables, 4321 rows, 3.4 MB stored`
 fn contents(manifest: &Manifest) -> String {
     format!(
-        "{} tables, {} rows, {} stored",
-        manifest.tables.len(),
-        manifest.rows(),
+        "{}, {}, {} stored",
+        count(manifest.tables.len() as u64, "table", "tables"),
+        count(manifest.rows(), "row", "rows"),
         show_bytes(manifest.stored_bytes())
     )
 }

@@ -1,12 +1,13 @@
 //! `backstay status`: what is, and the command that mends each thing that should not be.
 
+mod backups;
+
 use clap::Args;
 use serde_json::{Value, json};
 
 use super::cleanup::{Leftover, leftovers};
 use super::runs::verdict_word;
 use super::{Shell, Trouble};
-use crate::backup;
 use crate::config::Config;
 use crate::engine::begin;
 use crate::engine::state::State;
@@ -21,7 +22,7 @@ use crate::time::{between, now, show_duration};
 use crate::window::flag::{self, Standing};
 use crate::window::names::Role;
 
-/// What runs, flag, fence, revision and what is pending, last backup, leftovers
+/// What runs, flag, fence, revision and what is pending, last backup and proof, leftovers
 #[derive(Debug, Args)]
 pub struct Status {}
 
@@ -63,7 +64,7 @@ pub(super) async fn run(shell: &Shell, _command: &Status) -> Result<Verdict, Tro
     let mut facts = vec![last_run(&config, &*store).await, flag_fact(&config).await];
     facts.extend(databases(shell, &config, &*store).await);
     facts.push(revision(shell, &config).await);
-    facts.push(last_backup(&config, &*store).await);
+    facts.extend(backups::look(&config, &*store).await);
     let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0);
     let mut lines = vec![format!("{:width$}  {}", "environment", config.environment, width = width)];
     for fact in &facts {
@@ -197,22 +198,5 @@ async fn revision(shell: &Shell, config: &Config) -> Fact {
     match look.await {
         Ok(said) => Fact::new(NAME, said.clone(), json!(said)),
         Err(failure) => Fact::unknown(NAME, &failure),
-    }
-}
-
-async fn last_backup(config: &Config, store: &dyn Store) -> Fact {
-    const NAME: &str = "last backup";
-    match backup::list(store, &config.environment).await {
-        Err(error) => Fact::unknown(NAME, &error.into()),
-        Ok(listing) => match listing.backups.iter().max_by_key(|entry| &entry.id) {
-            None => Fact::new(NAME, "none", Value::Null),
-            Some(entry) => {
-                let level =
-                    entry.verified.map_or("not verified".to_string(), |level| format!("verified: {level}"));
-                let ago = entry.at.map(|at| format!(", {} ago", show_duration(between(at, now()))));
-                let text = format!("{}{}, {level}", entry.id, ago.unwrap_or_default());
-                Fact::new(NAME, text, json!({ "backup": entry.id }))
-            }
-        },
     }
 }

@@ -4,7 +4,7 @@ use super::site::{BackupFacts, direct};
 use super::{Report, Site, window};
 use crate::backup::manifest::Codec;
 use crate::backup::verify::{Proof, Scratch};
-use crate::backup::{self, Level, Manifest, Place, restore, verify, write};
+use crate::backup::{self, Level, Manifest, Place, proof, restore, verify, write};
 use crate::config::{Compression, Config};
 use crate::failure::Failure;
 use crate::pg::ConnInfo;
@@ -80,7 +80,9 @@ async fn prove(place: &Place, level: Level, site: &mut Site<'_>) -> Result<Proof
     let (options, progress) = (restore_options(site), site.progress());
     let store = &**site.store;
     let proof = verify::verify(store, place, level, Some(&scratch), &options, &progress).await?;
-    verify::record(store, place, &proof).await?;
+    let recorded = proof::record(store, place, &proof).await;
+    proof::expect_holds(&proof)?;
+    recorded?;
     Ok(proof)
 }
 

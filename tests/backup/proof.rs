@@ -1,7 +1,8 @@
 //! How far a backup is proven.
 
-use backstay::backup::verify::{Mismatch, Proof, load_manifest, record};
-use backstay::backup::{self, Level};
+use backstay::backup::proof::record;
+use backstay::backup::verify::{Mismatch, Proof, load_manifest};
+use backstay::backup::{self, BackupError, Level};
 
 use crate::world::{World, small};
 
@@ -14,11 +15,15 @@ async fn a_proof_is_recorded_beside_the_manifest() {
     assert_eq!(level().await, None);
     let proof = world.verify(&place, Level::Read).await;
     let kept = record(&world.store, &place, &proof).await.unwrap();
-    assert_eq!(kept.manifest, manifest.checksum);
+    assert_eq!(kept.manifest, Some(manifest.checksum));
     assert_eq!(level().await, Some(Level::Read));
     record(&world.store, &place, &world.verify(&place, Level::Restore).await).await.unwrap();
     assert_eq!(level().await, Some(Level::Restore));
-    let broken = Proof { mismatches: vec![Mismatch::Missing { object: "x".into() }], ..proof };
-    assert!(record(&world.store, &place, &broken).await.is_err());
-    assert_eq!(backup::find(&world.store, "production", "latest").await.unwrap(), place);
+    let mismatches = vec![Mismatch::Missing { object: "x".into() }];
+    let broken = Proof { mismatches, at: backstay::time::now(), ..proof };
+    record(&world.store, &place, &broken).await.unwrap();
+    let refused = backup::find(&world.store, "production", "latest").await.unwrap_err();
+    assert!(matches!(refused, BackupError::Damaged { .. }), "{refused}");
+    assert_eq!(backup::find(&world.store, "production", &place.id).await.unwrap(), place);
+    assert_eq!(backup::find_any(&world.store, "production", "latest").await.unwrap(), place);
 }

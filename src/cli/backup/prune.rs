@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::Prune;
-use super::show::age;
+use super::list::{age, standing};
 use crate::backup::list::{Keep, Listing, remove, to_prune};
 use crate::backup::{self, BackupEntry};
 use crate::cli::{Shell, Trouble};
@@ -13,12 +13,16 @@ use crate::failure::{Failure, Verdict};
 use crate::journal;
 use crate::store::Store;
 use crate::time::{now, show_bytes};
+use crate::words::count;
 
 pub(super) async fn run(shell: &Shell, config: &Config, order: &Prune) -> Result<Verdict, Trouble> {
     let store = shell.store(config);
     let listing = backup::list(&*store, &config.environment).await.map_err(Failure::from)?;
     let keep = Keep { needed: needed(&*store, &listing).await?, ..keep(order) };
     let going: Vec<&BackupEntry> = to_prune(&listing, &keep, now());
+    if order.dry_run {
+        return Ok(tell_plan(shell, config, &listing, &going));
+    }
     if !going.is_empty() {
         for entry in &going {
             shell.note(&format!("to remove  {}", describe(entry, &listing)));
@@ -40,17 +44,9 @@ pub(super) async fn run(shell: &Shell, config: &Config, order: &Prune) -> Result
         })?;
         removed.push(&entry.id);
     }
-    let left = |list: &[BackupEntry]| -> Vec<String> {
-        let ids = list.iter().map(|entry| entry.id.clone());
-        ids.filter(|id| !removed.contains(&id.as_str())).collect()
-    };
-    let (kept, leftovers) = (left(&listing.backups), left(&listing.incomplete));
+    let (kept, leftovers) = left(&listing, &removed);
     let mut lines: Vec<String> = removed.iter().map(|id| format!("removed {id}")).collect();
-    let leftover = match leftovers.len() {
-        0 => String::new(),
-        n => format!(", and {n} leftovers that may be backups being written now"),
-    };
-    lines.push(format!("kept {} backups{leftover}", kept.len()));
+    lines.push(describe_left(&kept, &leftovers));
     shell.tell(
         &lines.join("\n"),
         json!({
@@ -60,13 +56,51 @@ pub(super) async fn run(shell: &Shell, config: &Config, order: &Prune) -> Result
     Ok(Verdict::Done)
 }
 
+/// What would be removed, and nothing is.
+fn tell_plan(shell: &Shell, config: &Config, listing: &Listing, going: &[&BackupEntry]) -> Verdict {
+    let ids: Vec<&str> = going.iter().map(|entry| entry.id.as_str()).collect();
+    let (kept, leftovers) = left(listing, &ids);
+    let mut lines: Vec<String> =
+        going.iter().map(|entry| format!("to remove  {}", describe(entry, listing))).collect();
+    lines.push(format!("would be {}", describe_left(&kept, &leftovers)));
+    shell.tell(
+        &lines.join("\n"),
+        json!({
+            "environment": config.environment, "removed": [], "to_remove": ids, "kept": kept,
+            "leftovers": leftovers,
+        }),
+    );
+    Verdict::Done
+}
+
+/// The ids of backups and leftovers that stay once `removed` is gone.
+fn left<'a>(listing: &'a Listing, removed: &[&str]) -> (Vec<&'a str>, Vec<&'a str>) {
+    let of = |list: &'a [BackupEntry]| {
+        list.iter().map(|entry| entry.id.as_str()).filter(|id| !removed.contains(id)).collect()
+    };
+    (of(&listing.backups), of(&listing.incomplete))
+}
+
+fn describe_left(kept: &[&str], leftovers: &[&str]) -> String {
+    let leftover = match leftovers.len() as u64 {
+        0 => String::new(),
+        n => format!(", and {} that may be backups being written now", count(n, "leftover", "leftovers")),
+    };
+    format!("kept {}{leftover}", count(kept.len() as u64, "backup", "backups"))
+}
+
 fn keep(order: &Prune) -> Keep {
     let newest = match (order.keep, order.older_than) {
         (Some(newest), _) => newest,
         (None, Some(_)) => 1,
         (None, None) => Keep::default().newest,
     };
-    Keep { newest, younger_than: order.older_than, ..Keep::default() }
+    Keep {
+        newest,
+        younger_than: order.older_than,
+        needed: Vec::new(),
+        leftovers_younger_than: order.leftovers_older_than,
+    }
 }
 
 /// The backups that unfinished runs speak of: production may have to be put back from them.
@@ -88,7 +122,7 @@ async fn needed(store: &dyn Store, listing: &Listing) -> Result<Vec<String>, Fai
 fn describe(entry: &BackupEntry, listing: &Listing) -> String {
     let what = match listing.incomplete.contains(entry) {
         true => "leftover".to_string(),
-        false => entry.verified.map_or("not verified".to_string(), |level| format!("verified: {level}")),
+        false => standing(entry, false),
     };
     format!("{}: {} old, {}, {what}", entry.id, age(entry), show_bytes(entry.bytes))
 }

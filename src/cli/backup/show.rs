@@ -1,98 +1,90 @@
-//! `backup list` and `backup show`.
+//! `backup show`.
+
+use std::time::Duration;
 
 use serde_json::json;
 
 use super::contents;
+use crate::backup::manifest::{Codec, Table};
+use crate::backup::proof::{self, ProofRecord, Trial};
 use crate::backup::verify::load_manifest;
-use crate::backup::{self, BackupEntry, Manifest};
+use crate::backup::{self, Manifest, Place};
 use crate::cli::{Shell, Trouble};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
-use crate::time::{between, now, show_bytes, show_duration};
+use crate::store::Store;
+use crate::time::{between, now, show_age, show_bytes, show_duration};
 use crate::ui::table::{Column, render};
+use crate::words::count;
 
-pub(super) async fn list(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
-    const COLUMNS: [Column; 4] =
-        [Column::id("backup"), Column::number("age"), Column::number("stored"), Column::id("verified")];
-    let store = shell.store(config);
-    let listing = backup::list(&*store, &config.environment).await.map_err(Failure::from)?;
-    let mut text = match listing.backups.as_slice() {
-        [] => format!("no backups of {} in {}\n", config.environment, store.url()),
-        backups => {
-            let rows: Vec<_> = backups.iter().rev().map(|entry| cells(entry, level(entry))).collect();
-            render(&COLUMNS, &rows, shell.look)
-        }
-    };
-    if !listing.incomplete.is_empty() {
-        const LEFT: [Column; 3] = [Column::id("leftover"), Column::number("age"), Column::number("stored")];
-        let rows: Vec<_> = listing.incomplete.iter().rev().map(|entry| cells(entry, String::new())).collect();
-        text.push_str(&format!("\n{}", render(&LEFT, &rows, shell.look)));
-        text.push_str("leftovers have no manifest: interrupted, or being written now; they are no backups\n");
-        text.push_str(&format!("-> backstay backup prune -e {}", config.environment));
-    }
-    shell.tell(
-        &text,
-        json!({
-            "environment": config.environment, "store": store.url(), "backups": listing.backups,
-            "incomplete": listing.incomplete,
-        }),
-    );
-    Ok(Verdict::Done)
-}
-
-fn cells(entry: &BackupEntry, verified: String) -> Vec<String> {
-    vec![entry.id.clone(), age(entry), show_bytes(entry.bytes), verified]
-}
-
-/// How old a backup is, by its own id.
-pub(super) fn age(entry: &BackupEntry) -> String {
-    entry.at.map_or("unknown".to_string(), |at| show_duration(between(at, now())))
-}
-
-/// The level that it is proven to, in words.
-fn level(entry: &BackupEntry) -> String {
-    entry.verified.map_or("not verified".to_string(), |level| level.to_string())
-}
+/// Tables that are shown; `--json` has all.
+const SHOWN: usize = 40;
 
 pub(super) async fn show(shell: &Shell, config: &Config, wanted: &str) -> Result<Verdict, Trouble> {
     let store = shell.store(config);
-    let place = backup::find(&*store, &config.environment, wanted).await.map_err(Failure::from)?;
+    let place = backup::find_any(&*store, &config.environment, wanted).await.map_err(Failure::from)?;
     let manifest = load_manifest(&*store, &place).await.map_err(Failure::from)?;
-    let listing = backup::list(&*store, &config.environment).await.map_err(Failure::from)?;
-    let entry = listing.backups.into_iter().find(|entry| entry.id == place.id);
-    let verified = entry.as_ref().and_then(|entry| entry.verified);
-    let text = format!(
-        "{}\n\n{}",
-        facts(&manifest, entry.as_ref().map(level).unwrap_or_default()),
-        tables(&manifest, shell)
-    );
+    let proofs = proofs(&*store, &place).await.map_err(Failure::from)?;
+    let trials: Vec<Trial> = proofs.iter().map(|(trial, _)| *trial).collect();
+    let mut facts = facts(&manifest);
+    facts.extend(describe_proofs(&proofs, &manifest));
+    facts.extend(ways_back(&manifest, &*store, &place));
+    let facts: Vec<String> = facts.iter().map(|(name, value)| format!("{name:<10}  {value}")).collect();
+    let records: Vec<_> = proofs.iter().map(|(trial, record)| tell(*trial, record.as_ref())).collect();
     shell.tell(
-        &text,
+        &format!("{}\n\n{}", facts.join("\n"), tables(&manifest, shell)),
         json!({
-            "environment": config.environment, "backup": place.id, "verified": verified,
+            "environment": config.environment, "backup": place.id,
+            "verified": proof::best(&trials).map(|trial| trial.level),
+            "damaged_at": proof::damage(&trials).map(|trial| trial.at),
             "rows": manifest.rows(), "raw_bytes": manifest.raw_bytes(),
-            "stored_bytes": manifest.stored_bytes(), "manifest": manifest,
+            "stored_bytes": manifest.stored_bytes(), "proofs": records, "manifest": manifest,
         }),
     );
     Ok(Verdict::Done)
 }
 
-fn facts(manifest: &Manifest, verified: String) -> String {
+/// Every proof with its record, oldest first; no record where that cannot be understood.
+async fn proofs(
+    store: &dyn Store,
+    place: &Place,
+) -> Result<Vec<(Trial, Option<ProofRecord>)>, backup::BackupError> {
+    let mut proofs = Vec::new();
+    for trial in proof::trials(store, place).await? {
+        proofs.push((trial, proof::read(store, place, trial).await?));
+    }
+    Ok(proofs)
+}
+
+fn tell(trial: Trial, record: Option<&ProofRecord>) -> serde_json::Value {
+    json!({
+        "held": trial.held, "level": trial.level, "at": trial.at,
+        "millis": record.map(|record| record.millis),
+        "restore_millis": record.and_then(|record| record.restore_millis),
+        "mismatches": record.map(|record| &record.mismatches),
+    })
+}
+
+fn facts(manifest: &Manifest) -> Vec<(&'static str, String)> {
     let (database, snapshot) = (&manifest.database, &manifest.snapshot);
     let or_none = |names: Vec<String>| if names.is_empty() { "none".to_string() } else { names.join(", ") };
     let extensions = manifest.extensions.iter().map(|e| format!("{} {}", e.name, e.version)).collect();
-    let mut rest = format!("{} sequences", manifest.sequences.len());
+    let mut rest = count(manifest.sequences.len() as u64, "sequence", "sequences");
     if let Some(objects) = &manifest.large_objects {
-        rest.push_str(&format!(", {} pages of large objects", objects.rows));
+        rest.push_str(&format!(", {} of large objects", count(objects.rows, "page", "pages")));
     }
-    let facts = [
+    let codec = match manifest.codec {
+        Codec::Gzip { level } => format!("gzip, level {level}"),
+        Codec::Zstd { level } => format!("zstd, level {level}"),
+    };
+    vec![
         ("backup", manifest.id.clone()),
         (
             "taken",
             format!(
                 "{} ({} ago), position {} in the write-ahead log",
                 snapshot.at.strftime("%Y-%m-%d %H:%M:%S UTC"),
-                show_duration(between(snapshot.at, now())),
+                show_age(between(snapshot.at, now())),
                 snapshot.lsn
             ),
         ),
@@ -103,30 +95,85 @@ fn facts(manifest: &Manifest, verified: String) -> String {
                 database.name, database.owner, database.encoding, database.collate
             ),
         ),
-        ("server", manifest.server.name.clone()),
-        ("pg_dump", manifest.server.pg_dump.clone()),
+        ("server", format!("{}, dumped by pg_dump {}", manifest.server.name, manifest.server.pg_dump)),
         ("contents", format!("{}, {rest}", contents(manifest))),
         (
             "objects",
-            format!("{}, {} before compression", manifest.objects.len(), show_bytes(manifest.raw_bytes())),
+            format!(
+                "{}, {} before compression ({codec})",
+                manifest.objects.len(),
+                show_bytes(manifest.raw_bytes())
+            ),
         ),
-        ("verified", verified),
         ("roles", or_none(manifest.roles.clone())),
         ("extensions", or_none(extensions)),
-    ];
-    facts.map(|(name, value)| format!("{name:<10}  {value}")).join("\n")
+    ]
 }
 
-fn tables(manifest: &Manifest, shell: &Shell) -> String {
-    const COLUMNS: [Column; 3] = [Column::id("table"), Column::number("rows"), Column::number("stored")];
-    let stored = |table: &backup::manifest::Table| {
-        let objects = table.chunks.iter().filter_map(|chunk| manifest.object(&chunk.object));
-        show_bytes(objects.map(|object| object.stored_bytes).sum())
-    };
-    let rows: Vec<_> = manifest
-        .tables
+/// One row a proof, the newest first.
+fn describe_proofs(
+    proofs: &[(Trial, Option<ProofRecord>)],
+    manifest: &Manifest,
+) -> Vec<(&'static str, String)> {
+    let trials: Vec<Trial> = proofs.iter().map(|(trial, _)| *trial).collect();
+    let mut rows: Vec<String> = proofs
         .iter()
-        .map(|table| vec![table.table.to_string(), table.rows.to_string(), stored(table)])
+        .rev()
+        .map(|(trial, record)| describe_proof(*trial, record.as_ref(), manifest))
         .collect();
-    render(&COLUMNS, &rows, shell.look)
+    if proof::damage(&trials).is_some() {
+        rows.insert(0, "DAMAGED: it failed a proof, and none of that level held since".to_string());
+    }
+    if rows.is_empty() {
+        rows.push("not proven".to_string());
+    }
+    rows.into_iter().enumerate().map(|(i, row)| (if i == 0 { "proofs" } else { "" }, row)).collect()
+}
+
+fn describe_proof(trial: Trial, record: Option<&ProofRecord>, manifest: &Manifest) -> String {
+    let ago = show_age(between(trial.at, now()));
+    let Some(record) = record else {
+        return format!("{}, {ago} ago: its record cannot be understood", trial.level);
+    };
+    if let Some(first) = record.mismatches.first() {
+        let more = match record.mismatches.len() - 1 {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        return format!("FAILED {}, {ago} ago: {first}{more}", trial.level);
+    }
+    let took = |millis| show_duration(Duration::from_millis(millis));
+    let restored = record.restore_millis.map(|millis| format!(", restored in {}", took(millis)));
+    let other = match record.manifest.as_ref() == Some(&manifest.checksum) {
+        true => "",
+        false => "; of another manifest: it proves nothing",
+    };
+    format!("{}, {ago} ago, in {}{}{other}", trial.level, took(record.millis), restored.unwrap_or_default())
+}
+
+fn ways_back(manifest: &Manifest, store: &dyn Store, place: &Place) -> Vec<(&'static str, String)> {
+    let (id, environment) = (&manifest.id, &manifest.environment);
+    let folder = format!("{}/{}", store.url().trim_end_matches('/'), place.prefix());
+    vec![
+        ("restore", format!("backstay backup restore {id} --as DATABASE -e {environment}")),
+        ("by hand", format!("RESTORE.md and restore.sh in {folder}")),
+    ]
+}
+
+/// The tables, the largest first.
+fn tables(manifest: &Manifest, shell: &Shell) -> String {
+    const COLUMNS: [Column; 3] = [Column::id("table"), Column::number("rows"), Column::number("bytes")];
+    let bytes = |table: &Table| table.chunks.iter().map(|chunk| chunk.bytes).sum::<u64>();
+    let mut tables: Vec<(&Table, u64)> = manifest.tables.iter().map(|table| (table, bytes(table))).collect();
+    tables.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
+    let row = |(table, bytes): &(&Table, u64)| {
+        vec![table.table.to_string(), table.rows.to_string(), show_bytes(*bytes)]
+    };
+    let rows: Vec<_> = tables.iter().take(SHOWN).map(row).collect();
+    let mut text = render(&COLUMNS, &rows, shell.look);
+    if let Some(rest) = tables.get(SHOWN..).filter(|rest| !rest.is_empty()) {
+        let bytes = show_bytes(rest.iter().map(|(_, bytes)| bytes).sum());
+        text.push_str(&format!("and {} more, {bytes}; --json has all\n", rest.len()));
+    }
+    text
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::restore_options;
 use crate::backup::verify::{self, Mismatch, Proof, Scratch, load_manifest};
-use crate::backup::{self, Level, Manifest, Place};
+use crate::backup::{self, Level, Manifest, Place, proof};
 use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
 use crate::config::Config;
@@ -20,18 +20,25 @@ pub(super) async fn run(
     level: Level,
 ) -> Result<Verdict, Trouble> {
     let store = shell.store(config);
-    let place = backup::find(&*store, &config.environment, wanted).await.map_err(Failure::from)?;
+    let place = backup::find_any(&*store, &config.environment, wanted).await.map_err(Failure::from)?;
     let scratch = scratch(config);
     let options = restore_options(config, "verify");
     let work = Work::begin(shell);
     let tried = verify::verify(&*store, &place, level, Some(&scratch), &options, &work.progress).await;
     work.end().await;
     let proof = tried.map_err(Failure::from)?;
+    let recorded = proof::record(&*store, &place, &proof).await;
     if !proof.holds() {
         let manifest = load_manifest(&*store, &place).await.ok();
-        return Err(distrust(&place, &proof, manifest.as_ref()).into());
+        let failure = distrust(&place, &proof, manifest.as_ref());
+        // What is wrong with the backup comes first; a store that takes no records may be why.
+        return Err(match recorded {
+            Ok(_) => failure,
+            Err(error) => failure.because_of(format!("and could not record that: {}", Failure::from(error))),
+        }
+        .into());
     }
-    verify::record(&*store, &place, &proof).await.map_err(Failure::from)?;
+    recorded.map_err(Failure::from)?;
     shell.tell(
         &words(&place, &proof),
         json!({
