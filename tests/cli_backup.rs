@@ -54,7 +54,7 @@ async fn a_backup_is_taken_listed_shown_and_proven() {
     made.says(&["not proven yet", &format!("backstay backup verify {id} --level restore -e test")]);
 
     let listed = p.expect(0, &["backup", "list"]).stdout;
-    assert!(listed.starts_with("backup ") && listed.contains("not verified"), "{listed}");
+    assert!(listed.starts_with("backup ") && listed.contains("not proven"), "{listed}");
     for level in ["manifest", "read", "restore"] {
         let proven = p.expect(0, &["backup", "verify", "latest", "--level", level]).stdout;
         assert!(proven.starts_with(&format!("{id} is good: ")), "{proven}");
@@ -63,11 +63,25 @@ async fn a_backup_is_taken_listed_shown_and_proven() {
     assert_eq!(p.ask("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_\\_s\\_%'").await, "0");
     let entry = p.json(0, &["backup", "list"])["backups"][0].clone();
     assert_eq!((&entry["id"], &entry["verified"]), (&json!(id), &json!("restore")));
+    assert_eq!((&entry["database"], &entry["tables"]), (&json!(p.database), &json!(2)));
+    assert_eq!((&entry["rows"], &entry["damaged_at"]), (&json!(1001), &json!(null)));
+    assert!(entry["restore_millis"].as_u64().is_some_and(|took| took > 0), "{entry}");
+    let listed = p.expect(0, &["backup", "list"]).stdout;
+    assert!(listed.contains(&p.database) && listed.contains("  restore, "), "{listed}");
 
     let shown = p.expect(0, &["backup", "show", &id[..12]]).stdout;
-    for text in ["2 tables, 1001 rows", "\"public\".\"users\"", &p.database, "verified    restore"] {
+    for text in ["2 tables, 1001 rows", "\"public\".\"users\"", &p.database, "proofs      restore, "] {
         assert!(shown.contains(text), "no {text} in {shown}");
     }
+    for text in
+        [" restored in ", "gzip, level", &format!("restore {id} --as DATABASE"), "restore.sh in file://"]
+    {
+        assert!(shown.contains(text), "no {text} in {shown}");
+    }
+    let place = |table: &str| shown.find(&format!("\n\"public\".\"{table}\"")).expect("a row");
+    assert!(place("users") < place("Odd \"\"name\"\""), "the largest first: {shown}");
+    let held: Vec<_> = p.json(0, &["backup", "show", id])["proofs"].as_array().expect("proofs").clone();
+    assert_eq!(held.iter().map(|proof| &proof["level"]).collect::<Vec<_>>(), ["manifest", "read", "restore"]);
     let document = p.json(0, &["backup", "verify", id]);
     assert_eq!((&document["level"], &document["rows"]), (&json!("read"), &json!(1001)));
 }
@@ -101,10 +115,126 @@ async fn a_broken_backup_is_named_with_object_and_table() {
     p.expect(3, &["backup", "restore", &id, "--as", &format!("{}_side", p.database)]).says(&["users"]);
     assert_eq!(p.ask("SELECT count(*) FROM pg_database WHERE datname LIKE '%\\_side'").await, "0");
     // Only what was proven counts.
-    assert_eq!(p.json(0, &["backup", "list"])["backups"][0]["verified"], "manifest");
+    let listed = p.json(0, &["backup", "list"])["backups"][0].clone();
+    assert_eq!(listed["verified"], "manifest");
+    assert!(listed["damaged_at"].is_string(), "{listed}");
     std::fs::write(file.parent().and_then(|d| d.parent()).expect("a folder").join("manifest.json"), "{}")
         .expect("written");
     p.expect(3, &["backup", "verify", &id]).says(&["the manifest is refused"]);
+    let listed = p.expect(0, &["backup", "list"]).stdout;
+    assert!(listed.contains("DAMAGED") && listed.contains("its manifest is refused"), "{listed}");
+}
+
+#[tokio::test]
+async fn a_failed_proof_is_remembered_until_one_of_its_level_holds() {
+    let p = shop().await;
+    let sound = create(&p);
+    let id = create(&p);
+    p.expect(0, &["backup", "verify", &id, "--level", "read"]);
+    let file = rows_of(&p, &id, "users");
+    let good = std::fs::read(&file).expect("bytes");
+    let mut bad = good.clone();
+    bad[good.len() / 2] ^= 1;
+    std::fs::write(&file, &bad).expect("written");
+    p.expect(3, &["backup", "verify", "latest"]).says(&["has other bytes than were written"]);
+
+    // The file is whole again, and nobody has looked: it stays damaged.
+    std::fs::write(&file, &good).expect("written");
+    p.expect(0, &["backup", "verify", &id, "--level", "manifest"]);
+    let listed = p.expect(0, &["backup", "list"]).stdout;
+    assert!(
+        listed.contains("DAMAGED, ") && listed.contains(&format!("backup show {id} -e test")),
+        "{listed}"
+    );
+    let shown = p.expect(0, &["backup", "show", "latest"]).stdout;
+    assert!(shown.contains("DAMAGED: it failed a proof") && shown.contains("FAILED read, "), "{shown}");
+    assert!(shown.contains("has other bytes than were written"), "{shown}");
+    let status = p.json(0, &["status"]);
+    assert_eq!(status["last_backup"]["value"]["damaged"], true);
+    assert_eq!(status["last_backup"]["mends"], "backstay backup create -e test");
+    assert_eq!(status["damaged"]["value"]["backups"], json!([id]));
+    let side = format!("{}_side", p.database);
+    let refused = p.expect(3, &["backup", "restore", "latest", "--as", &side]);
+    refused.says(&[&id, "it failed a proof", &format!("{sound} is the newest that failed no proof")]);
+    let plan = p.json(0, &["backup", "prune", "--keep", "1", "--dry-run"]);
+    assert_eq!(plan["to_remove"], json!([]), "the damaged one is not the last good one");
+    let other = p.json(0, &["backup", "create", "--if-older", "1h"]);
+    assert_eq!((&other["created"], &other["backup"]), (&json!(false), &json!(sound)));
+
+    p.expect(0, &["backup", "verify", &id]);
+    assert_eq!(p.json(0, &["backup", "list"])["backups"][1]["damaged_at"], json!(null));
+    p.expect(0, &["backup", "restore", "latest", "--as", &side]);
+}
+
+#[tokio::test]
+async fn one_is_taken_only_if_the_last_is_old() {
+    let p = shop().await;
+    let first = p.json(0, &["backup", "create", "--if-older", "24h"]);
+    assert_eq!(first["created"], true);
+    let skipped = p.json(0, &["backup", "create", "--if-older", "24h"]);
+    assert_eq!((&skipped["created"], &skipped["backup"]), (&json!(false), &first["backup"]));
+    assert!(skipped["age_millis"].as_u64().is_some_and(|age| age < 600_000), "{skipped}");
+    let said = p.expect(0, &["backup", "create", "--if-older", "24h"]).stdout;
+    assert!(said.starts_with(first["backup"].as_str().expect("an id")), "{said}");
+    assert!(said.contains(" old: no other was taken"), "{said}");
+
+    // What has no manifest, and what is another database's, is none.
+    let folder = p.path().join("backstay-store/backups/test");
+    let newer = backstay::id::fresh(backstay::time::now());
+    std::fs::create_dir_all(folder.join(&newer).join("data")).expect("a folder");
+    std::fs::write(folder.join(&newer).join("data/1.copy.gz"), "x").expect("a file");
+    let skipped = p.json(0, &["backup", "create", "--if-older", "24h"]);
+    assert_eq!(skipped["backup"], first["backup"]);
+    let other = shop().await;
+    let answer = p.run_with(&other.url, &["backup", "create", "--if-older", "24h", "--json"]);
+    let document: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+    assert_eq!((answer.code, &document["created"]), (0, &json!(true)), "{answer:?}");
+    assert_eq!(p.json(0, &["backup", "create", "--if-older", "0s"])["created"], true);
+    p.expect(2, &["backup", "create", "--if-older", "yesterday"]).says(&["no duration"]);
+}
+
+#[tokio::test]
+async fn two_at_once_do_not_harm_each_other() {
+    let p = shop().await;
+    std::thread::scope(|scope| {
+        let both = [0, 1].map(|_| scope.spawn(|| create(&p)));
+        let ids = both.map(|one| one.join().expect("a backup"));
+        assert_ne!(ids[0], ids[1]);
+        ids.iter().for_each(|id| {
+            p.expect(0, &["backup", "verify", id]);
+        });
+    });
+}
+
+#[tokio::test]
+async fn status_tells_how_far_backups_are_to_be_relied_on() {
+    let p = shop().await;
+    let status = p.json(0, &["status"]);
+    assert_eq!(
+        (&status["last_backup"]["text"], &status["last_proof"]["text"]),
+        (&json!("none"), &json!("none"))
+    );
+    assert_eq!(status["last_backup"]["mends"], "backstay backup create -e test");
+    let id = create(&p);
+    let verify = format!("backstay backup verify {id} --level restore -e test");
+    assert_eq!(p.json(0, &["status"])["last_backup"]["mends"], json!(verify));
+    p.expect(0, &["backup", "verify", "latest", "--level", "restore"]);
+    let newer = create(&p);
+    let old = "20200101t000000z-abcd";
+    let store = p.path().join("backstay-store/backups/test");
+    std::fs::create_dir_all(store.join(old)).expect("a folder");
+    std::fs::write(store.join(old).join("globals.sql.gz"), "x").expect("a file");
+
+    let status = p.json(0, &["status"]);
+    assert!(status["last_backup"]["text"].as_str().is_some_and(|t| t.starts_with(&newer)), "{status}");
+    let proof = &status["last_proof"];
+    let text = proof["text"].as_str().expect("a text");
+    assert!(text.starts_with(&format!("restore of {id}, ")) && text.contains("restored in "), "{text}");
+    assert!(proof["value"]["restore_millis"].as_u64().is_some_and(|took| took > 0), "{proof}");
+    assert_eq!(status["leftover"][0]["value"]["backup"], old);
+    assert_eq!(status["leftover"][0]["mends"], "backstay backup prune -e test");
+    p.expect(0, &["backup", "prune", "--yes"]);
+    assert_eq!(p.json(0, &["status"])["leftover"], json!([]));
 }
 
 #[tokio::test]
@@ -157,9 +287,11 @@ async fn a_lost_database_comes_back_but_not_beside_its_fence() {
     let lock = Admin::acquire(info, Default::default(), &p.database, Patience::of(Duration::ZERO))
         .await
         .expect("the lock");
+    let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {}", lock.session().pid());
     p.expect(3, &restore).says(&["take the lock"]);
     drop(lock);
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Its session ends when the server comes round to it.
+    while admin.query_one(&there, &[]).await.expect("a count").get::<_, i64>(0) > 0 {}
     p.expect(0, &restore);
     assert_eq!(p.ask("SELECT count(*) FROM users").await, "1000");
 }
@@ -184,11 +316,22 @@ async fn pruning_asks_and_keeps_the_best() {
 
     let asked = p.expect(2, &["backup", "prune", "--keep", "1"]);
     asked.says(&[&format!("to remove  {}", ids[1]), "leftover", "there is no terminal", "give --yes"]);
+    let plan = p.json(0, &["backup", "prune", "--keep", "1", "--dry-run"]);
+    assert_eq!((&plan["removed"], &plan["to_remove"]), (&json!([]), &json!([ids[1], old])));
+    assert_eq!(plan["kept"], json!([ids[0], ids[2]]));
+    p.expect(2, &["backup", "prune", "--dry-run", "--yes"]);
     assert_eq!(std::fs::read_dir(&folder).expect("a folder").count(), 4);
+    let young = backstay::id::fresh(backstay::time::now());
+    std::fs::create_dir_all(folder.join(&young)).expect("a folder");
+    std::fs::write(folder.join(&young).join("pre-data.sql.gz"), "x").expect("a file");
+    let listed = p.expect(0, &["backup", "list"]).stdout;
+    assert!(listed.contains("--leftovers-older-than 0s"), "{listed}");
     let pruned = p.json(0, &["backup", "prune", "--keep", "1", "--yes"]);
     assert_eq!(pruned["removed"], json!([ids[1], old]));
     let nothing = p.expect(0, &["backup", "prune", "--older-than", "1h"]).stdout;
-    assert_eq!(nothing, "kept 2 backups\n");
+    assert_eq!(nothing, "kept 2 backups, and 1 leftover that may be backups being written now\n");
+    let pruned = p.json(0, &["backup", "prune", "--leftovers-older-than", "0s", "--yes"]);
+    assert_eq!(pruned["removed"], json!([young]));
     p.expect(3, &["backup", "show", &ids[1]]).says(&["no backup has an id that begins so"]);
     p.expect(2, &["backup", "prune", "--older-than", "soon"]).says(&["no duration"]);
 }

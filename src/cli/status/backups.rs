@@ -104,11 +104,11 @@ fn damaged_ones(config: &Config, damaged: &[&BackupEntry]) -> Option<Fact> {
 }
 
 fn leftover(config: &Config, entry: &BackupEntry) -> Fact {
-    let age = entry.at.map(|at| show_age(between(at, now())));
+    let begun = entry.at.map(|at| format!(", begun {} ago", show_age(between(at, now()))));
     let text = format!(
-        "backup {}, begun {} ago, {}: interrupted, or being written now",
+        "backup {}{}, {}: interrupted, or being written now",
         entry.id,
-        age.unwrap_or_else(|| "at a time unknown,".to_string()),
+        begun.unwrap_or_default(),
         show_bytes(entry.bytes)
     );
     Fact::new(LEFTOVER, text, json!({ "backup": entry.id })).mended_by(removal(
