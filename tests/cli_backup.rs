@@ -8,6 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use backstay::backup::proof::expect_proven;
+use backstay::backup::{BackupError, Level, Place};
 use backstay::event::LineId;
 use backstay::journal::{Entry, Journal};
 use backstay::pg::ConnInfo;
@@ -164,6 +166,37 @@ async fn a_failed_proof_is_remembered_until_one_of_its_level_holds() {
     p.expect(0, &["backup", "verify", &id]);
     assert_eq!(p.json(0, &["backup", "list"])["backups"][1]["damaged_at"], json!(null));
     p.expect(0, &["backup", "restore", "latest", "--as", &side]);
+}
+
+#[tokio::test]
+async fn a_proof_counts_for_its_own_manifest_and_level_only() {
+    let p = shop().await;
+    let store = Directory::new(p.path().join("backstay-store"));
+    let [first, second] = [(), ()].map(|()| create(&p));
+    let place = |id: &str| Place { environment: "test".into(), id: id.into() };
+    let proven = async |id: &str, level| expect_proven(&store, &place(id), level).await;
+    p.expect(0, &["backup", "verify", &first]);
+    assert_eq!(proven(&first, Level::Read).await.expect("proven").level, Level::Read);
+    assert_eq!(proven(&first, Level::Manifest).await.expect("proven").level, Level::Read);
+    let refused = proven(&first, Level::Restore).await.expect_err("not restored");
+    assert!(matches!(refused, BackupError::NotProven { .. }), "{refused}");
+
+    // Another backup's record, and one that does not say what its name says.
+    let folder = p.path().join("backstay-store/backups/test");
+    let proof = std::fs::read_dir(folder.join(&first)).expect("a folder").map(|entry| entry.expect("a file"));
+    let proof = proof.map(|entry| entry.path()).find(|path| path.to_string_lossy().contains("/verified-"));
+    let proof = proof.expect("a record");
+    std::fs::copy(&proof, folder.join(&second).join(proof.file_name().expect("a name"))).expect("copied");
+    let read_as_restore = proof.to_string_lossy().replace("verified-read", "verified-restore");
+    std::fs::copy(&proof, read_as_restore).expect("copied");
+    for (id, level) in [(&second, Level::Read), (&first, Level::Restore)] {
+        let refused = proven(id, level).await.expect_err("of another manifest, or of another level");
+        assert!(refused.to_string().contains("no record of such a proof"), "{refused}");
+    }
+    let file = rows_of(&p, &first, "users");
+    std::fs::remove_file(&file).expect("removed");
+    let refused = proven(&first, Level::Read).await.expect_err("damaged");
+    assert!(refused.to_string().contains("is missing"), "{refused}");
 }
 
 #[tokio::test]

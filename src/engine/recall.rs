@@ -7,7 +7,7 @@ use super::state::{State, Status};
 use crate::config::OnWrites;
 use crate::event::{LineId, Phase};
 use crate::runbook::{GuardKind, Level, StepKind};
-use crate::steps::{Action, Outline, Recall};
+use crate::steps::{Action, BackupFacts, Outline, Recall};
 
 /// What lines need to know of the plan as a whole.
 pub fn outline(plan: &Plan, runbook: &str) -> Outline {
@@ -53,12 +53,24 @@ pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
         mark: serde_json::from_value(intent(|a| matches!(a, Action::Open))).ok(),
         preview: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Preview)))).ok(),
         backup: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Backup { .. })))).ok(),
+        proven: backups(plan, state),
         swapped: back.iter().any(|line| {
             matches!(line.action, Action::Swap { .. }) && state.status(line.id) == Status::Finished
         }),
         put_back_anyway: state.put_back_anyway || plan.on_writes == OnWrites::PutBack,
         applied: applied(plan, state),
     }
+}
+
+/// The backups that stand before the window, each with the level that its line must prove.
+fn backups(plan: &Plan, state: &State) -> Vec<(Level, Option<BackupFacts>)> {
+    let before = plan.lines.iter().filter(|line| line.phase == Phase::Before);
+    let level = |line: &Line| match line.action {
+        Action::Step(StepKind::Backup { verify }) => Some((verify, line.id)),
+        _ => None,
+    };
+    let facts = |id| serde_json::from_value(state.line(id).facts).ok();
+    before.filter_map(level).map(|(level, id)| (level, facts(id))).collect()
 }
 
 fn applied(plan: &Plan, state: &State) -> Vec<String> {

@@ -86,6 +86,25 @@ async fn prove(place: &Place, level: Level, site: &mut Site<'_>) -> Result<Proof
     Ok(proof)
 }
 
+/// The window opens on no backup that is not proven as far as its line asks. Whoever took this run up may
+/// look at another store, and what the line proved may be gone or damaged since.
+pub(super) async fn expect_proven(site: &Site<'_>) -> Result<(), Failure> {
+    let lacking = |failure: Failure| {
+        failure
+            .leaving("the flag is down and nothing of production was changed")
+            .then("run the release again: it takes another backup and proves it")
+    };
+    for (level, facts) in &site.recall.proven {
+        let facts = facts.as_ref().ok_or_else(|| {
+            lacking(Failure::refused("find the backup before the window").because_of("its line left no id"))
+        })?;
+        let place = Place { environment: site.config.environment.clone(), id: facts.backup.clone() };
+        let proven = proof::expect_proven(&**site.store, &place, *level).await;
+        proven.map_err(|error| lacking(error.into()))?;
+    }
+    Ok(())
+}
+
 fn maintenance(site: &Site<'_>) -> ConnInfo {
     window::server(site).with_database(&site.config.database.maintenance_database)
 }

@@ -25,7 +25,7 @@ use crate::runbook::{GuardKind, StepKind};
 
 pub(crate) use backup::codec;
 pub use put_back::would_drop_writes;
-pub use site::{Outline, Recall, Site, direct, migrate_options, roots, session_options};
+pub use site::{BackupFacts, Outline, Recall, Site, direct, migrate_options, roots, session_options};
 
 /// What a line does: a step of the runbook, a line of the window, or a line of the way back.
 #[derive(Debug, Clone)]
@@ -116,6 +116,7 @@ impl Report {
 /// Whatever makes it impossible to say; then the line failed before it acted.
 pub async fn prepare(action: &Action, site: &mut Site<'_>) -> Result<Value, Failure> {
     match action {
+        Action::RaiseFlag { .. } => backup::expect_proven(site).await.map(|()| Value::Null),
         Action::Close => window::prepare_close(site).await,
         Action::Guard(_) => Ok(window::prepare_guard(site)),
         Action::Open => window::prepare_open(site).await,

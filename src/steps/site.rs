@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::backup::Level;
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::{Config, MigrationRoot};
 use crate::event::{Events, LineId, Phase, Progress};
@@ -84,6 +85,9 @@ pub struct Recall {
     pub preview: Option<Preview>,
     /// The backup of this run.
     pub backup: Option<BackupFacts>,
+    /// What the window must not open without: how far each backup before it must be proven, and which it is
+    /// (nothing, where its line left nothing that can be read).
+    pub proven: Vec<(Level, Option<BackupFacts>)>,
     /// The swap took place: production is the guard now.
     pub swapped: bool,
     /// Somebody decided that others' writes go to the ledger, by config or by word.

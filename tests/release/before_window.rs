@@ -153,3 +153,24 @@ async fn a_command_before_the_window_that_fails_stops_the_release() {
     scene.release(3).says("no luck").says("exit status: 3");
     scene.is_untouched().await;
 }
+
+#[tokio::test]
+async fn the_window_opens_on_no_backup_that_is_not_proven_any_more() {
+    let mut scene = Scene::open("backup: damaged between its line and the window").await;
+    scene.project.add_command("before", "truncate -s -1 backstay-store/backups/production/*/data/1.copy.*");
+    scene.release(3).says("data/1.copy.").says("bytes, not").says("takes another backup and proves it");
+    scene.is_untouched().await;
+
+    let mut scene = Scene::open("backup: resumed where its proof is gone").await;
+    scene.project.add_gate("before");
+    let mut driver = scene.release_to_gate("before");
+    driver.kill();
+    scene.open_gate("before");
+    let proofs = scene.project.path("backstay-store/backups/production");
+    let backup = std::fs::read_dir(proofs).unwrap().next().unwrap().unwrap().path();
+    let objects = std::fs::read_dir(backup).unwrap().map(|entry| entry.unwrap().path());
+    let is_proof = |path: &std::path::PathBuf| path.to_string_lossy().contains("/verified-");
+    objects.filter(is_proof).for_each(|path| std::fs::remove_file(path).unwrap());
+    scene.run(&["resume", "latest", "--yes"], 3).says("no record of such a proof stands beside its manifest");
+    scene.is_untouched().await;
+}

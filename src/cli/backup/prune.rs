@@ -12,13 +12,13 @@ use crate::engine::begin;
 use crate::failure::{Failure, Verdict};
 use crate::journal;
 use crate::store::Store;
-use crate::time::{now, show_bytes};
+use crate::time::{between, now, show_bytes};
 use crate::words::count;
 
 pub(super) async fn run(shell: &Shell, config: &Config, order: &Prune) -> Result<Verdict, Trouble> {
     let store = shell.store(config);
     let listing = backup::list(&*store, &config.environment).await.map_err(Failure::from)?;
-    let keep = Keep { needed: needed(&*store, &listing).await?, ..keep(order) };
+    let keep = Keep { needed: needed(&*store, &listing, config).await?, ..keep(order) };
     let going: Vec<&BackupEntry> = to_prune(&listing, &keep, now());
     if order.dry_run {
         return Ok(tell_plan(shell, config, &listing, &going));
@@ -103,12 +103,14 @@ fn keep(order: &Prune) -> Keep {
     }
 }
 
-/// The backups that unfinished runs speak of: production may have to be put back from them.
-async fn needed(store: &dyn Store, listing: &Listing) -> Result<Vec<String>, Failure> {
+/// The backups that a run speaks of from which production may still have to be put back: it is unfinished, or
+/// ended so lately that its guard is kept as well.
+async fn needed(store: &dyn Store, listing: &Listing, config: &Config) -> Result<Vec<String>, Failure> {
     let mut needed = Vec::new();
     for run in journal::runs(store).await? {
         let history = journal::read(store, &run).await?;
-        if begin::ended(&history.records) {
+        let lately = history.records.last().is_some_and(|last| between(last.at, now()) < config.window.keep);
+        if begin::ended(&history.records) && !lately {
             continue;
         }
         let said = serde_json::to_string(&history.records)
