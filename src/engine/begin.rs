@@ -179,8 +179,10 @@ async fn refuse_unfinished(config: &Config, store: &Arc<dyn Store>) -> Result<()
 /// Traces of a run that the store does not know: somebody releases with another store (invariant 8).
 async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace)]) -> Result<(), Failure> {
     let known = journal::runs(&**store).await?;
-    // A rehearsal belongs to no run: a doctor at work, or what one left that died.
-    let stranger = |trace: &Trace| trace.role != Role::Rehearsal && !known.contains(&trace.run);
+    // These stand in nobody's way, and no run need have made them: a doctor rehearses, a drill restores a
+    // backup to compare it, and either can have died.
+    let harmless = |trace: &Trace| matches!(trace.role, Role::Rehearsal | Role::Side);
+    let stranger = |trace: &Trace| !harmless(trace) && !known.contains(&trace.run);
     match companions.iter().find(|(_, trace)| stranger(trace)) {
         None => Ok(()),
         Some((database, trace)) => Err(Failure::refused("begin a run")

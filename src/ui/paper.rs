@@ -16,6 +16,8 @@ use crate::time::{between, show_bytes, show_duration};
 const TOOK: usize = 9;
 /// From this width on the result stands beside its line; below, under it.
 const WIDE: usize = 80;
+/// From this width on a long bar leaves room for all of its words.
+const ROOMY: usize = 100;
 /// How much of a failed command's output is shown at once; all of it is in the run's log.
 const OUTPUT_AFTER_FAILURE: usize = 8;
 /// How much of a running command's output is shown.
@@ -302,7 +304,7 @@ impl Columns {
 
     fn bar(&self, gauge: &Gauge, now: Timestamp) -> Option<Bar> {
         let fraction = gauge.fraction()?;
-        let length = if self.wide { 28 } else { 16 };
+        let length = if self.look.width >= ROOMY { 28 } else { 16 };
         let room = self.look.width.saturating_sub(self.indent() + length + 3);
         let mut words = amount(gauge, now);
         if gauge.unit == Unit::Bytes {

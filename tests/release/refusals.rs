@@ -49,3 +49,15 @@ async fn a_stranger_to_the_store_is_left_alone() {
     scene.as_superuser("postgres", &format!("DROP DATABASE \"{guard}\"")).await;
     scene.is_untouched().await;
 }
+
+#[tokio::test]
+async fn a_drill_that_was_killed_stands_in_no_releases_way() {
+    let mut scene = Scene::open("the side database of a killed verify").await;
+    let side = format!("{}__s_20260101t000000z-abcd_1", scene.project.name);
+    let owner = scene.project.name.clone();
+    scene.as_superuser("postgres", &format!("CREATE DATABASE \"{side}\" OWNER {owner}")).await;
+    scene.release(0);
+    scene.is_new("done").await;
+    scene.run(&["cleanup", "--yes"], 0);
+    assert!(!scene.project.databases().await.contains(&side), "cleanup knows it");
+}
