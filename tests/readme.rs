@@ -13,9 +13,10 @@ use backstay::migrate::{Migrations, script};
 use backstay::runbook::{Runbook, SHIPPED};
 
 /// What a reader may be sent to.
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "ARCHITECTURE.md",
+    "docs/backups.md",
     "docs/commands.md",
     "docs/configuration.md",
     "docs/formats.md",
@@ -147,7 +148,10 @@ fn every_example_of_a_record_is_one_and_no_kind_lacks_an_example() {
 fn the_examples_of_a_manifest_and_of_its_verification_hold_together() {
     let manifest = Manifest::parse(labelled("docs/formats.md", "manifest")[0].as_bytes()).unwrap();
     let verified: ProofRecord = serde_json::from_str(&labelled("docs/formats.md", "verified")[0]).unwrap();
-    assert_eq!(verified.manifest, Some(manifest.checksum));
+    assert_eq!(verified.manifest.as_ref(), Some(&manifest.checksum));
+    assert!(verified.mismatches.is_empty());
+    let failed: ProofRecord = serde_json::from_str(&labelled("docs/formats.md", "failed")[0]).unwrap();
+    assert_eq!((failed.manifest, failed.mismatches.len()), (Some(manifest.checksum), 1));
 }
 
 #[test]
@@ -191,6 +195,11 @@ fn commands(name: &str) -> Vec<String> {
     let mut found = Vec::new();
     for block in blocks(name).iter().filter(|block| block.language == "sh" && block.label.is_empty()) {
         found.extend(block.text.lines().filter_map(|line| line.strip_prefix("backstay ")).map(String::from));
+    }
+    // Timers and cron lines run them too.
+    for block in blocks(name).iter().filter(|block| ["ini", "cron"].contains(&block.language.as_str())) {
+        let parts = block.text.lines().flat_map(|line| line.split(" && "));
+        found.extend(parts.filter_map(|part| part.split_once("backstay ")).map(|(_, rest)| rest.to_string()));
     }
     let text = document(name);
     found
