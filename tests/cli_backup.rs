@@ -168,6 +168,30 @@ async fn a_failed_proof_is_remembered_until_one_of_its_level_holds() {
     p.expect(0, &["backup", "restore", "latest", "--as", &side]);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_proof_that_could_not_be_tried_says_nothing_of_the_backup() {
+    let p = shop().await;
+    let id = create(&p);
+    let admin = common::session(&common::cluster().url("postgres", "postgres")).await;
+    let role = |may: &str| format!("ALTER ROLE \"{}\" {may}", p.database);
+    let restore = ["backup", "verify", &id, "--level", "restore"];
+    admin.batch_execute(&role("NOCREATEDB")).await.expect("altered");
+    p.expect(3, &restore).says(&["permission denied to create database"]);
+    admin.batch_execute(&role("CREATEDB")).await.expect("altered");
+
+    // Someone ends every session of the side database for as long as it takes.
+    let end = format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname LIKE '{}\\_\\_s\\_%'",
+        p.database
+    );
+    let ending = tokio::spawn(async move { while admin.batch_execute(&end).await.is_ok() {} });
+    let answer = p.run(&restore);
+    ending.abort();
+    assert_eq!(answer.code, 3, "{answer:?}");
+    let entry = p.json(0, &["backup", "list"])["backups"][0].clone();
+    assert_eq!((&entry["damaged_at"], &entry["verified"]), (&json!(null), &json!(null)), "{entry}");
+}
+
 #[tokio::test]
 async fn a_proof_counts_for_its_own_manifest_and_level_only() {
     let p = shop().await;

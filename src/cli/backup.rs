@@ -25,7 +25,7 @@ use crate::words::count;
 pub enum Backup {
     /// Take a backup of the environment's database; production serves on
     Create {
-        /// Only if the newest backup of this database that failed no proof is older than this
+        /// Only if no younger backup of this database is there, whole and without a failed proof
         #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
         if_older: Option<Duration>,
     },
@@ -47,7 +47,7 @@ pub enum Backup {
     },
     /// Restore a backup to a new side database, and compare it; production is not touched
     Restore {
-        /// An id, the beginning of one, or latest
+        /// An id, the beginning of one, or latest (refused if that failed a proof)
         backup: String,
         /// The new database; never one that exists
         #[arg(long = "as", value_name = "DATABASE")]
@@ -71,7 +71,7 @@ pub struct Prune {
     /// Remove only what is older than this
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     older_than: Option<Duration>,
-    /// Remove what interrupted backups left once it is older than this; it may be a backup being written now
+    /// What interrupted backups left goes when it is older than this: younger, it may be being written
     #[arg(long, value_name = "DURATION", value_parser = parse_duration, default_value = "24h")]
     leftovers_older_than: Duration,
     /// Only name what would be removed

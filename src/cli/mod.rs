@@ -73,7 +73,7 @@ enum Command {
     Run(run::Run),
     /// Continue an interrupted run, or put it back
     Resume(resume::Resume),
-    /// What runs, flag, fence, revision, last backup, leftovers; each with the command that mends it
+    /// What runs, flag, fence, revision, last backup and proof, leftovers; each with the command that mends it
     Status(status::Status),
     /// The runs on the store, or one run's records
     Runs(runs::Runs),

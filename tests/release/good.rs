@@ -34,7 +34,7 @@ async fn guard_is_kept_and_closed(scene: &Scene) {
 fn backup_is_verified(scene: &Scene) {
     let status = scene.status();
     let text = status["last_backup"]["text"].as_str().unwrap_or_default();
-    assert!(text.contains("verified: read"), "{text}");
+    assert!(text.contains(" old, read, "), "{text}");
 }
 
 /// Every line was started once and finished, in order, each record behind the one before it.
