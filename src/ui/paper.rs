@@ -208,24 +208,54 @@ fn minutes(duration: Duration) -> String {
     }
 }
 
-/// The words of a gauge, the most telling first: how much, how fast, how long still.
+/// The words of a gauge: how much, how fast, how long still.
 pub(super) fn amount(gauge: &Gauge, now: Timestamp) -> Vec<String> {
+    let rate = speed(gauge, now);
+    [Some(how_much(gauge)), rate, guess(gauge, now)].into_iter().flatten().collect()
+}
+
+fn how_much(gauge: &Gauge) -> String {
     let show = |n| match gauge.unit {
         Unit::Bytes => show_bytes(n),
         Unit::Items => n.to_string(),
         Unit::Millis => minutes(Duration::from_millis(n)),
     };
-    let mut words = vec![match gauge.total {
+    match gauge.total {
         Some(total) => format!("{} of {}", show(gauge.done), show(total)),
         None => show(gauge.done),
-    }];
-    if gauge.unit == Unit::Bytes {
-        words.extend(gauge.per_second(now).map(|rate| format!("{}/s", show_bytes(rate as u64))));
     }
-    if gauge.unit != Unit::Items {
-        words.extend(gauge.time_left(now).map(|left| format!("{} left", minutes_left(left))));
+}
+
+fn speed(gauge: &Gauge, now: Timestamp) -> Option<String> {
+    let rate = gauge.per_second(now).filter(|_| gauge.unit == Unit::Bytes)?;
+    Some(format!("{}/s", show_bytes(rate as u64)))
+}
+
+fn guess(gauge: &Gauge, now: Timestamp) -> Option<String> {
+    let left = gauge.time_left(now).filter(|_| gauge.unit != Unit::Items)?;
+    Some(format!("{} left", minutes_left(left)))
+}
+
+/// The words beside a bar, in at most `room` columns. Numbers keep their columns as they grow.
+pub(super) fn fitted(gauge: &Gauge, now: Timestamp, room: usize, look: Look) -> String {
+    let bytes = gauge.unit == Unit::Bytes;
+    let part = gauge.fraction().filter(|_| bytes).map(|part| format!("{:>3} %", (part * 100.0) as u8));
+    let total = gauge.total.map(|total| format!(" of {}", show_bytes(total))).unwrap_or_default();
+    let wide = |text: String, width: usize| if bytes { pad_left(&text, width) } else { text };
+    let mut words = [
+        part,
+        Some(wide(how_much(gauge), "000.0 MB".len() + width_of(&total))),
+        speed(gauge, now).map(|rate| wide(rate, "000.0 MB/s".len())),
+        guess(gauge, now),
+    ];
+    let join = |words: &[Option<String>]| words.iter().flatten().cloned().collect::<Vec<_>>().join("  ");
+    // What the bar tells too goes first: the percentage, then the speed, then how much.
+    for given_up in [0, 2, 1] {
+        if width_of(&join(&words)) > room && words.iter().flatten().count() > 1 {
+            words[given_up] = None;
+        }
     }
-    words
+    cut(&join(&words), room, look)
 }
 
 /// Time left is a guess: no tenths.
@@ -306,15 +336,7 @@ impl Columns {
         let fraction = gauge.fraction()?;
         let length = if self.look.width >= ROOMY { 28 } else { 16 };
         let room = self.look.width.saturating_sub(self.indent() + length + 3);
-        let mut words = amount(gauge, now);
-        if gauge.unit == Unit::Bytes {
-            words.insert(0, format!("{:>2} %", (fraction * 100.0) as u8));
-        }
-        // What is told twice goes first: the percentage, then the speed.
-        while words.len() > 1 && width_of(&words.join("  ")) > room {
-            words.remove(if words.len() > 3 { 0 } else { words.len() - 2 });
-        }
-        let words = cut(&words.join("  "), room, self.look);
+        let words = fitted(gauge, now, room, self.look);
         Some(Bar { indent: self.indent(), length, fraction, words })
     }
 

@@ -14,7 +14,7 @@ use crate::event::{Event, LineId};
 use crate::time::{between, now, show_duration};
 
 /// A line that works reports no more often than this.
-const PROGRESS_EVERY: Duration = Duration::from_secs(5);
+const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// Reads `events` to their end and writes them to standard error. A question is not asked: its reply
 /// is dropped, which the run takes for a no.
@@ -198,16 +198,16 @@ mod tests {
     fn progress_is_told_every_few_seconds() {
         let mut log = running();
         let mut rows = Vec::new();
-        for tenth in 0..120 {
-            let (done, total) = (tenth * 1000, Some(120_000));
+        for tenth in 0..220 {
+            let (done, total) = (tenth * 500, Some(120_000));
             let event = Event::Progress { line: LINE, done, total, unit: Unit::Bytes, note: "t".into() };
             rows.extend(log.take(&event, at(tenth as i64 * 100)));
         }
         assert_eq!(
             rows,
             [
-                "23:05:17 before 1/1 backup: 50.0 kB of 120.0 kB, 10.0 kB/s, 7 s left, t",
-                "23:05:22 before 1/1 backup: 100.0 kB of 120.0 kB, 10.0 kB/s, 2 s left, t"
+                "23:05:22 before 1/1 backup: 50.0 kB of 120.0 kB, 5.0 kB/s, 14 s left, t",
+                "23:05:32 before 1/1 backup: 100.0 kB of 120.0 kB, 5.0 kB/s, 4 s left, t"
             ]
         );
     }

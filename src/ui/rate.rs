@@ -12,6 +12,10 @@ use crate::time::between;
 const WINDOW: Duration = Duration::from_secs(8);
 /// Shorter observations say nothing yet.
 const SHORTEST: Duration = Duration::from_millis(800);
+/// A guess at the time left needs to have seen so much.
+const SHORTEST_FOR_A_GUESS: Duration = Duration::from_secs(2);
+/// What stands still for longer than this may stand for long: no guess then.
+const STILL: Duration = Duration::from_secs(3);
 /// Observations closer together than this replace each other, so that their number stays small.
 const SPACING: Duration = Duration::from_millis(200);
 
@@ -27,12 +31,15 @@ pub struct Gauge {
     /// What is at work: a table, a migration.
     pub note: String,
     seen: VecDeque<(Timestamp, u64)>,
+    began: (Timestamp, u64),
+    moved: Timestamp,
 }
 
 impl Gauge {
     /// The first report.
     pub fn new(done: u64, total: Option<u64>, unit: Unit, note: String, now: Timestamp) -> Self {
-        Self { done, total, unit, note, seen: VecDeque::from([(now, done)]) }
+        let seen = VecDeque::from([(now, done)]);
+        Self { done, total, unit, note, seen, began: (now, done), moved: now }
     }
 
     /// A later report. A count that falls, or other units, begin anew: another part of the work.
@@ -40,6 +47,9 @@ impl Gauge {
         if unit != self.unit || done < self.done {
             *self = Self::new(done, total, unit, note, now);
             return;
+        }
+        if done > self.done {
+            self.moved = now;
         }
         (self.done, self.total, self.note) = (done, total, note);
         // The first observation is kept: replaced by every quick successor, it would never grow old.
@@ -69,13 +79,20 @@ impl Gauge {
         (span >= SHORTEST).then(|| moved as f64 / span.as_secs_f64())
     }
 
-    /// How long it still takes at this speed.
+    /// How long it still takes, once that can be guessed: half by the speed of the last seconds, half by that
+    /// since the beginning, because one fast table makes no fast backup.
     pub fn time_left(&self, now: Timestamp) -> Option<Duration> {
         let left = self.total?.checked_sub(self.done).filter(|left| *left > 0)?;
         if self.unit == Unit::Millis {
             return Some(Duration::from_millis(left));
         }
-        let seconds = left as f64 / self.per_second(now)?;
+        let (began, at_first) = self.began;
+        let span = between(began, now);
+        if span < SHORTEST_FOR_A_GUESS || between(self.moved, now) > STILL {
+            return None;
+        }
+        let overall = self.done.checked_sub(at_first)? as f64 / span.as_secs_f64();
+        let seconds = left as f64 / ((self.per_second(now)? + overall) / 2.0);
         // A guess of days is no guess.
         (seconds < 172_800.0).then(|| Duration::from_secs_f64(seconds))
     }
@@ -102,7 +119,8 @@ mod tests {
             gauge.report(done, Some(1000), Unit::Bytes, String::new(), at(second as i64 * 1000));
         }
         assert_eq!(gauge.per_second(at(20_000)).map(f64::round), Some(40.0));
-        assert_eq!(gauge.time_left(at(20_000)).map(|d| d.as_secs()), Some(12));
+        // 500 are left: 40 a second lately, 25 all in all.
+        assert_eq!(gauge.time_left(at(20_000)).map(|d| d.as_secs()), Some(15));
     }
 
     #[test]
@@ -111,6 +129,11 @@ mod tests {
         gauge.report(500, Some(1000), Unit::Bytes, String::new(), at(1000));
         assert_eq!(gauge.per_second(at(1000)), Some(500.0));
         assert_eq!(gauge.per_second(at(10_000)), Some(50.0));
+        assert!(gauge.time_left(at(3_000)).is_some());
+        assert_eq!(gauge.time_left(at(5_000)), None, "who knows how long it stands");
+        // Reports without movement do not make it move.
+        gauge.report(500, Some(1000), Unit::Bytes, "an index".into(), at(5_000));
+        assert_eq!(gauge.time_left(at(5_000)), None);
     }
 
     #[test]
@@ -127,6 +150,9 @@ mod tests {
     fn nothing_is_said_too_early_or_at_the_end() {
         let mut gauge = bytes(0, 0);
         assert_eq!(gauge.per_second(at(5000)), None);
+        gauge.report(900, Some(1000), Unit::Bytes, String::new(), at(90));
+        assert_eq!((gauge.per_second(at(90)), gauge.time_left(at(1900))), (None, None));
+        assert!(gauge.time_left(at(2000)).is_some());
         gauge.report(1000, Some(1000), Unit::Bytes, String::new(), at(100));
         assert_eq!(gauge.per_second(at(100)), None);
         assert_eq!(gauge.time_left(at(5000)), None);

@@ -19,9 +19,11 @@ use crate::time::{between, now};
 /// How often the live line is drawn.
 const FRAME: Duration = Duration::from_millis(100);
 /// Without a terminal, progress is told no more often than this.
-const TOLD_EVERY: Duration = Duration::from_secs(5);
-/// Columns of the bar.
-const BAR: usize = 20;
+const TOLD_EVERY: Duration = Duration::from_secs(10);
+/// Columns of the bar: in a terminal of usual width, and in a narrow one.
+const BARS: [usize; 2] = [20, 10];
+/// From this width on a terminal is not narrow.
+const WIDE: usize = 70;
 
 /// Reads `events` to their end.
 pub(super) async fn show(live: bool, look: Look, events: UnboundedReceiver<Event>) {
@@ -101,14 +103,22 @@ impl Work {
         }
     }
 
-    /// The live line.
+    /// The live rows: the bar with its figures, and what is at work.
     fn live(&self, now: Timestamp, look: Look) -> Option<String> {
         let gauge = self.gauge.as_ref()?;
-        let bar = gauge.fraction().map(|part| paper::draw_bar(part, BAR, look));
-        let words = paper::amount(gauge, now).join("  ");
+        let length = BARS[usize::from(look.width < WIDE)];
+        // The last column stays free.
+        let columns = look.width.saturating_sub(1);
+        let row = match gauge.fraction() {
+            Some(part) => {
+                let words = paper::fitted(gauge, now, columns.saturating_sub(length + 2), look);
+                format!("{}  {words}", paper::draw_bar(part, length, look))
+            }
+            None => paper::fitted(gauge, now, columns, look),
+        };
         let note = look.paint(Ink::Faint, &gauge.note);
-        let parts = bar.into_iter().chain([words, note]).filter(|part| !part.is_empty());
-        Some(cut(&parts.collect::<Vec<_>>().join("  "), look.width.saturating_sub(1), look))
+        let rows = [row, note].map(|row| cut(row.trim_end(), columns, look));
+        Some(rows.join("\n").trim_end().to_string())
     }
 
     /// How far it is, if that was not told for a while.
@@ -147,13 +157,13 @@ mod tests {
     fn progress_is_told_now_and_then() {
         let mut work = Work::default();
         let mut told = Vec::new();
-        for tenth in 0..110 {
-            work.take(&progress(tenth * 1000, "users"), at(tenth as i64 * 100));
+        for tenth in 0..210 {
+            work.take(&progress(tenth * 500, "users"), at(tenth as i64 * 100));
             told.extend(work.now_and_then(at(tenth as i64 * 100)));
         }
         assert_eq!(
             told,
-            ["50.0 kB of 100.0 kB, 10.0 kB/s, 5 s left, users", "100.0 kB of 100.0 kB, 10.0 kB/s, users"]
+            ["50.0 kB of 100.0 kB, 5.0 kB/s, 10 s left, users", "100.0 kB of 100.0 kB, 5.0 kB/s, users"]
         );
     }
 
@@ -164,9 +174,20 @@ mod tests {
         assert_eq!(work.live(at(0), look), None);
         work.take(&progress(50_000, "public.\u{1b}[2Jorders"), at(0));
         let line = work.live(at(0), look).expect("a line");
-        assert_eq!(line, "##########..........  50.0 kB of 100.0 kB  public.orders");
+        assert_eq!(line, "#####.....   50 %   50.0 kB of 100.0 kB\npublic.orders");
         let narrow = Look { width: 30, ..look };
-        assert!(work.live(at(0), narrow).expect("a line").chars().count() < 30);
+        let fits = |line: &str| line.chars().count() < 30;
+        assert!(work.live(at(0), narrow).expect("rows").lines().all(fits));
+        work.take(&progress(70_000, "public.orders"), at(2000));
+        let wide = Look { width: 80, ..look };
+        assert_eq!(
+            work.live(at(2000), wide).expect("rows"),
+            "##############......   70 %   70.0 kB of 100.0 kB   10.0 kB/s  3 s left\npublic.orders"
+        );
+        assert_eq!(
+            work.live(at(2000), look).expect("rows"),
+            "#######...   70.0 kB of 100.0 kB   10.0 kB/s  3 s left\npublic.orders"
+        );
     }
 
     #[test]
