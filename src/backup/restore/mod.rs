@@ -102,7 +102,8 @@ pub struct Extent {
     pub sequences: bool,
     /// Whether it holds the large objects' bytes.
     pub large_objects: bool,
-    /// Statements that were left out, as pg_dump wrote them: foreign keys whose other rows are not there.
+    /// Statements that were left out, as pg_dump wrote them: foreign keys whose other rows are not there, and
+    /// the filling of materialized views where no rows were wanted.
     pub left_out: Vec<String>,
 }
 

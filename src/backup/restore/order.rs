@@ -178,11 +178,22 @@ impl Schedule {
 
     /// A task that none of the running ones would make wait; `None` if there is none now.
     pub fn begin(&mut self) -> Option<Task> {
-        let free = |task: &Task| !self.running.iter().any(|running| running.blocks(task));
-        let at = self.waiting.iter().rposition(free)?;
+        let at = self.free()?;
         let task = self.waiting.remove(at);
         self.running.push(task.clone());
         Some(task)
+    }
+
+    /// The waiting task that may begin now.
+    fn free(&self) -> Option<usize> {
+        let free = |task: &Task| !self.running.iter().any(|running| running.blocks(task));
+        self.waiting.iter().rposition(free)
+    }
+
+    /// Whether the last task that began has nobody beside it: then it may have parallel workers of the
+    /// server. While every session has a task, they would only take each other's time.
+    pub fn alone(&self) -> bool {
+        self.running.len() == 1 && self.free().is_none()
     }
 
     /// A task that had begun is done.

@@ -96,11 +96,14 @@ fn several_indexes_of_one_table_but_a_key_alone() {
     // The larger table first; the key of the other keeps its indexes waiting.
     let first = begin_all(&mut schedule);
     assert_eq!(texts(&first), [INDEX_B, KEY_A]);
+    assert!(!schedule.alone());
     schedule.end(&first[0]);
     assert_eq!(schedule.begin(), None);
+    assert!(schedule.alone(), "what waits cannot begin");
     schedule.end(&first[1]);
-    let second = begin_all(&mut schedule);
-    assert_eq!(texts(&second), [INDEX_A, INDEX_A2]);
+    assert_eq!(schedule.begin().unwrap().statements, [INDEX_A]);
+    assert!(!schedule.alone(), "another could begin beside it");
+    assert_eq!(texts(&begin_all(&mut schedule)), [INDEX_A2]);
 }
 
 #[test]

@@ -27,7 +27,8 @@ impl Filling<'_> {
         let statements = self.statements(POST_DATA).await?;
         let plan = Plan::of(statements, |table| bytes.get(table).copied().unwrap_or_default());
         let workers = self.sessions(plan.tasks()).await?;
-        let workers = workers.into_iter().map(|session| Worker { session, settings: 0 }).collect();
+        let workers =
+            workers.into_iter().map(|session| Worker { session, settings: 0, parallel: true }).collect();
         let mut building =
             Building { filling: self, workers, done: 0, total: plan.tasks(), left_out: Vec::new() };
         for stage in &plan.stages {
@@ -44,6 +45,7 @@ impl Filling<'_> {
 struct Worker {
     session: Session,
     settings: usize,
+    parallel: bool,
 }
 
 impl Worker {
@@ -51,6 +53,19 @@ impl Worker {
         if self.settings != task.settings {
             execute(&self.session, plan.settings_of(task), WHAT).await?;
             self.settings = task.settings;
+        }
+        Ok(())
+    }
+
+    /// Whether an index may be made by several processes of the server, as many as its own settings say.
+    async fn allow_parallel(&mut self, allow: bool) -> Result<(), BackupError> {
+        if self.parallel != allow {
+            let sql = match allow {
+                true => "RESET max_parallel_maintenance_workers",
+                false => "SET max_parallel_maintenance_workers = 0",
+            };
+            execute(&self.session, sql, WHAT).await?;
+            self.parallel = allow;
         }
         Ok(())
     }
@@ -86,8 +101,12 @@ impl Building<'_, '_> {
                     break;
                 };
                 self.report(&task);
+                let alone = schedule.alone() || self.workers.is_empty() && running.is_empty();
                 running.push(async move {
-                    let result = worker.run(plan, &task).await;
+                    let result = match worker.allow_parallel(alone).await {
+                        Ok(()) => worker.run(plan, &task).await,
+                        refused => refused,
+                    };
                     (worker, task, result)
                 });
             }
@@ -114,6 +133,8 @@ impl Building<'_, '_> {
         for group in tasks.chunk_by(|a, b| small(a) && small(b) && a.settings == b.settings) {
             let Some((worker, first)) = self.workers.first_mut().zip(group.first()) else { continue };
             if first.work == Work::Refresh && self.filling.options.rows == Rows::None {
+                self.left_out.extend(first.statements.clone());
+                self.done += 1;
                 continue;
             }
             worker.prepare(plan, first).await?;
