@@ -47,7 +47,7 @@ impl World {
     async fn torture() -> Self {
         let other = common::fresh_name("Other \"q\" ");
         admin().await.batch_execute(&format!("CREATE ROLE {}", quote_ident(&other))).await.unwrap();
-        Self::new(&include_str!("backup/torture.sql").replace("@OTHER@", &quote_ident(&other))).await
+        Self::new(&include_str!("torture/owner.sql").replace("@OTHER@", &quote_ident(&other))).await
     }
 
     fn server(&self) -> ConnInfo {

@@ -178,11 +178,7 @@ impl DatabaseAttributes {
                 Some(role) => format!("ROLE {} IN DATABASE {database}", quote_ident(role)),
                 None => format!("DATABASE {database}"),
             };
-            sql.push(format!(
-                "ALTER {whom} SET {} TO {}",
-                quote_parameter(&setting.name),
-                setting.value_as_sql()
-            ));
+            sql.push(format!("ALTER {whom} {}", set_parameter(&setting.name, &setting.value)));
         }
         if let Some(grants) = &self.privileges {
             let owner = quote_ident(&self.owner);
@@ -232,26 +228,25 @@ pub async fn apply_attributes(
     Ok(refused)
 }
 
-impl DatabaseSetting {
-    /// The value as `SET … TO` takes it. The catalog keeps the lists of these parameters already quoted
-    /// (`variable_is_guc_list_quote` of pg_dump), so each element is quoted anew by itself.
-    fn value_as_sql(&self) -> String {
-        const LISTS: [&str; 7] = [
-            "local_preload_libraries",
-            "search_path",
-            "session_preload_libraries",
-            "shared_preload_libraries",
-            "temp_tablespaces",
-            "unix_socket_directories",
-            "restrict_nonsystem_relation_kind",
-        ];
-        let name = self.name.to_ascii_lowercase();
-        if !LISTS.contains(&name.as_str()) {
-            return quote_literal(&self.value);
-        }
-        let elements: Vec<String> = split_list(&self.value).iter().map(|e| quote_literal(e)).collect();
-        if elements.is_empty() { "''".to_string() } else { elements.join(", ") }
-    }
+/// `SET name TO value`, the value as the catalog keeps it. There the lists of these parameters are quoted already
+/// (`variable_is_guc_list_quote` of pg_dump), so each element is quoted anew by itself.
+pub(super) fn set_parameter(name: &str, value: &str) -> String {
+    const LISTS: [&str; 7] = [
+        "local_preload_libraries",
+        "search_path",
+        "session_preload_libraries",
+        "shared_preload_libraries",
+        "temp_tablespaces",
+        "unix_socket_directories",
+        "restrict_nonsystem_relation_kind",
+    ];
+    let elements: Vec<String> = if LISTS.contains(&name.to_ascii_lowercase().as_str()) {
+        split_list(value).iter().map(|element| quote_literal(element)).collect()
+    } else {
+        vec![quote_literal(value)]
+    };
+    let value = if elements.is_empty() { "''".to_string() } else { elements.join(", ") };
+    format!("SET {} TO {value}", quote_parameter(name))
 }
 
 /// The elements of a list as the catalog keeps it: comma separated, in double quotes where needed.
@@ -324,7 +319,8 @@ mod tests {
     use super::*;
 
     fn setting(name: &str, value: &str) -> String {
-        DatabaseSetting { role: None, name: name.into(), value: value.into() }.value_as_sql()
+        let sql = set_parameter(name, value);
+        sql.split_once(" TO ").map(|(_, value)| value.to_string()).unwrap_or_default()
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! What only a superuser may create is from the pages of the `CREATE` commands in PostgreSQL's manual.
 
 use super::Stops;
+use crate::backup::owned::OWNED;
 
 /// One question.
 pub(super) struct Question {
@@ -21,7 +22,7 @@ pub(super) struct Question {
 impl Question {
     /// The whole query.
     pub fn sql(&self) -> String {
-        format!("{SHARED} {}", self.query)
+        format!("{} {}", SHARED.replace("@OWNED@", OWNED), self.query)
     }
 
     const fn backup(query: &'static str, remedy: &'static str) -> Self {
@@ -55,34 +56,7 @@ const SHARED: &str = "WITH me AS MATERIALIZED (\
                  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid))), \
      object AS (\
          SELECT o.*, pg_catalog.format('%I', pg_catalog.pg_get_userbyid(o.owner)) AS owned_by FROM (\
-             SELECT 'pg_catalog.pg_class'::pg_catalog.regclass AS class, oid, relowner AS owner, relacl AS acl, \
-                 relnamespace AS schema FROM pg_catalog.pg_class WHERE relkind IN ('r','p','v','m','S','f') \
-                 AND relpersistence <> 't' \
-             UNION ALL SELECT 'pg_catalog.pg_proc'::pg_catalog.regclass, oid, proowner, proacl, pronamespace \
-                 FROM pg_catalog.pg_proc \
-             UNION ALL SELECT 'pg_catalog.pg_type'::pg_catalog.regclass, t.oid, t.typowner, t.typacl, t.typnamespace \
-                 FROM pg_catalog.pg_type t WHERE t.typelem = 0 AND (t.typrelid = 0 OR EXISTS (\
-                     SELECT FROM pg_catalog.pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c')) \
-             UNION ALL SELECT 'pg_catalog.pg_namespace'::pg_catalog.regclass, oid, nspowner, nspacl, 0 \
-                 FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' \
-             UNION ALL SELECT 'pg_catalog.pg_operator'::pg_catalog.regclass, oid, oprowner, NULL, oprnamespace \
-                 FROM pg_catalog.pg_operator \
-             UNION ALL SELECT 'pg_catalog.pg_conversion'::pg_catalog.regclass, oid, conowner, NULL, connamespace \
-                 FROM pg_catalog.pg_conversion \
-             UNION ALL SELECT 'pg_catalog.pg_collation'::pg_catalog.regclass, oid, collowner, NULL, collnamespace \
-                 FROM pg_catalog.pg_collation \
-             UNION ALL SELECT 'pg_catalog.pg_ts_dict'::pg_catalog.regclass, oid, dictowner, NULL, dictnamespace \
-                 FROM pg_catalog.pg_ts_dict \
-             UNION ALL SELECT 'pg_catalog.pg_ts_config'::pg_catalog.regclass, oid, cfgowner, NULL, cfgnamespace \
-                 FROM pg_catalog.pg_ts_config \
-             UNION ALL SELECT 'pg_catalog.pg_statistic_ext'::pg_catalog.regclass, oid, stxowner, NULL, stxnamespace \
-                 FROM pg_catalog.pg_statistic_ext \
-             UNION ALL SELECT 'pg_catalog.pg_foreign_server'::pg_catalog.regclass, oid, srvowner, srvacl, 0 \
-                 FROM pg_catalog.pg_foreign_server \
-             UNION ALL SELECT 'pg_catalog.pg_publication'::pg_catalog.regclass, oid, pubowner, NULL, 0 \
-                 FROM pg_catalog.pg_publication \
-             UNION ALL SELECT 'pg_catalog.pg_largeobject'::pg_catalog.regclass, oid, lomowner, lomacl, 0 \
-                 FROM pg_catalog.pg_largeobject_metadata) o \
+             @OWNED@) o \
          WHERE o.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
              WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i')))";
 

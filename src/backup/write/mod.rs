@@ -25,7 +25,7 @@ use super::manifest::{Chunk, Codec, FORMAT, Manifest, Object, Server, Table};
 use super::meter::Meter;
 use super::name::{self, Place};
 use super::pack::{Packed, Packer};
-use super::{roles, script};
+use super::{roles, script, subscriptions};
 use crate::event::Progress;
 use crate::pg::{ConnInfo, SessionOptions};
 use crate::store::Store;
@@ -85,7 +85,7 @@ pub async fn write(
 
     let globals = roles::globals(&source.main).await?;
     objects.push(target.text(name::GLOBALS, &globals.sql).await?);
-    if let Some(sql) = roles::subscriptions(&source.main).await? {
+    if let Some(sql) = subscriptions::as_sql(&source.main).await? {
         objects.push(target.text(name::SUBSCRIPTIONS, &sql).await?);
     }
     let database = DatabaseAttributes::read(&source.main, info.database()).await?;
