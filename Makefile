@@ -44,6 +44,10 @@ test-crash: postgres ## The crash tests at length: every record, both kinds of k
 test-gcs-emulator: ## The store on Cloud Storage against an emulator from PyPI
 	.ci/gcs-emulator $(CARGO_FLAGS)
 
+.PHONY: test-matrix
+test-matrix: postgres ## The backup's round trip on servers 13 to 18, which it fetches (npm, PyPI)
+	@.ci/matrix
+
 .PHONY: doc-tests
 doc-tests: ## The examples in the documentation
 	$(CARGO) test $(CARGO_FLAGS) --doc

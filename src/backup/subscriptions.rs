@@ -76,9 +76,15 @@ pub(super) async fn as_sql(client: &Client) -> Result<Option<String>, BackupErro
     let columns: Vec<String> = rows.iter().map(|row| get(row, 0)).collect::<Result<_, _>>()?;
     let pairs: Vec<String> =
         columns.iter().map(|c| format!("{}, s.{}", quote_literal(c), quote_ident(c))).collect();
+    // Before 14 only a superuser reads even its oid, on which its comment hangs.
+    let readable = "SELECT pg_catalog.has_column_privilege('pg_catalog.pg_subscription', 'oid', 'SELECT')";
+    let comment = match get(&client.query_one(readable, &[]).await.map_err(refused)?, 0)? {
+        true => "pg_catalog.obj_description(s.oid, 'pg_subscription')",
+        false => "NULL",
+    };
     let sql = format!(
         "SELECT pg_catalog.jsonb_build_object({}, 'owner', pg_catalog.pg_get_userbyid(s.subowner), \
-         'comment', pg_catalog.obj_description(s.oid, 'pg_subscription'))::text \
+         'comment', {comment})::text \
          FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid \
          WHERE d.datname = pg_catalog.current_database() ORDER BY s.subname",
         pairs.join(", ")

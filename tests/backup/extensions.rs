@@ -35,8 +35,8 @@ async fn cluster_with_an_extension(folder: &Path) -> &'static Cluster {
         let sql = "SELECT setting FROM pg_catalog.pg_config() WHERE name = $1";
         PathBuf::from(rows.query_one(sql, &[&what]).await.unwrap().get::<_, String>(0))
     };
-    let [programs, libraries, share] =
-        [place("BINDIR").await, place("PKGLIBDIR").await, place("SHAREDIR").await];
+    let [programs, libraries, modules, share] =
+        [place("BINDIR").await, place("LIBDIR").await, place("PKGLIBDIR").await, place("SHAREDIR").await];
     let prefix: PathBuf =
         programs.components().zip(share.components()).take_while(|(a, b)| a == b).map(|(a, _)| a).collect();
     std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
@@ -55,9 +55,11 @@ async fn cluster_with_an_extension(folder: &Path) -> &'static Cluster {
     for program in ["postgres", "initdb", "pg_ctl"] {
         std::fs::copy(programs.join(program), ours(&programs).join(program)).unwrap();
     }
-    if libraries != programs {
-        mirror(&libraries, "");
+    // Libraries of its own, beside its modules, not the system's.
+    if modules.parent() == Some(&libraries) {
+        mirror(&libraries, modules.file_name().unwrap().to_str().unwrap());
     }
+    mirror(&modules, "");
     mirror(&share, "extension");
     mirror(&share.join("extension"), "");
     let extension = ours(&share.join("extension"));
