@@ -1,16 +1,17 @@
 //! Interrupted anywhere: no manifest, so no backup.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use backstay::backup::list::Keep;
 use backstay::backup::manifest::Codec;
-use backstay::backup::{self, BackupError, Place};
+use backstay::backup::{self, BackupError, Level, Place};
 use backstay::event::Progress;
 use backstay::failure::Failure;
 use backstay::store::{Directory, Store};
 
 use crate::common;
-use crate::world::{World, files, small};
+use crate::common::command_line::CommandLine;
+use crate::world::{World, admin, files, next, small};
 
 #[tokio::test]
 async fn an_interrupted_backup_is_none() {
@@ -81,4 +82,93 @@ async fn a_full_disk_is_a_clear_failure() {
     let text = format!("{failure} {:?}", failure.next);
     assert!(text.contains("No space left") && text.contains("make room"), "{text}");
     assert!(listing.backups.is_empty());
+}
+
+/// `kill -9` at any moment: no manifest, so no backup; what was left is named, and pruned.
+#[tokio::test]
+async fn a_killed_backup_is_none() {
+    let p = CommandLine::new("").await;
+    let sql = "CREATE TABLE a (t text); INSERT INTO a SELECT md5(n::text) FROM generate_series(1, 300000) n";
+    p.session().await.batch_execute(sql).await.unwrap();
+    let began = std::time::Instant::now();
+    p.expect(0, &["backup", "create"]);
+    let whole = began.elapsed();
+    let mut killed = 0;
+    for seed in 1..=8u64 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_backstay"))
+            .args(["backup", "create"])
+            .current_dir(p.path())
+            .env("DATABASE_URL", &p.url)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // Somewhere in the time that a whole one takes.
+        tokio::time::sleep(whole.mul_f64((next(seed) % 1000) as f64 / 1000.0)).await;
+        let _ = child.kill();
+        killed += u32::from(!child.wait().unwrap().success());
+    }
+    assert!(killed > 3, "only {killed} were killed in time");
+    let store = Directory::new(p.path().join("backstay-store"));
+    let listing = backup::list(&store, "test").await.unwrap();
+    assert!(!listing.incomplete.is_empty(), "each was killed before its first object");
+    let said = p.expect(0, &["backup", "list"]).stdout;
+    for left in &listing.incomplete {
+        assert!(said.contains(&left.id), "{} in {said}", left.id);
+    }
+    for whole in &listing.backups {
+        p.expect(0, &["backup", "verify", &whole.id]);
+    }
+    let keep = Keep { leftovers_younger_than: std::time::Duration::ZERO, ..Keep::default() };
+    backup::prune(&store, "test", &keep, false).await.unwrap();
+    let after = backup::list(&store, "test").await.unwrap();
+    assert!(after.incomplete.is_empty() && after.backups.len() == listing.backups.len(), "{after:?}");
+}
+
+/// A connection that is lost: a worker's, or the one that holds the snapshot.
+#[tokio::test]
+async fn a_lost_connection_is_named_and_leaves_no_backup() {
+    let world = World::new(
+        "CREATE TABLE a (t text); INSERT INTO a SELECT md5(n::text) FROM generate_series(1, 400000) n",
+    )
+    .await;
+    let admin = admin().await;
+    for victim in [
+        "SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND state = 'active' AND query LIKE 'COPY%' LIMIT 1",
+        // The first of the sessions of a backup that copies already.
+        "SELECT pid FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND backend_type = 'client backend' \
+         AND EXISTS (SELECT FROM pg_catalog.pg_stat_activity WHERE datname = $1 AND query LIKE 'COPY%') \
+         ORDER BY backend_start LIMIT 1",
+    ] {
+        let place = Place::fresh("production");
+        let options = small();
+        let end_it = async {
+            loop {
+                if let Some(row) = admin.query_opt(victim, &[&world.name]).await.unwrap() {
+                    let pid: i32 = row.get(0);
+                    return admin
+                        .execute("SELECT pg_catalog.pg_terminate_backend($1)", &[&pid])
+                        .await
+                        .unwrap();
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+            }
+        };
+        let (written, _) = tokio::join!(world.try_write(&place, &options), end_it);
+        let text = Failure::from(written.unwrap_err()).to_string();
+        assert!(text.contains("administrator command") || text.contains("closed"), "{text}");
+        let listing = backup::list(&world.store, "production").await.unwrap();
+        assert!(listing.backups.is_empty());
+        assert!(listing.incomplete.iter().any(|left| left.id == place.id), "{listing:?}");
+        let verified = backup::verify(
+            &world.store,
+            &place,
+            Level::Manifest,
+            None,
+            &Default::default(),
+            &Progress::none(),
+        )
+        .await;
+        assert!(matches!(verified, Err(BackupError::NotFound { .. })));
+    }
 }

@@ -109,12 +109,14 @@ CREATE FUNCTION hostile() RETURNS text LANGUAGE sql AS '
 \unrestrict abc
 */;
 ';
+-- SINCE 14
 CREATE FUNCTION atomic(a integer) RETURNS integer LANGUAGE sql
 BEGIN ATOMIC
     SELECT CASE WHEN a > 0 THEN 1 ELSE 2 END;
     SELECT a + 1;
 END;
 CREATE PROCEDURE atomic_too(a integer) LANGUAGE sql BEGIN ATOMIC INSERT INTO fleeting VALUES (a); END;
+-- END
 CREATE AGGREGATE concat_all(text) (SFUNC = textcat, STYPE = text, INITCOND = '');
 CREATE OPERATOR === (LEFTARG = text, RIGHTARG = text, FUNCTION = texteq);
 CREATE FUNCTION touched() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.late := ''touched''; RETURN NEW; END';

@@ -27,7 +27,10 @@ CREATE USER MAPPING FOR @GROUP@ SERVER "far; away" OPTIONS (user 'g');
 GRANT SELECT ON pg_catalog.pg_authid TO @GROUP@;
 REVOKE EXECUTE ON FUNCTION pg_catalog.pg_sleep(double precision) FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION hstore_in TO @GROUP@;
+-- A newer pg_dump takes an older server's public for a new one's, and does not carry this.
+-- SINCE 15
 REVOKE ALL ON SCHEMA public FROM PUBLIC;
+-- END
 GRANT CREATE ON SCHEMA public TO @GROUP@;
 GRANT USAGE ON SCHEMA public TO @OTHER@;
 ALTER DEFAULT PRIVILEGES FOR ROLE @OTHER@ IN SCHEMA theirs GRANT SELECT ON TABLES TO @GROUP@ WITH GRANT OPTION;

@@ -194,7 +194,9 @@ pub(super) const QUESTIONS: &[Question] = &[
         "SELECT DISTINCT pg_catalog.format('role %s owns things in schema %I and may create there only by a \
              privilege, which comes after them', o.owned_by, n.nspname) \
          FROM object o JOIN pg_catalog.pg_namespace n ON n.oid = o.schema, me WHERE o.owner <> me.oid \
-         AND NOT pg_catalog.pg_has_role(o.owner, n.nspowner, 'USAGE') ORDER BY 1",
+         AND NOT pg_catalog.pg_has_role(o.owner, n.nspowner, 'USAGE') \
+         AND NOT (n.nspname = 'public' AND pg_catalog.current_setting('server_version_num')::int < 150000) \
+         ORDER BY 1",
         "make the role the schema's owner, or a member of it; or restore as a superuser",
     ),
     Question::restore(
