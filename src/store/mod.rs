@@ -2,7 +2,7 @@
 //!
 //! A store is a flat space of named objects (`runs/<run>/journal/000001.json`). Names are `/`-separated
 //! parts of `[A-Za-z0-9._-]`, never `.` or `..`. Every backend passes the one contract test in
-//! `tests/store.rs`.
+//! `tests/store`.
 
 mod directory;
 mod gcs;
