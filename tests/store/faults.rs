@@ -157,7 +157,11 @@ async fn bytes_that_change_on_the_way_are_never_taken() {
     assert!(fake.brief_store().create("data/2", body.clone()).await.is_err());
     assert_eq!(fake.object("shop/data/2"), None);
 
-    for fault in [Fault::Flip, Fault::Short(1), Fault::Short(1 << 20)] {
+    fake.once(On::Read, Fault::Unsummed { flip: false });
+    assert!(store.read("data/1").await.unwrap() == body);
+    assert_eq!(fake.count(On::Look), 1, "the sum was asked for");
+    let unsummed = Fault::Unsummed { flip: true };
+    for fault in [Fault::Flip, unsummed, Fault::Short(1), Fault::Short(1 << 20)] {
         fake.times(2, On::Read, fault.clone());
         assert!(store.read("data/1").await.unwrap() == body, "{fault:?}");
         fake.always(On::Read, fault.clone());

@@ -1,5 +1,7 @@
 //! Names on the JSON API: listing, deleting, and whose an object is.
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 
@@ -36,6 +38,7 @@ impl Page {
 #[serde(default)]
 struct Resource {
     metadata: std::collections::BTreeMap<String, String>,
+    crc32c: String,
 }
 
 impl Link {
@@ -63,6 +66,18 @@ impl Link {
         let url = self.address(bucket, Some(object))?;
         let mut resource: Resource = understand(&self.ask(Method::GET, url).await?)?;
         Ok(resource.metadata.remove(key))
+    }
+
+    /// The CRC32C of one generation of the object.
+    pub async fn crc32c(&self, bucket: &str, object: &str, generation: i64) -> Result<u32, Setback> {
+        let mut url = self.address(bucket, Some(object))?;
+        url.query_pairs_mut().append_pair("generation", &generation.to_string());
+        let resource: Resource = understand(&self.ask(Method::GET, url).await?)?;
+        // Four bytes in base64, the highest first.
+        let bytes = BASE64_STANDARD.decode(resource.crc32c).ok().and_then(|bytes| bytes.try_into().ok());
+        bytes
+            .map(u32::from_be_bytes)
+            .ok_or_else(|| Setback::new(Kind::Refused, "the service gave no CRC32C to check the bytes by"))
     }
 
     fn address(&self, bucket: &str, object: Option<&str>) -> Result<Url, Setback> {

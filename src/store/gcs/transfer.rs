@@ -86,7 +86,9 @@ impl Link {
         };
         let silent = |_| Setback::silent(patience.attempt);
         let mut answer = timeout(patience.attempt, request.send()).await.map_err(silent)??;
-        let version = version(&answer.object())?;
+        let about = answer.object();
+        let version =
+            timeout(patience.attempt, self.version(bucket, object, &about)).await.map_err(silent)??;
         let from = seen.map_or(0, |(from, _)| from);
         let wanted = usize::try_from(version.size.saturating_sub(from)).unwrap_or(PIECE).min(PIECE);
         let mut bytes = BytesMut::with_capacity(wanted);
@@ -111,19 +113,27 @@ impl Link {
         }
         Ok((bytes.freeze(), version))
     }
+
+    /// What the answer says of the object; its sum, where the answer's header has none, from the object itself.
+    async fn version(
+        &self,
+        bucket: &str,
+        object: &str,
+        about: &ObjectHighlights,
+    ) -> Result<Version, Setback> {
+        let size = u64::try_from(about.size)
+            .map_err(|_| Setback::new(Kind::Refused, "the service gave no size to check the bytes by"))?;
+        let crc32c = match about.checksums.as_ref().and_then(|sums| sums.crc32c) {
+            Some(sum) => sum,
+            None => self.crc32c(bucket, object, about.generation).await?,
+        };
+        Ok(Version { generation: about.generation, size, crc32c })
+    }
 }
 
 /// The bytes are not those that were stored.
 pub(super) fn changed() -> Setback {
     Setback::new(Kind::Garbled, "the bytes that came have another CRC32C than those that were stored")
-}
-
-fn version(object: &ObjectHighlights) -> Result<Version, Setback> {
-    let sum = object.checksums.as_ref().and_then(|sums| sums.crc32c);
-    match (u64::try_from(object.size), sum) {
-        (Ok(size), Some(crc32c)) => Ok(Version { generation: object.generation, size, crc32c }),
-        _ => Err(Setback::new(Kind::Refused, "the service gave no size or no CRC32C to check the bytes by")),
-    }
 }
 
 fn resource(bucket: &str) -> String {

@@ -46,6 +46,8 @@ pub enum Fault {
     Drip(usize, Duration),
     /// One bit of the body is changed, the request's or the reply's.
     Flip,
+    /// The reply's header has no sums, and one bit of its body is changed if this says so.
+    Unsummed { flip: bool },
     /// The reply's body is so much shorter, and says that this is all.
     Short(usize),
 }

@@ -124,6 +124,9 @@ impl Fake {
             }
         };
         describe(&mut answer, &stored);
+        if matches!(asked.fault, Some(Fault::Unsummed { .. })) {
+            answer.headers_mut().remove("x-goog-hash");
+        }
         Ok(answer)
     }
 }
@@ -194,7 +197,7 @@ fn part(bytes: &Bytes, fault: Option<&Fault>) -> Response<super::Body> {
             let pieces = (0..size).step_by(*piece).map(|at| Ok(bytes.slice(at..size.min(at + piece))));
             (streamed(pieces.collect(), *pause), size)
         }
-        Some(Fault::Flip) => (full(flipped(bytes)), size),
+        Some(Fault::Flip | Fault::Unsummed { flip: true }) => (full(flipped(bytes)), size),
         Some(Fault::Short(by)) => (full(bytes.slice(..size - by)), size - by),
         _ => (full(bytes.clone()), size),
     };
