@@ -85,7 +85,10 @@ fn distrust(place: &Place, proof: &Proof, manifest: Option<&Manifest>) -> Failur
         .then("do not rely on this backup: take another, and look after the store's disk")
 }
 
-/// The mismatch with the table that it concerns, where it names only an object.
+/// How many tables of a damaged object are named.
+const NAMED: usize = 5;
+
+/// The mismatch with the tables that it concerns, where it names only an object.
 pub(super) fn blame(mismatch: &Mismatch, manifest: Option<&Manifest>) -> String {
     let object = match mismatch {
         Mismatch::Missing { object }
@@ -97,9 +100,18 @@ pub(super) fn blame(mismatch: &Mismatch, manifest: Option<&Manifest>) -> String 
         _ => return mismatch.to_string(),
     };
     let tables = manifest.into_iter().flat_map(|manifest| &manifest.tables);
-    let mut of = tables.filter(|table| table.chunks.iter().any(|chunk| chunk.object == *object));
-    match of.next() {
-        Some(table) => format!("{mismatch} (it holds rows of table {})", table.table),
-        None => mismatch.to_string(),
+    let of = tables.filter(|table| table.chunks.iter().any(|chunk| chunk.object == *object));
+    let names: Vec<String> = of.map(|table| table.table.to_string()).collect();
+    match names.as_slice() {
+        [] => mismatch.to_string(),
+        [one] => format!("{mismatch} (it holds rows of table {one})"),
+        [first @ .., last] if first.len() < NAMED => {
+            format!("{mismatch} (it holds rows of tables {} and {last})", first.join(", "))
+        }
+        // Small tables share an object by the hundred.
+        many => {
+            let more = many.len() - NAMED;
+            format!("{mismatch} (it holds rows of tables {} and {more} more)", many[..NAMED].join(", "))
+        }
     }
 }
