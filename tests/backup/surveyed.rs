@@ -143,7 +143,8 @@ async fn what_stops_a_restore_stops_it() {
         ("CREATE FOREIGN DATA WRAPPER wrapper", "foreign-data wrapper wrapper"),
         ("CREATE TEXT SEARCH TEMPLATE tmpl (LEXIZE = dsimple_lexize)", "text search template tmpl"),
         (
-            "GRANT @OTHER@ TO @OWNER@; CREATE TABLE theirs (); ALTER TABLE theirs OWNER TO @OTHER@",
+            "GRANT @OTHER@ TO @OWNER@; CREATE SCHEMA s AUTHORIZATION @OWNER@; CREATE TABLE s.theirs (); \
+             ALTER TABLE s.theirs OWNER TO @OTHER@",
             "may create there only by a privilege",
         ),
         (
@@ -211,4 +212,20 @@ async fn a_survey_of_many_tables_is_quick() {
     let began = std::time::Instant::now();
     assert_eq!(survey(&world).await, []);
     assert!(began.elapsed() < std::time::Duration::from_secs(3), "{:?}", began.elapsed());
+}
+
+/// Servers before 15 let everybody create in `public`, which a newer pg_dump takes for what it never was.
+#[tokio::test]
+async fn what_a_newer_pg_dump_overlooks_is_named() {
+    let world = World::new("CREATE TABLE t (x int)").await;
+    assert_eq!(survey(&world).await, []);
+    let session = admin_of(world.cluster, &world.name).await;
+    session.batch_execute("REVOKE CREATE ON SCHEMA public FROM PUBLIC").await.unwrap();
+    let pg_dump = backstay::pg::tools::find("pg_dump", common::version()).await.unwrap();
+    let overlooked = common::version() < 150_000 && pg_dump.version >= 150_000;
+    let superuser = World::on(world.cluster, world.cluster.url("postgres", &world.name));
+    let findings = survey(&superuser).await;
+    assert_eq!(names(&findings, Stops::Restore, "schema public"), overlooked, "{findings:?}");
+    let (place, _) = superuser.write(&small()).await;
+    assert_eq!(superuser.verify(&place, Level::Restore).await.holds(), !overlooked);
 }

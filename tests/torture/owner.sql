@@ -1,7 +1,9 @@
 -- A database with many kinds of objects, made by an owner without superuser rights.
 -- @OTHER@ is a second role.
 
+-- SINCE 15
 COMMENT ON SCHEMA public IS 'the usual one; with a semicolon';
+-- END
 CREATE SCHEMA "Sch ema; ""quoted"" 'n'";
 CREATE SCHEMA extra;
 SET search_path = public;

@@ -7,10 +7,11 @@ use serde::Serialize;
 use tokio_postgres::Client;
 
 use super::catalog::get;
+use super::dump::PgDump;
 use super::error::BackupError;
 use super::pinned;
 use crate::pg::{ConnInfo, SessionOptions};
-use questions::{QUESTIONS, Question};
+use questions::{PUBLIC, QUESTIONS, Question};
 
 /// What a finding stops.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,6 +61,9 @@ pub async fn survey(info: &ConnInfo, session: &SessionOptions) -> Result<Vec<Fin
             found.extend(ask(&client, question).await?);
         }
     }
+    if server < 150_000 && pg_dump_is_newer_than_14(server).await {
+        found.extend(ask(&client, &PUBLIC).await?);
+    }
     found.sort_by_key(|finding| finding.stops);
     Ok(found)
 }
@@ -75,6 +79,17 @@ pub async fn refuse_what_stops(
     let (stopping, others): (Vec<Finding>, Vec<Finding>) =
         survey(info, session).await?.into_iter().partition(|finding| finding.stops == Stops::Backup);
     if stopping.is_empty() { Ok(others) } else { Err(BackupError::InTheWay(stopping)) }
+}
+
+/// Without any pg_dump there is another finding than this.
+async fn pg_dump_is_newer_than_14(server: u32) -> bool {
+    let Ok(pg_dump) = PgDump::find(server).await else { return false };
+    pg_dump
+        .version()
+        .split('.')
+        .next()
+        .and_then(|major| major.parse().ok())
+        .is_some_and(|major: u32| major > 14)
 }
 
 async fn who_and_where(client: &Client) -> Result<(bool, u32), BackupError> {

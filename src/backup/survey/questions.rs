@@ -60,6 +60,18 @@ const SHARED: &str = "WITH me AS MATERIALIZED (\
          WHERE o.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
              WHERE d.classid = o.class AND d.objid = o.oid AND d.deptype IN ('e', 'i')))";
 
+/// Asked where a `pg_dump` from 15 on reads an older server: it takes the schema `public` of that one for one in
+/// which, as since 15, nobody else may create, and so carries no word of it.
+pub(super) const PUBLIC: Question = Question {
+    spares_superusers: false,
+    ..Question::restore(
+        "SELECT 'that others may not create in schema public is not carried by this pg_dump' \
+         FROM pg_catalog.pg_namespace n WHERE n.nspname = 'public' AND n.nspacl IS NOT NULL AND NOT EXISTS (\
+             SELECT FROM pg_catalog.aclexplode(n.nspacl) a WHERE a.grantee = 0 AND a.privilege_type = 'CREATE')",
+        "install the pg_dump of the server's own version",
+    )
+};
+
 /// All of them; the first that answers a kind of trouble names it.
 pub(super) const QUESTIONS: &[Question] = &[
     Question::backup(
