@@ -330,6 +330,33 @@ async fn restored_to_a_side_database_and_never_into_one_that_is_there() {
 }
 
 #[tokio::test]
+async fn a_part_of_a_backup_is_restored() {
+    let p = shop().await;
+    let keyed =
+        "CREATE TABLE orders (id int PRIMARY KEY, by int REFERENCES users); INSERT INTO orders VALUES (1, 7)";
+    p.session().await.batch_execute(keyed).await.expect("orders");
+    let id = create(&p);
+    let restore = |name: &str, more: &[&str]| {
+        let side = format!("{}_{name}", p.database);
+        p.expect(0, &[&["backup", "restore", &id, "--as", &side][..], more].concat())
+    };
+    let one = restore("one", &["--only-table", "public.orders"]);
+    assert!(one.stdout.contains(": 1 row in "), "{}", one.stdout);
+    one.says(&["left out", "ALTER TABLE ONLY public.orders ADD CONSTRAINT orders_by_fkey FOREIGN KEY"]);
+    let two = restore("two", &["--only-table", "users", "--only-table", "ord*"]);
+    assert!(two.stdout.contains("1001 rows") && !two.stderr.contains("left out"), "{}", two.stderr);
+    assert!(restore("none", &["--schema-only"]).stdout.contains(": 0 rows in "));
+
+    let side = format!("{}_never", p.database);
+    let wrong = |code, more: &[&str]| {
+        p.expect(code, &[&["backup", "restore", &id, "--as", &side][..], more].concat())
+    };
+    wrong(3, &["--only-table", "nothing"]).says(&["nothing", "holds no such table", "backup show"]);
+    wrong(2, &["--only-table", "a.b.c"]).says(&["names no table"]);
+    wrong(2, &["--only-table", "users", "--schema-only"]).says(&["cannot be used with"]);
+}
+
+#[tokio::test]
 async fn a_lost_database_comes_back_but_not_beside_its_fence() {
     let p = shop().await;
     let id = create(&p);

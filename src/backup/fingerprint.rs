@@ -6,22 +6,13 @@
 //! or, it sees a row that is there twice. It guards against accidents, not against an adversary.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use futures_util::StreamExt;
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
-use tokio_postgres::Client;
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::catalog::{self, Pages, SourceTable};
-use super::error::BackupError;
 use super::manifest::{Manifest, Sequence, TableName};
-use super::meter::Meter;
-use super::pinned;
-use crate::event::Progress;
-use crate::pg::{ConnInfo, SessionOptions};
+pub use super::reading::{Options, database, database_as};
+pub(super) use super::reading::{large_objects, take};
 
 /// A sum of row hashes; 32 hex digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -159,7 +150,8 @@ fn add_up(tables: impl IntoIterator<Item = (TableName, TableContent)>) -> BTreeM
     sums
 }
 
-fn sequences(list: &[Sequence]) -> BTreeMap<TableName, (i64, bool)> {
+/// Sequences by their names.
+pub(super) fn sequences(list: &[Sequence]) -> BTreeMap<TableName, (i64, bool)> {
     list.iter().map(|s| (s.sequence.clone(), (s.last_value, s.is_called))).collect()
 }
 
@@ -229,188 +221,6 @@ impl std::fmt::Display for Difference {
             }
         }
     }
-}
-
-/// How a database's content is read.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// What every session of it sets.
-    pub session: SessionOptions,
-    /// Connections at work at once; at least one.
-    pub jobs: usize,
-    /// Leave out tables above this many bytes: a bounded sample, for a check that must be short.
-    pub largest_table: Option<u64>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { session: SessionOptions::default(), jobs: 2, largest_table: None }
-    }
-}
-
-/// The content of the whole database on one snapshot, tables in parallel.
-///
-/// # Errors
-/// If the server refuses a read: a table that may not be read, or a row-security policy that would filter.
-pub async fn database(
-    info: &ConnInfo,
-    options: &Options,
-    progress: &Progress,
-) -> Result<Content, BackupError> {
-    content(info, None, options, progress).await
-}
-
-/// The content of a database that was restored from `manifest`: its tables read in the manifest's order of
-/// columns, which may differ from the order in which they lie (a child table's, after a restore).
-///
-/// # Errors
-/// As [`database`].
-pub async fn database_as(
-    info: &ConnInfo,
-    manifest: &Manifest,
-    options: &Options,
-    progress: &Progress,
-) -> Result<Content, BackupError> {
-    content(info, Some(manifest), options, progress).await
-}
-
-async fn content(
-    info: &ConnInfo,
-    like: Option<&Manifest>,
-    options: &Options,
-    progress: &Progress,
-) -> Result<Content, BackupError> {
-    let main = pinned::open(info, &options.session).await?;
-    let snapshot = pinned::begin_and_export(&main).await?;
-    let mut tables = catalog::tables(&main).await?;
-    if let Some(manifest) = like {
-        reorder(&mut tables, manifest);
-    }
-    tables.retain(|table| options.largest_table.is_none_or(|most| table.bytes <= most));
-    let meter = Meter::new(progress, tables.iter().map(|table| table.bytes).sum());
-    let reading = Reading { info: info.clone(), session: options.session.clone(), snapshot };
-    let rest = async { Ok((catalog::sequences(&main).await?, large_objects(&main).await?)) };
-    let (tables, (found, large_objects)) =
-        tokio::try_join!(read_tables(reading, tables, options.jobs, &meter), rest)?;
-    Ok(Content { tables, sequences: sequences(&found), large_objects })
-}
-
-/// A part of a table, to be read.
-struct Part {
-    table: Arc<SourceTable>,
-    pages: Option<Pages>,
-    bytes: u64,
-}
-
-/// Large tables are read in parts of about this many bytes, by several sessions.
-const PART: u64 = 32 << 20;
-
-/// What every reading session is given.
-#[derive(Clone)]
-struct Reading {
-    info: ConnInfo,
-    session: SessionOptions,
-    snapshot: String,
-}
-
-/// Reads all tables, the biggest parts first; each session is a task of its own, so that as many cores hash.
-async fn read_tables(
-    reading: Reading,
-    tables: Vec<SourceTable>,
-    jobs: usize,
-    meter: &Meter,
-) -> Result<BTreeMap<TableName, TableContent>, BackupError> {
-    let mut parts = Vec::new();
-    for table in tables.into_iter().map(Arc::new) {
-        let part = |(pages, bytes)| Part { table: table.clone(), pages, bytes };
-        parts.extend(table.parts(PART).into_iter().map(part));
-    }
-    parts.sort_by_key(|part| part.bytes);
-    let workers = jobs.clamp(1, parts.len().max(1));
-    let queue = Arc::new(Mutex::new(parts));
-    let (sender, mut done) = mpsc::unbounded_channel();
-    // Dropped, it ends them all.
-    let mut tasks = JoinSet::new();
-    for _ in 0..workers {
-        let (reading, queue, sender) = (reading.clone(), queue.clone(), sender.clone());
-        tasks.spawn(async move {
-            if let Err(error) = read_parts(&reading, &queue, &sender).await {
-                // Nobody listens when another has failed before.
-                let _ = sender.send(Err(error));
-            }
-        });
-    }
-    drop(sender);
-    let mut found: BTreeMap<TableName, TableContent> = BTreeMap::new();
-    while let Some(read) = done.recv().await {
-        let (part, content): (Part, TableContent) = read?;
-        meter.name(&part.table.table);
-        meter.add(part.bytes);
-        *found.entry(part.table.counted_as().clone()).or_default() += content;
-    }
-    match tasks.join_all().await {
-        // A part that nobody read would be missing in the sums.
-        _ if !queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => {
-            Err(BackupError::Thread("reading the tables".into()))
-        }
-        _ => Ok(found),
-    }
-}
-
-async fn read_parts(
-    reading: &Reading,
-    queue: &Mutex<Vec<Part>>,
-    done: &mpsc::UnboundedSender<Result<(Part, TableContent), BackupError>>,
-) -> Result<(), BackupError> {
-    let client = pinned::join(&reading.info, &reading.session, &reading.snapshot).await?;
-    while let Some(part) = take(queue) {
-        let what = format!("table {}", part.table.table);
-        let content = hash_copy(&client, &part.table.copy_to(part.pages), &what).await?;
-        if done.send(Ok((part, content))).is_err() {
-            return Ok(());
-        }
-    }
-    Ok(())
-}
-
-/// The next of a queue that several workers share: the last, so the biggest goes first in a sorted one.
-pub(super) fn take<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
-}
-
-fn reorder(tables: &mut [SourceTable], manifest: &Manifest) {
-    let known: BTreeMap<&TableName, &Vec<String>> =
-        manifest.tables.iter().map(|table| (&table.table, &table.columns)).collect();
-    let set = |list: &[String]| list.iter().cloned().collect::<std::collections::BTreeSet<_>>();
-    for table in tables {
-        // Columns that differ are left as they are: then the content differs, which is true.
-        if let Some(columns) = known.get(&table.table).filter(|known| set(known) == set(&table.columns)) {
-            table.columns.clone_from(columns);
-        }
-    }
-}
-
-/// The content of all large objects, cut into pieces of 1 MB each: object, number of the piece, bytes.
-pub(super) async fn large_objects(client: &Client) -> Result<Option<TableContent>, BackupError> {
-    const PIECES: &str = "COPY (SELECT m.oid, p.n, \
-         pg_catalog.lo_get(m.oid, p.n * 1048576, 1048576) \
-         FROM pg_catalog.pg_largeobject_metadata m \
-         CROSS JOIN LATERAL (SELECT pg_catalog.lo_lseek64(o.fd, 0, 2) AS size FROM \
-             (SELECT pg_catalog.lo_open(m.oid, 262144) AS fd OFFSET 0) o OFFSET 0) s \
-         CROSS JOIN LATERAL pg_catalog.generate_series(0, greatest(s.size - 1, 0) / 1048576) p(n)) TO STDOUT";
-    let content = hash_copy(client, PIECES, "large objects").await?;
-    Ok((content.rows > 0).then_some(content))
-}
-
-async fn hash_copy(client: &Client, copy: &str, what: &str) -> Result<TableContent, BackupError> {
-    let refused = |source| BackupError::sql(format!("read {what}"), source);
-    let rows = client.copy_out(copy).await.map_err(refused)?;
-    let mut rows = std::pin::pin!(rows);
-    let mut hasher = RowHasher::default();
-    while let Some(row) = rows.next().await {
-        hasher.update(&row.map_err(refused)?);
-    }
-    hasher.finish().ok_or_else(|| BackupError::CutRow(what.to_string()))
 }
 
 #[cfg(test)]

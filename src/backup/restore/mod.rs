@@ -31,7 +31,7 @@ pub use pattern::TablePattern;
 pub use roles::RoleRefused;
 
 use super::error::BackupError;
-use super::manifest::{Manifest, Object, TableName};
+use super::manifest::{Manifest, Object, Table, TableName};
 use super::meter::Meter;
 use super::mismatch::Mismatch;
 use super::name::{POST_DATA, PRE_DATA, Place, is_data, is_large_objects};
@@ -137,7 +137,7 @@ pub async fn restore(
         target: admin.with_database(as_database),
         options,
         progress,
-        meter: Meter::new(progress, 0),
+        meter: Meter::new(progress, bytes_of(manifest, &Extent { large_objects: true, ..Extent::default() })),
     };
     let roles = filling.provide_roles(&admin_session).await?;
     admin_session
@@ -222,7 +222,7 @@ impl Filling<'_> {
         let tables = self.select_tables(&session).await?;
         let all = self.options.rows == Rows::All;
         let mut extent = Extent { tables, sequences: true, large_objects: all, left_out: Vec::new() };
-        let bytes = self.bytes_of(&extent);
+        let bytes = bytes_of(self.manifest, &extent);
         self.meter = Meter::new(self.progress, bytes);
         let rows = self.load_rows(&extent).await?;
         if all {
@@ -268,15 +268,15 @@ impl Filling<'_> {
         let missing = || BackupError::Mismatch(Mismatch::Missing { object: name.to_string() });
         self.manifest.object(name).ok_or_else(missing)
     }
+}
 
-    /// The bytes of rows and large objects.
-    fn bytes_of(&self, extent: &Extent) -> u64 {
-        let wanted = |table: &&super::manifest::Table| extent.holds(&table.table);
-        let chunks = self.manifest.tables.iter().filter(wanted).flat_map(|table| &table.chunks);
-        let parts = self.manifest.large_object_parts();
-        let parts = parts.iter().filter(|_| extent.large_objects).map(|object| object.raw_bytes);
-        chunks.map(|chunk| chunk.bytes).chain(parts).sum()
-    }
+/// The bytes of rows and large objects.
+fn bytes_of(manifest: &Manifest, extent: &Extent) -> u64 {
+    let wanted = |table: &&Table| extent.holds(&table.table);
+    let chunks = manifest.tables.iter().filter(wanted).flat_map(|table| &table.chunks);
+    let parts = manifest.large_object_parts();
+    let parts = parts.iter().filter(|_| extent.large_objects).map(|object| object.raw_bytes);
+    chunks.map(|chunk| chunk.bytes).chain(parts).sum()
 }
 
 impl Extent {

@@ -19,6 +19,7 @@ use crate::steps::session_options;
 use crate::time::show_duration;
 use crate::window::admin::{Admin, Patience};
 use crate::window::names::{self, Role};
+use crate::words::count;
 
 /// What of a backup is restored, and with which help.
 #[derive(Debug, clap::Args)]
@@ -107,10 +108,10 @@ pub(super) async fn run(
     tell_parts(shell, &restored);
     shell.tell(
         &format!(
-            "restored {} as {}: {} rows in {}, compared table by table",
+            "restored {} as {}: {} in {}, compared table by table",
             place.id,
             scratch.admin.with_database(database).describe(),
-            restored.rows,
+            count(restored.rows, "row", "rows"),
             show_duration(restored.took)
         ),
         json!({

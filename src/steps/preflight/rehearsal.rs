@@ -40,10 +40,8 @@ async fn drop_abandoned(premises: &Premises<'_>, sessions: &Sessions, database: 
         let maker = i64::from(trace.epoch);
         let gone = trace.role == Role::Rehearsal
             && admin.query_one(alive, &[&maker]).await.is_ok_and(|row| !row.get::<_, bool>(0));
-        if gone {
-            if let Err(error) = discard(premises, sessions, &found.name).await {
-                tracing::debug!(%error, name = found.name, "an abandoned rehearsal stays");
-            }
+        if gone && let Err(error) = discard(premises, sessions, &found.name).await {
+            tracing::debug!(%error, name = found.name, "an abandoned rehearsal stays");
         }
     }
 }
