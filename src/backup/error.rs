@@ -46,6 +46,9 @@ pub enum BackupError {
         /// How often it was tried.
         tries: u32,
     },
+    /// The session that holds the snapshot and the locks ended before its time.
+    #[error("keep the snapshot: the session that holds it ended: {0}")]
+    SnapshotLost(String),
     /// No `pg_dump` that is new enough.
     #[error(transparent)]
     Tool(ToolError),

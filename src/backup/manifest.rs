@@ -231,6 +231,9 @@ pub struct Sequence {
     pub is_called: bool,
 }
 
+/// The name of a data object, and its chunks in the order in which they stand there, each with its table.
+pub type DataObject<'a> = (&'a str, Vec<(&'a Table, &'a Chunk)>);
+
 impl Manifest {
     /// The file's bytes, with the checksum filled.
     ///
@@ -350,8 +353,8 @@ impl Manifest {
     }
 
     /// The data objects in the waves in which they are loaded, each with its chunks.
-    pub fn waves(&self) -> BTreeMap<u32, Vec<(&str, Vec<(&Table, &Chunk)>)>> {
-        let mut waves: BTreeMap<u32, Vec<(&str, Vec<(&Table, &Chunk)>)>> = BTreeMap::new();
+    pub fn waves(&self) -> BTreeMap<u32, Vec<DataObject<'_>>> {
+        let mut waves: BTreeMap<u32, Vec<DataObject<'_>>> = BTreeMap::new();
         for (object, chunks) in self.chunks_by_object() {
             let wave = chunks.iter().map(|(table, _)| table.wave).max().unwrap_or_default();
             waves.entry(wave).or_default().push((object, chunks));

@@ -11,7 +11,7 @@ use super::{Extent, Filling};
 use crate::backup::catalog::copy_from;
 use crate::backup::error::BackupError;
 use crate::backup::fingerprint::take;
-use crate::backup::manifest::{Chunk, Object, Table};
+use crate::backup::manifest::{Chunk, DataObject, Object, Table};
 use crate::backup::mismatch::Mismatch;
 use crate::backup::pack::PIECE;
 use crate::backup::unpack::{Chunks, unpack, unpack_whole};
@@ -26,11 +26,7 @@ impl Filling<'_> {
         Ok(rows)
     }
 
-    async fn load_wave(
-        &self,
-        wave: Vec<(&str, Vec<(&Table, &Chunk)>)>,
-        extent: &Extent,
-    ) -> Result<u64, BackupError> {
+    async fn load_wave(&self, wave: Vec<DataObject<'_>>, extent: &Extent) -> Result<u64, BackupError> {
         let mut jobs = Vec::new();
         for (name, chunks) in wave {
             if chunks.iter().any(|(table, _)| extent.holds(&table.table)) {

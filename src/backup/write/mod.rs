@@ -76,25 +76,42 @@ pub async fn write(
         return Err(BackupError::IdTaken(place.id.clone()));
     }
     let target = Target { store, place };
-    let (source, pg_dump, mut objects) = open(info, &target, options).await?;
+    let (source, pg_dump, ddl) = open(info, &target, options).await?;
+    let read = read(info, &source, &pg_dump, &target, options, progress).await;
+    let mut manifest = read.map_err(|error| source.first_cause(error))?;
+    manifest.objects.extend(ddl);
+    manifest.objects.push(target.text(name::README, &script::page(&manifest)).await?);
+    let restore = script::script(&manifest);
+    manifest.objects.push(target.text(name::SCRIPT, &restore).await?);
+    manifest.objects.sort_by(|a, b| a.name.cmp(&b.name));
+    commit(store, place, manifest).await
+}
 
+/// All that is asked of the database but its DDL: rows, roles, attributes.
+async fn read(
+    info: &ConnInfo,
+    source: &Source,
+    pg_dump: &PgDump,
+    target: &Target<'_>,
+    options: &Options,
+    progress: &Progress,
+) -> Result<Manifest, BackupError> {
     let tables = Arc::new(catalog::tables(&source.main).await?);
     let meter = Meter::new(progress, tables.iter().map(|table| table.bytes).sum());
-    let written = rows::copy_tables(info, &source, &target, &tables, options, meter).await?;
-    objects.extend(written.objects);
-
+    let written = rows::copy_tables(info, source, target, &tables, options, meter).await?;
+    let mut objects = written.objects;
     let globals = roles::globals(&source.main).await?;
     objects.push(target.text(name::GLOBALS, &globals.sql).await?);
     if let Some(sql) = subscriptions::as_sql(&source.main).await? {
         objects.push(target.text(name::SUBSCRIPTIONS, &sql).await?);
     }
     let database = DatabaseAttributes::read(&source.main, info.database()).await?;
-    let mut manifest = Manifest {
+    Ok(Manifest {
         format: FORMAT,
         checksum: String::new(),
         tool: format!("backstay {}", env!("CARGO_PKG_VERSION")),
-        id: place.id.clone(),
-        environment: place.environment.clone(),
+        id: target.place.id.clone(),
+        environment: target.place.environment.clone(),
         server: Server {
             version: source.server.version,
             name: source.server.name.clone(),
@@ -109,12 +126,7 @@ pub async fn write(
         tables: join_chunks(&tables, written.chunks),
         sequences: catalog::sequences(&source.main).await?,
         large_objects: fingerprint::large_objects(&source.main).await?,
-    };
-    manifest.objects.push(target.text(name::README, &script::page(&manifest)).await?);
-    let restore = script::script(&manifest);
-    manifest.objects.push(target.text(name::SCRIPT, &restore).await?);
-    manifest.objects.sort_by(|a, b| a.name.cmp(&b.name));
-    commit(store, place, manifest).await
+    })
 }
 
 /// The commit point: until here there is no backup.

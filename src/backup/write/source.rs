@@ -30,6 +30,14 @@ pub(super) struct Source {
 }
 
 impl Source {
+    /// `error`, or what ended the session that all others lean on: then theirs is but a consequence.
+    pub fn first_cause(&self, error: BackupError) -> BackupError {
+        match self.main.ended_because() {
+            Some(reason) => BackupError::SnapshotLost(reason),
+            None => error,
+        }
+    }
+
     /// Locks first, then takes the snapshot: so no `TRUNCATE` or rewrite, which snapshots do not see, can
     /// come between the two. pg_dump does it the other way round.
     pub async fn open(info: &ConnInfo, options: &Options) -> Result<Self, BackupError> {
