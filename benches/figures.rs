@@ -5,6 +5,8 @@
 //!
 //! Arguments name what is measured (all by default): `steps`, `window`, `put-back`, `start`.
 
+mod bed;
+
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -12,6 +14,8 @@ use std::time::{Duration, Instant};
 
 use backstay::demo::cluster::Cluster;
 use serde_json::Value;
+
+use bed::{median, show, sql};
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
@@ -137,8 +141,8 @@ impl Project {
     fn new(cluster: &Cluster) -> Self {
         let psql = cluster.binaries().join("psql");
         let admin = cluster.url("postgres", "postgres");
-        sql(&psql, &admin, "CREATE ROLE bench LOGIN CREATEDB");
-        sql(&psql, &admin, "CREATE DATABASE bench OWNER bench");
+        sql(&psql, &admin, &["-c", "CREATE ROLE bench LOGIN CREATEDB"]);
+        sql(&psql, &admin, &["-c", "CREATE DATABASE bench OWNER bench"]);
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
         std::fs::create_dir_all(&target).expect("a folder");
         let folder = tempfile::tempdir_in(target).expect("a folder");
@@ -190,9 +194,9 @@ impl Project {
             "CREATE TABLE tag AS SELECT i AS id, 'tag ' || i AS name FROM generate_series(1, 1000) i",
             "VACUUM ANALYZE",
         ] {
-            sql(&self.psql, &self.url, statement);
+            sql(&self.psql, &self.url, &["-c", statement]);
         }
-        let size = sql(&self.psql, &self.url, "SELECT pg_database_size(current_database())");
+        let size = sql(&self.psql, &self.url, &["-c", "SELECT pg_database_size(current_database())"]);
         size.trim().parse().expect("a number")
     }
 
@@ -259,12 +263,10 @@ fn at(record: &Value) -> i64 {
     at.as_millisecond()
 }
 
-fn sql(psql: &Path, url: &str, statement: &str) -> String {
-    let mut command = Command::new(psql);
-    let output =
-        command.args(["-qXAt", "-v", "ON_ERROR_STOP=1", url, "-c", statement]).output().expect("psql");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+fn timed(work: impl FnOnce()) -> Duration {
+    let began = Instant::now();
+    work();
+    began.elapsed()
 }
 
 fn create_and_fsync(path: &Path) -> Duration {
@@ -275,26 +277,7 @@ fn create_and_fsync(path: &Path) -> Duration {
     })
 }
 
-fn timed(work: impl FnOnce()) -> Duration {
-    let began = Instant::now();
-    work();
-    began.elapsed()
-}
-
-fn median(times: &mut [Duration]) -> Duration {
-    times.sort_unstable();
-    times[times.len() / 2]
-}
-
 fn say(what: &str, cost: Duration, against: &str, floor: Duration, aim: f64) {
     let ratio = cost.as_secs_f64() / floor.as_secs_f64();
     println!("{what}: {} = {ratio:.2} x {against} ({}); aim: below {aim} x", show(cost), show(floor));
-}
-
-fn show(time: Duration) -> String {
-    if time < Duration::from_secs(1) {
-        format!("{:.2} ms", time.as_secs_f64() * 1000.0)
-    } else {
-        format!("{:.2} s", time.as_secs_f64())
-    }
 }
