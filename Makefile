@@ -61,5 +61,5 @@ bench: postgres ## What the product promises in figures, as ratios
 	$(CARGO) bench $(CARGO_FLAGS) --bench figures
 
 .PHONY: bench-backup
-bench-backup: postgres ## Backup and restore against pg_dump and pg_restore; eight minutes, an idle machine, 8 GB of disk
+bench-backup: postgres ## Backup and restore against pg_dump and pg_restore; 15 minutes, an idle machine, 12 GB of disk
 	$(CARGO) bench $(CARGO_FLAGS) --bench backup

@@ -77,8 +77,10 @@ pub async fn write(
     }
     let target = Target { store, place };
     let (source, pg_dump, ddl) = open(info, &target, options).await?;
-    let read = read(info, &source, &pg_dump, &target, options, progress).await;
-    let mut manifest = read.map_err(|error| source.first_cause(error))?;
+    let mut manifest = match read(info, &source, &pg_dump, &target, options, progress).await {
+        Ok(manifest) => manifest,
+        Err(error) => return Err(source.first_cause(error).await),
+    };
     manifest.objects.extend(ddl);
     manifest.objects.push(target.text(name::README, &script::page(&manifest)).await?);
     let restore = script::script(&manifest);

@@ -31,10 +31,16 @@ pub(super) struct Source {
 
 impl Source {
     /// `error`, or what ended the session that all others lean on: then theirs is but a consequence.
-    pub fn first_cause(&self, error: BackupError) -> BackupError {
-        match self.main.ended_because() {
-            Some(reason) => BackupError::SnapshotLost(reason),
-            None => error,
+    ///
+    /// The session is asked: it may not have noticed yet that it is over. One that does not answer is not waited
+    /// for, and `error` is told.
+    pub async fn first_cause(&self, error: BackupError) -> BackupError {
+        match tokio::time::timeout(BRIEFLY, self.main.simple_query("")).await {
+            Ok(Err(lost)) => {
+                let said = self.main.ended_because();
+                BackupError::SnapshotLost(said.unwrap_or_else(|| crate::pg::describe_error(&lost)))
+            }
+            Ok(Ok(_)) | Err(_) => error,
         }
     }
 
