@@ -93,6 +93,7 @@ async fn a_killed_backup_is_none() {
     let began = std::time::Instant::now();
     p.expect(0, &["backup", "create"]);
     let whole = began.elapsed();
+    let store = Directory::new(p.path().join("backstay-store"));
     let mut killed = 0;
     for seed in 1..=8u64 {
         let mut child = Command::new(env!("CARGO_BIN_EXE_backstay"))
@@ -103,13 +104,19 @@ async fn a_killed_backup_is_none() {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        // Somewhere in the time that a whole one takes.
-        tokio::time::sleep(whole.mul_f64((next(seed) % 1000) as f64 / 1000.0)).await;
+        // Somewhere in the time that a whole one takes, and each second time with its first objects there.
+        if seed % 2 == 0 {
+            let before = backup::list(&store, "test").await.unwrap();
+            while backup::list(&store, "test").await.unwrap() == before {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+        } else {
+            tokio::time::sleep(whole.mul_f64((next(seed) % 1000) as f64 / 1000.0)).await;
+        }
         let _ = child.kill();
         killed += u32::from(!child.wait().unwrap().success());
     }
     assert!(killed > 3, "only {killed} were killed in time");
-    let store = Directory::new(p.path().join("backstay-store"));
     let listing = backup::list(&store, "test").await.unwrap();
     assert!(!listing.incomplete.is_empty(), "each was killed before its first object");
     let said = p.expect(0, &["backup", "list"]).stdout;

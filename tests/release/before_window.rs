@@ -49,7 +49,7 @@ async fn a_backup_that_fails_stops_the_release() {
     let mut scene = Scene::open("backup: a table that the owner may not read").await;
     let name = scene.project.name.clone();
     scene.as_superuser(&name, "CREATE TABLE secret_ledger (id int)").await;
-    scene.release(3).says("permission denied for table secret_ledger");
+    scene.release(3).says("table public.secret_ledger may not be read");
     scene.as_superuser(&name, "DROP TABLE secret_ledger").await;
     scene.is_untouched().await;
 }
