@@ -19,7 +19,7 @@ const SERVICE: &str = "https://storage.googleapis.com";
 
 /// From this size on an object is sent in a session that goes on where it broke.
 ///
-/// What a backup writes is cut at 8 MiB and is in memory: sending it again whole costs less than the extra
+/// What a backup writes is cut at some MiB and is in memory: sending it again whole costs less than the extra
 /// round trip of a session costs every small object, and one request has two outcomes where a session has
 /// many. Larger is only what can't be cut: a row of hundreds of megabytes, a schema of that size.
 pub(super) const IN_SESSION: usize = 16 << 20;
