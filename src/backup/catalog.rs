@@ -86,8 +86,7 @@ pub(super) fn copy_from(table: &Table, encoding: &str) -> String {
         [] => String::new(),
         columns => format!(" ({})", quoted_list(columns)),
     };
-    let into = table.through.as_ref().unwrap_or(&table.table);
-    format!("COPY {}{list} FROM STDIN{}", into.quoted(), encoded(encoding))
+    format!("COPY {}{list} FROM STDIN{}", table.counted_as().quoted(), encoded(encoding))
 }
 
 /// Rows are written in the database's own encoding, byte for byte: some bytes of others have no counterpart in

@@ -225,7 +225,11 @@ pub async fn prune(
 /// # Errors
 /// If the store refuses.
 pub async fn remove(store: &dyn Store, environment: &str, entry: &BackupEntry) -> Result<(), BackupError> {
-    let place = Place { environment: environment.to_string(), id: entry.id.clone() };
+    remove_all(store, &Place { environment: environment.to_string(), id: entry.id.clone() }).await
+}
+
+/// Removes whatever is at a place, the manifest first.
+pub(super) async fn remove_all(store: &dyn Store, place: &Place) -> Result<(), BackupError> {
     let refused = |e| BackupError::store(store, e);
     store.delete(&place.object(MANIFEST)).await.map_err(refused)?;
     for entry in store.list(&place.prefix()).await.map_err(refused)? {

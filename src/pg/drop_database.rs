@@ -54,9 +54,7 @@ pub async fn drop_database(
     options: &SessionOptions,
     name: &str,
 ) -> Result<(), DropError> {
-    cut_off_subscriptions(admin, info, options, name).await?;
-    let what = format!("drop database {name}");
-    execute(admin, &what, &format!("DROP DATABASE IF EXISTS {}", quote_ident(name))).await
+    drop_after_subscriptions(admin, info, options, name, "").await
 }
 
 /// As [`drop_database`], and ends whatever sessions are in the database.
@@ -69,9 +67,19 @@ pub async fn drop_with_force(
     options: &SessionOptions,
     name: &str,
 ) -> Result<(), DropError> {
+    drop_after_subscriptions(admin, info, options, name, " WITH (FORCE)").await
+}
+
+async fn drop_after_subscriptions(
+    admin: &Session,
+    info: &ConnInfo,
+    options: &SessionOptions,
+    name: &str,
+    how: &str,
+) -> Result<(), DropError> {
     cut_off_subscriptions(admin, info, options, name).await?;
-    let what = format!("drop database {name}");
-    execute(admin, &what, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quote_ident(name))).await
+    let sql = format!("DROP DATABASE IF EXISTS {}{how}", quote_ident(name));
+    execute(admin, &format!("drop database {name}"), &sql).await
 }
 
 async fn cut_off_subscriptions(

@@ -14,7 +14,7 @@ use crate::event::{Event, LineId};
 use crate::time::{between, now, show_duration};
 
 /// A line that works reports no more often than this.
-const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+pub(super) const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// Reads `events` to their end and writes them to standard error. A question is not asked: its reply
 /// is dropped, which the run takes for a no.

@@ -11,6 +11,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::layout::cut;
 use super::look::{Ink, Look};
+use super::plain::PROGRESS_EVERY;
 use super::rate::Gauge;
 use super::{foreign, paper};
 use crate::event::Event;
@@ -18,8 +19,6 @@ use crate::time::{between, now};
 
 /// How often the live line is drawn.
 const FRAME: Duration = Duration::from_millis(100);
-/// Without a terminal, progress is told no more often than this.
-const TOLD_EVERY: Duration = Duration::from_secs(10);
 /// Columns of the bar: in a terminal of usual width, and in a narrow one.
 const BARS: [usize; 2] = [20, 10];
 /// From this width on a terminal is not narrow.
@@ -124,7 +123,7 @@ impl Work {
     /// How far it is, if that was not told for a while.
     fn now_and_then(&mut self, now: Timestamp) -> Option<String> {
         let gauge = self.gauge.as_ref()?;
-        if self.told.is_some_and(|told| between(told, now) < TOLD_EVERY) {
+        if self.told.is_some_and(|told| between(told, now) < PROGRESS_EVERY) {
             return None;
         }
         self.told = Some(now);

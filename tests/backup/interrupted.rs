@@ -96,18 +96,26 @@ async fn a_killed_backup_is_none() {
     let store = Directory::new(p.path().join("backstay-store"));
     let mut killed = 0;
     for seed in 1..=8u64 {
+        let before = backup::list(&store, "test").await.unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_backstay"))
             .args(["backup", "create"])
             .current_dir(p.path())
             .env("DATABASE_URL", &p.url)
             .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         // Somewhere in the time that a whole one takes, and each second time with its first objects there.
         if seed % 2 == 0 {
-            let before = backup::list(&store, "test").await.unwrap();
+            let mut waited = 0;
             while backup::list(&store, "test").await.unwrap() == before {
+                if let Some(ended) = child.try_wait().unwrap() {
+                    let mut said = String::new();
+                    std::io::Read::read_to_string(child.stderr.as_mut().unwrap(), &mut said).unwrap();
+                    panic!("seed {seed}: ended with {ended} before its first object: {said}");
+                }
+                waited += 1;
+                assert!(waited < 60_000, "seed {seed}: neither an object nor an end");
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
             }
         } else {

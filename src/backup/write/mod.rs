@@ -21,6 +21,7 @@ use super::catalog::{self, SourceTable};
 use super::dump::PgDump;
 use super::error::BackupError;
 use super::fingerprint::{self, TableContent};
+use super::list;
 use super::manifest::{Chunk, Codec, FORMAT, Manifest, Object, Server, Table};
 use super::meter::Meter;
 use super::name::{self, Place};
@@ -166,6 +167,8 @@ async fn open(
         match ddl::dump(info, &pg_dump, &source, target).await {
             Err(BackupError::PgDump { output }) if output.contains("LOCK TABLE") && tries < TRIES => {
                 tries += 1;
+                // What this try wrote is of its own snapshot, and stands where the next one's has to.
+                list::remove_all(target.store, target.place).await?;
             }
             Err(error) => return Err(error),
             Ok(objects) => return Ok((source, pg_dump, objects)),
