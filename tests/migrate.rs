@@ -56,12 +56,26 @@ async fn down(session: &mut Session, migrations: &Migrations, target: &str) -> R
     migrate::downgrade(session, migrations, target, &options(), &Progress::none()).await
 }
 
+/// What `--sql` prints for a range.
+fn sql_of(
+    migrations: &Migrations,
+    direction: Direction,
+    range: &str,
+    options: &Options,
+) -> Result<String, MigrateError> {
+    let (from, target) = migrations.chain().range(direction, range)?;
+    match direction {
+        Direction::Up => migrate::preview::upgrade(migrations, &from, &target, options),
+        Direction::Down => migrate::preview::downgrade(migrations, &from, &target, options),
+    }
+}
+
 fn ids(applied: &Applied) -> Vec<&str> {
     applied.revisions.iter().map(|r| r.revision.as_str()).collect()
 }
 
 async fn rows(session: &Session, migrations: &Migrations) -> Vec<String> {
-    let current = migrate::current(session, migrations, &options()).await.unwrap();
+    let current = migrate::current(session, migrations.chain(), &options()).await.unwrap();
     current.revisions.into_iter().collect()
 }
 
@@ -109,11 +123,11 @@ async fn until_runs(watcher: &Session, pid: i32, part: &str) {
 async fn the_shop_goes_up_and_down() {
     let url = fresh_database().await;
     let (mut db, shop) = (session(&url).await, shop());
-    let current = migrate::current(&db, &shop, &options()).await.unwrap();
+    let current = migrate::current(&db, shop.chain(), &options()).await.unwrap();
     assert_eq!(current.state, State::Missing);
     let empty = dump(&url);
 
-    assert_eq!(migrate::pending(&db, &shop, "head", &options()).await.unwrap().len(), 3);
+    assert_eq!(migrate::pending(&db, shop.chain(), "head", &options()).await.unwrap().len(), 3);
     assert_eq!(dump(&url), empty, "looking changes nothing");
     let applied = up(&mut db, &shop, "head").await.unwrap();
     assert_eq!(ids(&applied), ["5f2a9c41d07e", "989ceebf408f", "c08085465bad"]);
@@ -126,7 +140,7 @@ async fn the_shop_goes_up_and_down() {
     assert_eq!(rows(&db, &shop).await, ["989ceebf408f"]);
     assert_eq!(ids(&down(&mut db, &shop, "base").await.unwrap()), ["989ceebf408f", "5f2a9c41d07e"]);
     assert_eq!(rows(&db, &shop).await, [""; 0]);
-    let current = migrate::current(&db, &shop, &options()).await.unwrap();
+    let current = migrate::current(&db, shop.chain(), &options()).await.unwrap();
     assert_eq!(current.state, State::Missing, "its own two tables are no user's tables");
     up(&mut db, &shop, "+3").await.unwrap();
     assert_eq!(dump(&url), at_head, "a round trip leaves the same schema");
@@ -302,7 +316,7 @@ async fn a_script_outside_a_transaction_says_what_took_effect_and_goes_on() {
     assert!(text.contains("2.sql:7 (statement 3 of 4): ERROR 42703"), "{text}");
     assert!(text.contains("statements 1–2 of 4 of b took effect"), "{text}");
     assert_eq!(rows(&db, &folder.load()).await, ["a"], "never recorded as applied");
-    let current = migrate::current(&db, &folder.load(), &options()).await.unwrap();
+    let current = migrate::current(&db, folder.load().chain(), &options()).await.unwrap();
     assert_eq!(current.unfinished[0].extent(), "statements 1–2 of 4 took effect");
     assert!(current.unfinished[0].failed);
 
@@ -318,7 +332,7 @@ async fn a_script_outside_a_transaction_says_what_took_effect_and_goes_on() {
     assert_eq!(ids(&up(&mut db, &folder.load(), "head").await.unwrap()), ["b"]);
     let sum = db.query_one("SELECT sum(x)::int FROM t", &[]).await.unwrap();
     assert_eq!(sum.get::<_, i32>(0), 1 + 1 + 2 + 3);
-    let current = migrate::current(&db, &folder.load(), &options()).await.unwrap();
+    let current = migrate::current(&db, folder.load().chain(), &options()).await.unwrap();
     assert!(current.unfinished.is_empty() && current.edited.is_empty());
 }
 
@@ -366,7 +380,7 @@ async fn a_death_between_statements_is_survived() {
     let (result, ()) = tokio::join!(up(&mut db, &migrations, "head"), kill);
     assert!(lines(result.unwrap_err()).contains("statement 1 of 3 of a took effect"));
     let mut db = session(&url).await;
-    let current = migrate::current(&db, &migrations, &options()).await.unwrap();
+    let current = migrate::current(&db, migrations.chain(), &options()).await.unwrap();
     assert!(!current.unfinished[0].failed && current.unfinished[0].done == 1);
     // It died behind the index, before it was counted.
     db.batch_execute("INSERT INTO t VALUES (1); CREATE INDEX t_x ON t (x); UPDATE backstay_history SET statements_done = 2")
@@ -446,7 +460,7 @@ async fn alembics_rows_are_taken_as_they_are() {
     )
     .await
     .unwrap();
-    let current = migrate::current(&db, &shop, &options()).await.unwrap();
+    let current = migrate::current(&db, shop.chain(), &options()).await.unwrap();
     assert_eq!(current.state, State::Unversioned);
     db.batch_execute("INSERT INTO alembic_version VALUES ('c08085465bad')").await.unwrap();
     assert_eq!(up(&mut db, &shop, "head").await.unwrap(), Applied::default());
@@ -524,7 +538,7 @@ async fn hostile_names_are_names() {
         let migrations = folder.load();
         let done = migrate::upgrade(&mut db, &migrations, "head", &options, &Progress::none()).await.unwrap();
         assert_eq!(ids(&done), ["é_1"]);
-        let current = migrate::current(&db, &migrations, &options).await.unwrap();
+        let current = migrate::current(&db, migrations.chain(), &options).await.unwrap();
         assert_eq!(current.revisions.len(), 1);
         assert!(current.edited.is_empty());
         let entries = migrate::entries(&db, &options).await.unwrap();
@@ -532,7 +546,7 @@ async fn hostile_names_are_names() {
         migrate::downgrade(&mut db, &migrations, "base", &options, &Progress::none()).await.unwrap();
     }
     let options = Options { version_table: "x".repeat(64), ..options() };
-    let error = migrate::current(&db, &shop(), &options).await.unwrap_err();
+    let error = migrate::current(&db, shop().chain(), &options).await.unwrap_err();
     assert_eq!(Failure::from(error).kind, Kind::Usage);
 }
 
@@ -547,7 +561,7 @@ async fn two_roots_in_one_schema_have_one_history() {
     let (a, b) =
         tokio::join!(up(&mut one, &first, "head"), migrate::upgrade(&mut two, &second, "head", &ai, &silent));
     assert_eq!((ids(&a.unwrap()), ids(&b.unwrap())), (vec!["a"], vec!["a"]));
-    let current = migrate::current(&two, &second, &ai).await.unwrap();
+    let current = migrate::current(&two, second.chain(), &ai).await.unwrap();
     assert!(current.edited.is_empty(), "the other root's revision of that id is another");
     assert_eq!(migrate::entries(&two, &ai).await.unwrap().len(), 1);
 }
@@ -600,7 +614,7 @@ async fn the_preview_is_what_is_done() {
         (Direction::Up, "a:m", "head"),
         (Direction::Down, "m:base", "base"),
     ] {
-        let sql = migrate::preview::range(&migrations, direction, range, &options()).unwrap();
+        let sql = sql_of(&migrations, direction, range, &options()).unwrap();
         psql(&fed, &sql);
         match direction {
             Direction::Up => up(&mut ran_db, &migrations, target).await.unwrap(),
@@ -614,9 +628,9 @@ async fn the_preview_is_what_is_done() {
             (ran_db.query_one(history, &[]).await.unwrap(), fed_db.query_one(history, &[]).await.unwrap());
         assert_eq!(recorded(ran), recorded(fed));
     }
-    let sql = migrate::preview::range(&migrations, Direction::Up, "base:+1", &options()).unwrap();
+    let sql = sql_of(&migrations, Direction::Up, "base:+1", &options()).unwrap();
     assert!(sql.starts_with("BEGIN;\n\n-- Running upgrade  -> a\n\n"), "{sql}");
-    assert!(migrate::preview::range(&migrations, Direction::Down, "base", &options()).is_err());
+    assert!(sql_of(&migrations, Direction::Down, "base", &options()).is_err());
 }
 
 fn psql(url: &str, sql: &str) {

@@ -79,7 +79,7 @@ fn the_guides_project_is_read_and_fits_the_shipped_runbooks() {
 fn the_guides_migrations_are_one_chain_and_its_stamp_names_the_first() {
     let project = guide();
     let migrations = Migrations::load(&project.path().join("migrations")).unwrap();
-    let rows = |target| migrations.rows_at(target).unwrap().into_iter().collect::<Vec<_>>();
+    let rows = |target| migrations.chain().rows_at(target).unwrap().into_iter().collect::<Vec<_>>();
     assert_eq!(rows("head"), ["ea9069514d27"]);
     assert!(document("README.md").contains("backstay migrate stamp 9fd62e8b1c04 "));
     assert!(migrations.script("9fd62e8b1c04").is_some_and(|script| script.revision.down.is_empty()));

@@ -1,7 +1,9 @@
 //! `backstay migrate …`: Alembic's verbs, outside of a window.
 
 mod change;
+mod files;
 mod look;
+mod standing;
 
 use std::time::Duration;
 

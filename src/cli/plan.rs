@@ -1,7 +1,5 @@
 //! `backstay plan RUNBOOK`: the checklist as it would run, and the SQL.
 
-use std::collections::BTreeSet;
-
 use clap::Args;
 use serde_json::json;
 
@@ -9,9 +7,8 @@ use super::{Shell, Trouble};
 use crate::engine::plan::{Line, Plan};
 use crate::engine::recall::outline;
 use crate::event::Phase;
-use crate::failure::{Failure, Verdict};
-use crate::migrate::{self, Migrations};
-use crate::steps::{direct, migrate_options, roots};
+use crate::failure::Verdict;
+use crate::steps::{Pending, direct};
 
 /// Show the checklist as it would run, and the SQL; changes nothing
 #[derive(Debug, Args)]
@@ -26,22 +23,8 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     let plan = Plan::compile(&runbook, &config);
     let outline = outline(&plan, &runbook.name);
     let session = shell.connect(&config, direct(&config), "plan").await?;
-    let mut sql = String::new();
-    let mut pending = Vec::new();
-    for (name, target) in &outline.migrations {
-        for root in roots(&config, name.as_deref())? {
-            let migrations = Migrations::load(&root.directory).map_err(Failure::from)?;
-            let options = migrate_options(root, None);
-            let current = migrate::current(&session, &migrations, &options).await.map_err(Failure::from)?;
-            let steps =
-                migrate::pending(&session, &migrations, target, &options).await.map_err(Failure::from)?;
-            let rows: &BTreeSet<String> = &current.revisions;
-            sql.push_str(
-                &migrate::preview::upgrade(&migrations, rows, target, &options).map_err(Failure::from)?,
-            );
-            pending.extend(steps.into_iter().map(|step| step.revision));
-        }
-    }
+    let Pending { sql, revisions: pending } =
+        Pending::read(&config, &outline.migrations, None, &session).await?;
     let text = format!("{}\n\n{}", checklist(&runbook.description, &plan), preview(&pending, &sql));
     let lines: Vec<_> = plan
         .lines

@@ -13,10 +13,9 @@ use crate::engine::begin;
 use crate::engine::state::State;
 use crate::failure::{Failure, Verdict};
 use crate::journal;
-use crate::migrate::{self, Migrations};
 use crate::pg::catalog::{self, Database};
 use crate::pg::refused;
-use crate::steps::{direct, migrate_options};
+use crate::steps::{direct, migrator};
 use crate::store::Store;
 use crate::time::{between, now, show_duration};
 use crate::window::flag::{self, Standing};
@@ -185,10 +184,9 @@ async fn revision(shell: &Shell, config: &Config) -> Fact {
         let session = shell.connect(config, direct(config), "status").await?;
         let mut said = Vec::new();
         for root in &config.migrations {
-            let migrations = Migrations::load(&root.directory)?;
-            let options = migrate_options(root, None);
-            let current = migrate::current(&session, &migrations, &options).await?;
-            let pending = migrate::pending(&session, &migrations, "heads", &options).await?;
+            let migrator = migrator(root, None)?;
+            let current = migrator.current(&session).await?;
+            let pending = migrator.pending(&session, "heads").await?;
             let at = current.revisions.iter().cloned().collect::<Vec<_>>().join(", ");
             let at = if at.is_empty() { "base".to_string() } else { at };
             said.push(format!("{}: {at}, {} pending", root.name, pending.len()));

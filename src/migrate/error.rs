@@ -7,6 +7,7 @@ use super::graph::{Direction, GraphError, TargetError};
 use super::history::Attempt;
 use super::script::ScriptError;
 use crate::failure::{Failure, Kind};
+use crate::pg::ConnectError;
 use crate::redact::redact;
 
 /// Why migrating stopped, and what it had committed until then.
@@ -114,6 +115,9 @@ pub enum Reason {
         /// Where and how.
         Box<ScriptFailure>,
     ),
+    /// There is no session to be had.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     /// A query of ours failed.
     #[error("{what}")]
     Query {
@@ -359,6 +363,7 @@ fn describe(reason: Reason) -> Failure {
             failure = blockers.fold(failure, Failure::because_of);
             failed.next().into_iter().fold(failure.leaving(failed.state()), Failure::then)
         }
+        Reason::Connect(error) => error.into(),
         Reason::Query { what, source } => Failure::failed(what).because_of(source.line()),
         other => {
             let next = remedy(&other);

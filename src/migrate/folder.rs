@@ -1,17 +1,17 @@
 //! A folder of migration files, read as a whole and found consistent.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::graph::{Graph, TargetError};
+use super::chain::{Chain, Text};
+use super::graph::Graph;
 use super::script::{self, Script, ScriptError};
 
 /// All migrations of one folder.
 #[derive(Debug)]
 pub struct Migrations {
-    folder: PathBuf,
+    chain: Chain,
     scripts: HashMap<String, Script>,
-    graph: Graph,
 }
 
 impl Migrations {
@@ -29,33 +29,36 @@ impl Migrations {
     /// # Errors
     /// [`ScriptError::Graph`].
     pub fn from_scripts(folder: &Path, scripts: Vec<Script>) -> Result<Self, ScriptError> {
-        let graph = Graph::new(scripts.iter().map(|s| s.revision.clone()).collect())
+        let chain = Chain::new(folder, scripts.iter().map(|s| (s.revision.clone(), text(s))).collect())
             .map_err(|source| ScriptError::Graph { folder: folder.to_path_buf(), source })?;
         let scripts = scripts.into_iter().map(|s| (s.revision.id.clone(), s)).collect();
-        Ok(Self { folder: folder.to_path_buf(), scripts, graph })
+        Ok(Self { chain, scripts })
     }
 
-    /// Where they were read.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// Their graph, and what the files say of the revisions.
+    pub fn chain(&self) -> &Chain {
+        &self.chain
     }
 
     /// Their graph.
     pub fn graph(&self) -> &Graph {
-        &self.graph
+        self.chain.graph()
     }
 
     /// The script with exactly this id.
     pub fn script(&self, revision: &str) -> Option<&Script> {
         self.scripts.get(revision)
     }
+}
 
-    /// The heads that a database at `target` has in its version table: for `verify` ("revision is head").
-    ///
-    /// # Errors
-    /// [`TargetError`].
-    pub fn rows_at(&self, target: &str) -> Result<BTreeSet<String>, TargetError> {
-        Ok(self.graph.resolve(target)?.into_iter().map(String::from).collect())
+fn text(script: &Script) -> Text {
+    Text {
+        description: script.description.clone(),
+        notes: script.notes.clone(),
+        created: None,
+        path: script.path.clone(),
+        checksum: Some(script.checksum.clone()),
+        reversible: script.reversible(),
     }
 }
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::try_join3;
 use tokio_postgres::Client;
 
+use super::chain::Chain;
 use super::error::{MigrateError, Reason};
-use super::folder::Migrations;
 use super::graph::RowChange;
 use super::options::{HISTORY_TABLE, Options, Tables};
 use crate::pg::quote_literal;
@@ -93,13 +93,9 @@ pub struct Entry {
 ///
 /// # Errors
 /// If a query fails (the connection, or no right to read the version table).
-pub async fn current(
-    client: &Client,
-    migrations: &Migrations,
-    options: &Options,
-) -> Result<Current, MigrateError> {
+pub async fn current(client: &Client, chain: &Chain, options: &Options) -> Result<Current, MigrateError> {
     let tables = Tables::resolve(client, options).await?;
-    read(client, migrations, &tables).await
+    read(client, chain, &tables).await
 }
 
 /// All that is recorded for this version table, newest first.
@@ -132,11 +128,7 @@ pub async fn entries(client: &Client, options: &Options) -> Result<Vec<Entry>, M
         .collect())
 }
 
-pub(super) async fn read(
-    client: &Client,
-    migrations: &Migrations,
-    tables: &Tables,
-) -> Result<Current, MigrateError> {
+pub(super) async fn read(client: &Client, chain: &Chain, tables: &Tables) -> Result<Current, MigrateError> {
     let (has_version_table, has_history_table) = which_exist(client, tables).await?;
     // Sent together: `migrate current` is typed often, and waits for nothing but round trips.
     let (revisions, checksums, unfinished) = try_join3(
@@ -145,11 +137,11 @@ pub(super) async fn read(
         if_there(has_history_table, unfinished(client, tables)),
     )
     .await?;
-    let graph = migrations.graph();
+    let graph = chain.graph();
     let unknown = revisions.iter().filter(|r| graph.revision(r).is_none()).cloned().collect();
     let edited = graph.applied(&revisions).into_iter().filter(|id| {
-        let file = migrations.script(id).map(|script| &script.checksum);
-        checksums.get(*id).is_some_and(|applied| Some(applied) != file)
+        let file = chain.text(id).and_then(|text| text.checksum.as_ref());
+        file.is_some_and(|file| checksums.get(*id).is_some_and(|applied| applied != file))
     });
     let state = if !revisions.is_empty() {
         State::At(revisions.clone())

@@ -5,6 +5,7 @@
 
 pub mod apply;
 pub mod blockers;
+pub mod chain;
 pub mod error;
 pub mod graph;
 pub mod history;
@@ -16,12 +17,15 @@ pub mod statement;
 
 mod folder;
 mod lock;
+mod migrator;
 mod options;
 
 pub use apply::{Applied, AppliedRevision, downgrade, pending, stamp, upgrade};
+pub use chain::{Chain, Text};
 pub use error::{MigrateError, Reason};
 pub use folder::Migrations;
 pub use graph::{Direction, Graph, GraphError, RowChange, Step, TargetError};
 pub use history::{Attempt, Current, Entry, State, current, entries};
+pub use migrator::{Database, Migrator, SqlMigrator};
 pub use options::{HISTORY_TABLE, Options, Tables};
 pub use script::{Script, ScriptError};

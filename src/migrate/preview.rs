@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 use super::error::{MigrateError, Reason};
 use super::folder::Migrations;
-use super::graph::{Direction, Step, TargetError};
+use super::graph::{Direction, Step};
 use super::history::{self, Record};
 use super::options::{Options, Tables};
 use super::script::{Script, Statement};
@@ -40,39 +40,6 @@ pub fn downgrade(
 ) -> Result<String, MigrateError> {
     let steps = migrations.graph().plan_downgrade(from, target)?;
     write_steps(migrations, &steps, false, &Tables::offline(options)?, options)
-}
-
-/// The SQL for a range `a:b` typed instead of a target; `a` may be left out (or `base`) for an upgrade.
-///
-/// # Errors
-/// [`MigrateError`] if an end of it leads nowhere; for a downgrade, if there is no `:`.
-pub fn range(
-    migrations: &Migrations,
-    direction: Direction,
-    range: &str,
-    options: &Options,
-) -> Result<String, MigrateError> {
-    let (from, target) = match (range.split_once(':'), direction) {
-        (Some((from, target)), _) => (from, target),
-        (None, Direction::Up) => ("", range),
-        (None, Direction::Down) => {
-            // Without a database nobody knows from where.
-            return Err(Reason::Target(TargetError::Unknown(format!("FROM:{range}"))).into());
-        }
-    };
-    let from = match from {
-        "" => BTreeSet::new(),
-        from => migrations.rows_at(from)?,
-    };
-    let target = match (target, direction) {
-        ("", Direction::Up) => "heads",
-        ("", Direction::Down) => "base",
-        (target, _) => target,
-    };
-    match direction {
-        Direction::Up => upgrade(migrations, &from, target, options),
-        Direction::Down => downgrade(migrations, &from, target, options),
-    }
 }
 
 fn write_steps(

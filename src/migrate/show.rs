@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::folder::Migrations;
+use super::chain::Chain;
 use super::graph::Place;
 use super::history::Entry;
 use crate::time::show_duration;
 
 /// `history`: every revision, newest first: `a -> b (head), Add priority to questions`. With `rows`, the current
 /// ones are marked.
-pub fn history(migrations: &Migrations, rows: Option<&BTreeSet<String>>) -> Vec<String> {
-    let place = |id: &str| migrations.graph().place(id);
+pub fn history(chain: &Chain, rows: Option<&BTreeSet<String>>) -> Vec<String> {
+    let place = |id: &str| chain.graph().place(id);
     let line = |place: Place<'_>| {
         let current = rows.is_some_and(|rows| rows.contains(&place.revision.id));
         let mut line = format!("{} -> {}{}", parents(&place), place.revision.id, labels(&place));
@@ -20,22 +20,21 @@ pub fn history(migrations: &Migrations, rows: Option<&BTreeSet<String>>) -> Vec<
             line.push_str(" (current)");
         }
         line.push_str(&tree_marks(&place));
-        let description = migrations.script(&place.revision.id).map(|s| s.description.as_str());
-        line + ", " + description.unwrap_or_default()
+        line + ", " + chain.description(&place.revision.id)
     };
-    migrations.graph().newest_first().into_iter().filter_map(place).map(line).collect()
+    chain.graph().newest_first().into_iter().filter_map(place).map(line).collect()
 }
 
 /// `heads`: `c08085465bad (head)`, with the labels of its branch.
-pub fn heads(migrations: &Migrations) -> Vec<String> {
-    let graph = migrations.graph();
+pub fn heads(chain: &Chain) -> Vec<String> {
+    let graph = chain.graph();
     let places = graph.heads().into_iter().filter_map(|id| graph.place(id));
     places.map(|p| format!("{}{}{}", p.revision.id, labels(&p), head_mark(&p))).collect()
 }
 
 /// `current`: the tips of what is applied: `c08085465bad (head)`. Rows that no file has are said to be so.
-pub fn current(migrations: &Migrations, rows: &BTreeSet<String>) -> Vec<String> {
-    let graph = migrations.graph();
+pub fn current(chain: &Chain, rows: &BTreeSet<String>) -> Vec<String> {
+    let graph = chain.graph();
     let applied = graph.applied(rows);
     let places = applied.iter().filter_map(|id| graph.place(id));
     let tips = places.filter(|p| !p.children.iter().any(|child| applied.contains(child)));
@@ -46,13 +45,8 @@ pub fn current(migrations: &Migrations, rows: &BTreeSet<String>) -> Vec<String> 
 
 /// One revision in many lines, as Alembic's `-v` has it, with an empty one at the end. With `rows`, a current one
 /// is marked; with `entry`, it is told when it was applied.
-pub fn in_full(
-    migrations: &Migrations,
-    id: &str,
-    rows: Option<&BTreeSet<String>>,
-    entry: Option<&Entry>,
-) -> String {
-    let (Some(place), Some(script)) = (migrations.graph().place(id), migrations.script(id)) else {
+pub fn in_full(chain: &Chain, id: &str, rows: Option<&BTreeSet<String>>, entry: Option<&Entry>) -> String {
+    let (Some(place), Some(text)) = (chain.graph().place(id), chain.text(id)) else {
         return format!("Rev: {id} (unknown: no file has it)\n");
     };
     let current = if rows.is_some_and(|rows| rows.contains(id)) { " (current)" } else { "" };
@@ -65,11 +59,11 @@ pub fn in_full(
     if !place.labels.is_empty() {
         lines.push(format!("Branch names: {}", place.labels.iter().cloned().collect::<Vec<_>>().join(", ")));
     }
-    lines.push(format!("Path: {}", script.path.display()));
+    lines.push(format!("Path: {}", text.path.display()));
     lines.extend(entry.map(applied));
     lines.push(String::new());
-    let text = [script.description.as_str()].into_iter().chain(script.notes.lines());
-    lines.extend(text.map(|line| format!("    {line}").trim_end().to_string()));
+    let said = [text.description.as_str()].into_iter().chain(text.notes.lines());
+    lines.extend(said.map(|line| format!("    {line}").trim_end().to_string()));
     lines.push(String::new());
     lines.join("\n")
 }
@@ -121,6 +115,7 @@ fn tree_marks(place: &Place<'_>) -> String {
 mod tests {
     use std::path::Path;
 
+    use super::super::folder::Migrations;
     use super::super::script;
     use super::*;
 
@@ -140,14 +135,14 @@ mod tests {
             "-- revision: b\n-- revises: c08085465bad\n-- Second\n-- upgrade\n",
         ]);
         assert_eq!(
-            history(&m, Some(&rows(&["c08085465bad"]))),
+            history(m.chain(), Some(&rows(&["c08085465bad"]))),
             ["c08085465bad -> b (head), Second", "<base> -> c08085465bad (current), Initial schema"]
         );
-        assert_eq!(heads(&m), ["b (head)"]);
-        assert_eq!(current(&m, &rows(&["b"])), ["b (head)"]);
-        assert_eq!(current(&m, &rows(&["c08085465bad"])), ["c08085465bad"]);
-        assert_eq!(current(&m, &rows(&["zz"])), ["zz (unknown: no file has it)"]);
-        assert_eq!(current(&m, &rows(&[])), [""; 0]);
+        assert_eq!(heads(m.chain()), ["b (head)"]);
+        assert_eq!(current(m.chain(), &rows(&["b"])), ["b (head)"]);
+        assert_eq!(current(m.chain(), &rows(&["c08085465bad"])), ["c08085465bad"]);
+        assert_eq!(current(m.chain(), &rows(&["zz"])), ["zz (unknown: no file has it)"]);
+        assert_eq!(current(m.chain(), &rows(&[])), [""; 0]);
     }
 
     #[test]
@@ -160,7 +155,7 @@ mod tests {
             "-- revision: x\n-- depends-on: m\n-- E\n-- upgrade\n",
         ]);
         assert_eq!(
-            history(&m, None),
+            history(m.chain(), None),
             [
                 "<base> (m) -> x (head), E",
                 "b1, b2 -> m (main) (effective head) (mergepoint), D",
@@ -169,7 +164,7 @@ mod tests {
                 "<base> -> a (main) (branchpoint), A",
             ]
         );
-        assert_eq!(heads(&m), ["m (main) (effective head)", "x (head)"]);
-        assert_eq!(current(&m, &rows(&["x"])), ["m (effective head) (mergepoint)", "x (head)"]);
+        assert_eq!(heads(m.chain()), ["m (main) (effective head)", "x (head)"]);
+        assert_eq!(current(m.chain(), &rows(&["x"])), ["m (effective head) (mergepoint)", "x (head)"]);
     }
 }

@@ -1,23 +1,20 @@
 //! `step = "migrate"`: migrations, in the window, on the window's name.
 
-use super::preview::{hash, pending_sql};
-use super::{Probe, Report, Site, site};
+use super::preview::{Pending, hash};
+use super::{Probe, Report, Site, migrator, roots};
 use crate::event::Progress;
 use crate::failure::Failure;
-use crate::migrate::{self, Attempt, MigrateError, Migrations};
+use crate::migrate::{Attempt, MigrateError};
 use crate::pg;
 
 pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -> Result<Report, Failure> {
     expect_what_was_approved(site).await?;
-    let live = site.live().await?;
+    let database = site.migrated().await?;
     let progress: Progress = site.progress();
     let mut applied = Vec::new();
-    for root in site::roots(site.config, root)? {
-        let migrations = Migrations::load(&root.directory)?;
-        let options = migrate::Options { observer: Some(live.clone()), ..site.migrate_options(root) };
-        let mut session = pg::connect(&live, &site.session("migrate")).await?;
-        let done =
-            migrate::upgrade(&mut session, &migrations, to, &options, &progress).await.map_err(in_a_run)?;
+    for root in roots(site.config, root)? {
+        let migrator = migrator(root, Some(site.run))?;
+        let done = migrator.upgrade(&database, to, &progress).await.map_err(in_a_run)?;
         applied.extend(done.revisions.into_iter().map(|revision| revision.revision));
     }
     let summary = match applied.len() {
@@ -39,7 +36,7 @@ fn in_a_run(error: MigrateError) -> Failure {
 async fn expect_what_was_approved(site: &mut Site<'_>) -> Result<(), Failure> {
     let Some(preview) = site.recall.preview.clone() else { return Ok(()) };
     // A later migrate step, or this one again after a death: a part of what was approved is applied already.
-    let pending = pending_sql(site).await?;
+    let pending = Pending::of(site).await?;
     let begun = pending.revisions.len() < preview.revisions.len();
     let known = if begun {
         preview.revisions.ends_with(&pending.revisions)
@@ -64,14 +61,13 @@ fn broken_off(attempt: &Attempt) -> Failure {
 pub(super) async fn probe(to: &str, root: Option<&str>, site: &mut Site<'_>) -> Result<Probe, Failure> {
     let session = pg::connect(&site.live().await?, &site.session("probe")).await?;
     let mut pending = Vec::new();
-    for root in site::roots(site.config, root)? {
-        let migrations = Migrations::load(&root.directory)?;
-        let options = site.migrate_options(root);
-        let current = migrate::current(&session, &migrations, &options).await?;
+    for root in roots(site.config, root)? {
+        let migrator = migrator(root, Some(site.run))?;
+        let current = migrator.current(&session).await?;
         if let Some(attempt) = current.unfinished.first() {
             return Ok(Probe::Failed(broken_off(attempt)));
         }
-        let steps = migrate::pending(&session, &migrations, to, &options).await?;
+        let steps = migrator.pending(&session, to).await?;
         pending.extend(steps.into_iter().map(|step| step.revision));
     }
     Ok(if pending.is_empty() {

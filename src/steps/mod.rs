@@ -11,6 +11,7 @@ pub mod preflight;
 mod preview;
 mod put_back;
 mod record;
+mod roots;
 mod site;
 mod verify;
 mod window;
@@ -24,8 +25,10 @@ use crate::failure::Failure;
 use crate::runbook::{GuardKind, StepKind};
 
 pub(crate) use backup::codec;
+pub use preview::Pending;
 pub use put_back::would_drop_writes;
-pub use site::{BackupFacts, Outline, Recall, Site, direct, migrate_options, roots, session_options};
+pub use roots::{migrator, roots};
+pub use site::{BackupFacts, Outline, Recall, Site, direct, session_options};
 
 /// What a line does: a step of the runbook, a line of the window, or a line of the way back.
 #[derive(Debug, Clone)]

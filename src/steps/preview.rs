@@ -3,14 +3,15 @@
 use sha2::{Digest, Sha256};
 
 use super::site::Preview;
-use super::{Report, Site, site};
+use super::{Report, Site, migrator, roots};
+use crate::config::Config;
 use crate::failure::Failure;
-use crate::migrate::{self, Migrations};
-use crate::pg;
+use crate::migrate::Direction;
+use crate::pg::{self, Session};
 use crate::process::{self, Program};
 
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
-    let pending = pending_sql(site).await?;
+    let pending = Pending::of(site).await?;
     let commit = commit_of(site).await;
     let object = format!("runs/{}/preview.sql", site.run);
     let mut hasher = Sha256::new();
@@ -34,34 +35,47 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     Report::with(summary, &preview)
 }
 
-/// What the run's migrate steps would do now.
-pub(super) struct Pending {
+/// What migrate steps would do now.
+#[derive(Debug, Default)]
+pub struct Pending {
     /// As a script.
     pub sql: String,
     /// The revisions, in order.
     pub revisions: Vec<String>,
 }
 
-/// Renders what the run's migrate steps would do now.
-pub(super) async fn pending_sql(site: &mut Site<'_>) -> Result<Pending, Failure> {
-    let mut pending = Pending { sql: String::new(), revisions: Vec::new() };
-    let session = pg::connect(&site.live().await?, &site.session("preview")).await?;
-    for (name, target) in site.outline.migrations.clone() {
-        for root in site::roots(site.config, name.as_deref())? {
-            let migrations = Migrations::load(&root.directory)?;
-            let options = site.migrate_options(root);
-            let current = migrate::current(&session, &migrations, &options).await?;
-            let steps = migrate::pending(&session, &migrations, &target, &options).await?;
-            pending.sql.push_str(&migrate::preview::upgrade(
-                &migrations,
-                &current.revisions,
-                &target,
-                &options,
-            )?);
-            pending.revisions.extend(steps.into_iter().map(|step| step.revision));
-        }
+impl Pending {
+    /// What the migrate steps of this run would do now.
+    ///
+    /// # Errors
+    /// As [`Pending::read`]; if the live database can't be reached.
+    pub(super) async fn of(site: &Site<'_>) -> Result<Self, Failure> {
+        let session = pg::connect(&site.live().await?, &site.session("preview")).await?;
+        Self::read(site.config, &site.outline.migrations, Some(site.run), &session).await
     }
-    Ok(pending)
+
+    /// What steps that lead to these targets (root, or all of them, and target) would do now. Reads only.
+    ///
+    /// # Errors
+    /// If the files are no chain, the database is not at one of their revisions, or the SQL can't be written.
+    pub async fn read(
+        config: &Config,
+        targets: &[(Option<String>, String)],
+        run: Option<&str>,
+        session: &Session,
+    ) -> Result<Self, Failure> {
+        let mut pending = Self::default();
+        for (name, target) in targets {
+            for root in roots(config, name.as_deref())? {
+                let migrator = migrator(root, run)?;
+                let current = migrator.current(session).await?;
+                let steps = migrator.pending(session, target).await?;
+                pending.sql.push_str(&migrator.sql(Direction::Up, &current.revisions, target).await?);
+                pending.revisions.extend(steps.into_iter().map(|step| step.revision));
+            }
+        }
+        Ok(pending)
+    }
 }
 
 /// SHA-256 in hex.

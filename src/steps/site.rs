@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::backup::Level;
 use crate::backup::attributes::DatabaseAttributes;
-use crate::config::{Config, MigrationRoot};
+use crate::config::Config;
 use crate::event::{Events, LineId, Phase, Progress};
 use crate::failure::Failure;
 use crate::journal::Target;
-use crate::migrate;
+use crate::migrate::Database;
 use crate::pg::{ConnInfo, SessionOptions};
 use crate::runbook::CommandStep;
 use crate::store::Store;
@@ -192,17 +192,12 @@ impl Site<'_> {
         Ok(direct(self.config).with_database(&self.present_name().await?))
     }
 
-    /// The migration roots that a step means: the named one, or all.
+    /// The live database, for those who migrate it.
     ///
     /// # Errors
-    /// A name that the environment does not know.
-    pub fn roots(&self, wanted: Option<&str>) -> Result<Vec<&MigrationRoot>, Failure> {
-        roots(self.config, wanted)
-    }
-
-    /// How migrations run for this root.
-    pub fn migrate_options(&self, root: &MigrationRoot) -> migrate::Options {
-        migrate_options(root, Some(self.run))
+    /// As [`Site::present_name`].
+    pub async fn migrated(&self) -> Result<Database, Failure> {
+        Ok(Database::new(self.live().await?, self.session("migrate")))
     }
 }
 
@@ -219,32 +214,4 @@ pub fn session_options(config: &Config, application_name: &str) -> SessionOption
 pub fn direct(config: &Config) -> &ConnInfo {
     let (app, admin) = (&config.database.url, &config.database.admin_url);
     if app.host() == admin.host() && app.port() == admin.port() { app } else { admin }
-}
-
-/// The migration roots that are meant: the named one, or all.
-///
-/// # Errors
-/// A name that the environment does not know.
-pub fn roots<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Vec<&'a MigrationRoot>, Failure> {
-    let found: Vec<&MigrationRoot> =
-        config.migrations.iter().filter(|root| wanted.is_none_or(|name| name == root.name)).collect();
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let known: Vec<&str> = config.migrations.iter().map(|root| root.name.as_str()).collect();
-    Err(Failure::usage(format!("find the migrations called {}", wanted.unwrap_or_default()))
-        .because_of(format!("the environment {} has {}", config.environment, known.join(", "))))
-}
-
-/// How migrations of `root` run, for `run` or by hand.
-pub fn migrate_options(root: &MigrationRoot, run: Option<&str>) -> migrate::Options {
-    migrate::Options {
-        schema: Some(root.version_schema.clone()),
-        version_table: root.version_table.clone(),
-        lock_timeout: root.lock_timeout,
-        lock_retries: root.lock_retries,
-        statement_timeout: root.statement_timeout.unwrap_or_default(),
-        run: run.map(String::from),
-        ..migrate::Options::default()
-    }
 }

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Report, Site, site};
+use super::{Report, Site, migrator, roots};
 use crate::failure::Failure;
-use crate::migrate::{self, Migrations};
 use crate::pg::{self, Session, quote_ident};
 use crate::runbook::VerifyStep;
 use crate::words::count;
@@ -52,10 +51,8 @@ pub(super) async fn count_rows(site: &mut Site<'_>) -> Result<BTreeMap<String, i
 async fn revisions_wrong(session: &Session, site: &Site<'_>) -> Result<Vec<String>, Failure> {
     let mut wrong = Vec::new();
     for (name, target) in &site.outline.migrations {
-        for root in site::roots(site.config, name.as_deref())? {
-            let migrations = Migrations::load(&root.directory)?;
-            let options = site.migrate_options(root);
-            let steps = migrate::pending(session, &migrations, target, &options).await?;
+        for root in roots(site.config, name.as_deref())? {
+            let steps = migrator(root, Some(site.run))?.pending(session, target).await?;
             if !steps.is_empty() {
                 let pending: Vec<String> = steps.into_iter().map(|step| step.revision).collect();
                 wrong.push(format!(

@@ -2,15 +2,15 @@
 
 use serde_json::json;
 
+use super::files::Files;
 use super::{Consent, Move, trouble};
 use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
 use crate::config::{Config, MigrationRoot};
-use crate::event::Progress;
 use crate::failure::{Failure, Verdict};
-use crate::migrate::{self, Direction, Migrations, Options, RowChange, preview};
+use crate::migrate::{Database, Direction, Migrator, RowChange};
 use crate::redact::redact;
-use crate::steps::{direct, migrate_options, session_options};
+use crate::steps::{direct, session_options};
 use crate::time::show_duration;
 use crate::window::admin::{Admin, Patience};
 
@@ -23,20 +23,15 @@ pub(super) async fn migrate(
     order: &Move,
 ) -> Result<Verdict, Trouble> {
     let verb = direction.verb();
-    let migrations = Migrations::load(&root.directory).map_err(Failure::from)?;
+    let files = Files::of(root)?;
     if order.sql {
-        return print_sql(shell, &migrations, direction, &order.target, &migrate_options(root, None));
+        return print_sql(shell, &*files.migrator, direction, &order.target).await;
     }
     refuse_range(verb, &order.target)?;
-    let ground = Ground::enter(shell, config, root, verb, &order.consent).await?;
-    let mut session = ground.connect().await?;
+    let ground = Ground::enter(shell, config, verb, &order.consent).await?;
     let began = std::time::Instant::now();
     let work = Work::begin(shell);
-    let (target, options, progress): (_, _, &Progress) = (&order.target, &ground.options, &work.progress);
-    let done = match direction {
-        Direction::Up => migrate::upgrade(&mut session, &migrations, target, options, progress).await,
-        Direction::Down => migrate::downgrade(&mut session, &migrations, target, options, progress).await,
-    };
+    let done = files.migrator.go(direction, &ground.database, &order.target, &work.progress).await;
     work.end().await;
     let done = done.map_err(trouble)?.revisions;
     let ids: Vec<&str> = done.iter().map(|revision| revision.revision.as_str()).collect();
@@ -70,12 +65,10 @@ pub(super) async fn stamp(
     purge: bool,
     consent: &Consent,
 ) -> Result<Verdict, Trouble> {
-    let migrations = Migrations::load(&root.directory).map_err(Failure::from)?;
-    let ground = Ground::enter(shell, config, root, "stamp", consent).await?;
-    let mut session = ground.connect().await?;
+    let files = Files::of(root)?;
+    let ground = Ground::enter(shell, config, "stamp", consent).await?;
     let work = Work::begin(shell);
-    let done =
-        migrate::stamp(&mut session, &migrations, target, purge, &ground.options, &work.progress).await;
+    let done = files.migrator.stamp(&ground.database, target, purge, &work.progress).await;
     work.end().await;
     let changes = done.map_err(trouble)?;
     let lines: Vec<String> = changes.iter().map(words).collect();
@@ -102,49 +95,32 @@ pub(super) async fn stamp(
 }
 
 /// What a direct change stands on: leave to make it, and the environment's lock.
-struct Ground<'a> {
-    shell: &'a Shell,
-    config: &'a Config,
-    verb: &'a str,
-    options: Options,
+struct Ground {
+    database: Database,
     /// Held to the end, so that no run begins meanwhile.
     _lock: Admin,
 }
 
-impl<'a> Ground<'a> {
+impl Ground {
     /// Refuses a protected environment, and one that a run has locked.
-    async fn enter(
-        shell: &'a Shell,
-        config: &'a Config,
-        root: &MigrationRoot,
-        verb: &'a str,
-        consent: &Consent,
-    ) -> Result<Self, Failure> {
+    async fn enter(shell: &Shell, config: &Config, verb: &str, consent: &Consent) -> Result<Self, Failure> {
         shell.allow_unguarded(config, consent.unguarded, &format!("{verb} the database of"))?;
         let info = config.database.admin_url.with_database(&config.database.maintenance_database);
         let session = session_options(config, &format!("backstay migrate {verb} lock"));
         let name = config.database.url.database();
         let lock = Admin::acquire(info, session, name, Patience::of(std::time::Duration::ZERO)).await?;
-        let options = Options {
-            lock_wait: consent.lock_wait,
-            observer: Some(direct(config).clone()),
-            ..migrate_options(root, None)
-        };
-        Ok(Self { shell, config, verb, options, _lock: lock })
-    }
-
-    async fn connect(&self) -> Result<crate::pg::Session, Failure> {
-        self.shell.connect(self.config, direct(self.config), &format!("migrate {}", self.verb)).await
+        let session = session_options(config, &format!("backstay migrate {verb}"));
+        let (info, lock_wait) = (direct(config).clone(), consent.lock_wait);
+        Ok(Self { database: Database { info, session, lock_wait }, _lock: lock })
     }
 }
 
 /// Alembic's offline mode: from the files alone.
-fn print_sql(
+async fn print_sql(
     shell: &Shell,
-    migrations: &Migrations,
+    migrator: &dyn Migrator,
     direction: Direction,
     target: &str,
-    options: &Options,
 ) -> Result<Verdict, Trouble> {
     if direction == Direction::Down && !target.contains(':') {
         return Err(Failure::usage("write the SQL of a downgrade")
@@ -152,7 +128,8 @@ fn print_sql(
             .then("give a range: backstay migrate downgrade FROM:TO --sql")
             .into());
     }
-    let sql = preview::range(migrations, direction, target, options).map_err(trouble)?;
+    let (from, to) = migrator.chain().range(direction, target).map_err(|e| trouble(e.into()))?;
+    let sql = migrator.sql(direction, &from, &to).await.map_err(trouble)?;
     // Masked SQL would run, and do something else.
     if redact(&sql) != sql {
         return Err(Failure::usage("print the SQL")

@@ -12,6 +12,7 @@ mod whole;
 
 use std::time::Instant;
 
+use super::chain::Chain;
 use super::error::{Effects, FailedStatement, MigrateError, Reason, ScriptFailure, ServerError};
 use super::folder::Migrations;
 use super::graph::{Direction, Step};
@@ -50,13 +51,13 @@ pub struct AppliedRevision {
 /// As [`upgrade`], for everything that is found before a script runs.
 pub async fn pending(
     session: &Session,
-    migrations: &Migrations,
+    chain: &Chain,
     target: &str,
     options: &Options,
 ) -> Result<Vec<Step>, MigrateError> {
-    let current = history::current(session, migrations, options).await?;
+    let current = history::current(session, chain, options).await?;
     let tables = Tables::resolve(session, options).await?;
-    plan(migrations, &current, &tables, Direction::Up, target)
+    plan(chain, &current, &tables, Direction::Up, target)
 }
 
 /// Applies what is missing up to `target` (see [`super::graph`]); nothing if it is all there.
@@ -115,8 +116,8 @@ async fn run(
     tables: &Tables,
     progress: &Progress,
 ) -> Result<Applied, MigrateError> {
-    let current = history::read(session, migrations, tables).await?;
-    let steps = plan(migrations, &current, tables, direction, target)?;
+    let current = history::read(session, migrations.chain(), tables).await?;
+    let steps = plan(migrations.chain(), &current, tables, direction, target)?;
     let mut applied = Applied::default();
     if steps.is_empty() {
         return Ok(applied);
@@ -151,25 +152,25 @@ async fn run(
 }
 
 /// The steps, after everything that can be refused before a script runs.
-fn plan(
-    migrations: &Migrations,
+pub(super) fn plan(
+    chain: &Chain,
     current: &Current,
     tables: &Tables,
     direction: Direction,
     target: &str,
 ) -> Result<Vec<Step>, MigrateError> {
     if !current.unknown.is_empty() {
-        let (revisions, folder) = (current.unknown.clone(), migrations.folder().to_path_buf());
+        let (revisions, folder) = (current.unknown.clone(), chain.folder().to_path_buf());
         return Err(Reason::UnknownRows { revisions, table: tables.show(), folder }.into());
     }
     if !current.edited.is_empty() {
-        let file = |id: &String| migrations.script(id).map(|s| format!("{} ({id})", s.path.display()));
+        let file = |id: &String| chain.text(id).map(|s| format!("{} ({id})", s.path.display()));
         let files = current.edited.iter().filter_map(file).collect();
         return Err(Reason::Edited { revisions: current.edited.clone(), files }.into());
     }
     let steps = match direction {
-        Direction::Up => migrations.graph().plan_upgrade(&current.revisions, target)?,
-        Direction::Down => migrations.graph().plan_downgrade(&current.revisions, target)?,
+        Direction::Up => chain.graph().plan_upgrade(&current.revisions, target)?,
+        Direction::Down => chain.graph().plan_downgrade(&current.revisions, target)?,
     };
     for attempt in &current.unfinished {
         // With nothing to do, nothing stands in the way.
@@ -178,8 +179,8 @@ fn plan(
         }
     }
     for step in steps.iter().filter(|s| s.direction == Direction::Down) {
-        if let Some(script) = migrations.script(&step.revision).filter(|s| !s.reversible()) {
-            let (revision, file) = (step.revision.clone(), script.path.display().to_string());
+        if let Some(text) = chain.text(&step.revision).filter(|text| !text.reversible) {
+            let (revision, file) = (step.revision.clone(), text.path.display().to_string());
             return Err(Reason::Irreversible { revision, file }.into());
         }
     }

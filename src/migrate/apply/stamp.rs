@@ -40,7 +40,7 @@ async fn locked(
     tables: &Tables,
     progress: &Progress,
 ) -> Result<Vec<RowChange>, MigrateError> {
-    let current = history::read(session, migrations, tables).await?;
+    let current = history::read(session, migrations.chain(), tables).await?;
     let changes = migrations.graph().plan_stamp(&current.revisions, target, purge)?;
     let mut records = format!(
         "UPDATE {} SET state = 'abandoned' WHERE version_table = {} AND state IN ('started', 'failed');",

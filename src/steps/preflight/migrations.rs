@@ -3,9 +3,9 @@
 use super::{Check, Finding, Premises};
 use crate::config::{Config, MigrationRoot};
 use crate::failure::Failure;
-use crate::migrate::{self, Migrations, State};
+use crate::migrate::State;
 use crate::pg::Session;
-use crate::steps::site::{migrate_options, roots};
+use crate::steps::{migrator, roots};
 
 pub(super) async fn examine(premises: &Premises<'_>, session: &Session) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -36,13 +36,12 @@ async fn look(
     target: &str,
     session: &Session,
 ) -> Result<(String, Vec<Finding>), Failure> {
-    let migrations = Migrations::load(&root.directory)?;
-    let options = migrate_options(root, None);
-    let current = migrate::current(session, &migrations, &options).await?;
+    let migrator = migrator(root, None)?;
+    let current = migrator.current(session).await?;
     let at = match &current.state {
         State::Unversioned => {
             let finding = Finding::blocks(
-                format!("the database has tables, but no revision is recorded in {}", options.version_table),
+                format!("the database has tables, but no revision is recorded in {}", root.version_table),
                 format!("if its schema is that of a known revision: {}", stamp(config, root)),
             );
             return Ok((String::new(), vec![finding]));
@@ -50,8 +49,8 @@ async fn look(
         State::Missing => "base".to_string(),
         State::At(revisions) => revisions.iter().cloned().collect::<Vec<_>>().join(", "),
     };
-    let pending = migrate::pending(session, &migrations, target, &options).await?;
-    let files = migrations.graph().len();
+    let pending = migrator.pending(session, target).await?;
+    let files = migrator.chain().graph().len();
     Ok((format!("{files} files, the database is at {at}, {} pending", pending.len()), vec![]))
 }
 

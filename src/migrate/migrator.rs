@@ -1,0 +1,216 @@
+//! Who runs the migrations of one root: a runbook, a preview and every verb ask it alike, whichever tool it is.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use super::apply::{self, Applied};
+use super::chain::Chain;
+use super::error::MigrateError;
+use super::folder::Migrations;
+use super::graph::{Direction, RowChange, Step};
+use super::history::{self, Current, Entry};
+use super::options::Options;
+use super::preview;
+use crate::event::Progress;
+use crate::pg::{self, ConnInfo, Session, SessionOptions};
+
+/// Where migrations are run: each verb opens the session, or starts the process, that it needs.
+#[derive(Debug, Clone)]
+pub struct Database {
+    /// The way there, past any pooler: the lock of those who migrate belongs to a session.
+    pub info: ConnInfo,
+    /// What its sessions set.
+    pub session: SessionOptions,
+    /// How long to wait for another who migrates it.
+    pub lock_wait: Duration,
+}
+
+impl Database {
+    /// With the usual patience.
+    pub fn new(info: ConnInfo, session: SessionOptions) -> Self {
+        Self { info, session, lock_wait: Options::default().lock_wait }
+    }
+}
+
+/// One root's migrations and the tool that runs them.
+#[async_trait::async_trait]
+pub trait Migrator: Send + Sync + Debug {
+    /// The revisions, as their files have them.
+    fn chain(&self) -> &Chain;
+
+    /// How they are applied.
+    fn options(&self) -> &Options;
+
+    /// The files as SQL, where they are SQL.
+    fn scripts(&self) -> Option<&Migrations> {
+        None
+    }
+
+    /// Where the database stands. Reads only.
+    ///
+    /// # Errors
+    /// If a query fails.
+    async fn current(&self, session: &Session) -> Result<Current, MigrateError> {
+        history::current(session, self.chain(), self.options()).await
+    }
+
+    /// All that is recorded of what was applied, newest first. Reads only.
+    ///
+    /// # Errors
+    /// If a query fails.
+    async fn entries(&self, session: &Session) -> Result<Vec<Entry>, MigrateError> {
+        history::entries(session, self.options()).await
+    }
+
+    /// The steps that [`Migrator::upgrade`] would do now. Reads only.
+    ///
+    /// # Errors
+    /// As [`Migrator::upgrade`], for everything that is found before a script runs.
+    async fn pending(&self, session: &Session, target: &str) -> Result<Vec<Step>, MigrateError> {
+        apply::pending(session, self.chain(), target, self.options()).await
+    }
+
+    /// The SQL that leads from the version rows `from` to `target`. Asks no database.
+    ///
+    /// # Errors
+    /// [`MigrateError`] if the target leads nowhere, or the tool can't write it.
+    async fn sql(
+        &self,
+        direction: Direction,
+        from: &BTreeSet<String>,
+        target: &str,
+    ) -> Result<String, MigrateError>;
+
+    /// Applies what is missing up to `target`. A crash leaves whole revisions, or what the history table says.
+    ///
+    /// # Errors
+    /// [`MigrateError`]; its `committed` are the revisions that stay.
+    async fn upgrade(
+        &self,
+        database: &Database,
+        target: &str,
+        progress: &Progress,
+    ) -> Result<Applied, MigrateError>;
+
+    /// Takes back what stands above `target`.
+    ///
+    /// # Errors
+    /// As [`Migrator::upgrade`].
+    async fn downgrade(
+        &self,
+        database: &Database,
+        target: &str,
+        progress: &Progress,
+    ) -> Result<Applied, MigrateError>;
+
+    /// Declares `target` applied without running anything; with `purge` all rows go first.
+    ///
+    /// # Errors
+    /// [`MigrateError`]; then nothing is changed.
+    async fn stamp(
+        &self,
+        database: &Database,
+        target: &str,
+        purge: bool,
+        progress: &Progress,
+    ) -> Result<Vec<RowChange>, MigrateError>;
+}
+
+impl dyn Migrator + '_ {
+    /// [`Migrator::upgrade`] or [`Migrator::downgrade`].
+    ///
+    /// # Errors
+    /// As those.
+    pub async fn go(
+        &self,
+        direction: Direction,
+        database: &Database,
+        target: &str,
+        progress: &Progress,
+    ) -> Result<Applied, MigrateError> {
+        match direction {
+            Direction::Up => self.upgrade(database, target, progress).await,
+            Direction::Down => self.downgrade(database, target, progress).await,
+        }
+    }
+}
+
+/// Plain SQL files.
+#[derive(Debug)]
+pub struct SqlMigrator {
+    /// The files.
+    pub migrations: Migrations,
+    /// How they are applied.
+    pub options: Options,
+}
+
+#[async_trait::async_trait]
+impl Migrator for SqlMigrator {
+    fn chain(&self) -> &Chain {
+        self.migrations.chain()
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn scripts(&self) -> Option<&Migrations> {
+        Some(&self.migrations)
+    }
+
+    async fn sql(
+        &self,
+        direction: Direction,
+        from: &BTreeSet<String>,
+        target: &str,
+    ) -> Result<String, MigrateError> {
+        match direction {
+            Direction::Up => preview::upgrade(&self.migrations, from, target, &self.options),
+            Direction::Down => preview::downgrade(&self.migrations, from, target, &self.options),
+        }
+    }
+
+    async fn upgrade(
+        &self,
+        database: &Database,
+        target: &str,
+        progress: &Progress,
+    ) -> Result<Applied, MigrateError> {
+        let mut session = connect(database).await?;
+        apply::upgrade(&mut session, &self.migrations, target, &self.watched(database), progress).await
+    }
+
+    async fn downgrade(
+        &self,
+        database: &Database,
+        target: &str,
+        progress: &Progress,
+    ) -> Result<Applied, MigrateError> {
+        let mut session = connect(database).await?;
+        apply::downgrade(&mut session, &self.migrations, target, &self.watched(database), progress).await
+    }
+
+    async fn stamp(
+        &self,
+        database: &Database,
+        target: &str,
+        purge: bool,
+        progress: &Progress,
+    ) -> Result<Vec<RowChange>, MigrateError> {
+        let mut session = connect(database).await?;
+        apply::stamp(&mut session, &self.migrations, target, purge, &self.watched(database), progress).await
+    }
+}
+
+impl SqlMigrator {
+    /// Who waits for a lock is watched over a second session.
+    fn watched(&self, database: &Database) -> Options {
+        let (observer, lock_wait) = (Some(database.info.clone()), database.lock_wait);
+        Options { observer, lock_wait, ..self.options.clone() }
+    }
+}
+
+async fn connect(database: &Database) -> Result<Session, MigrateError> {
+    Ok(pg::connect(&database.info, &database.session).await?)
+}
