@@ -21,6 +21,10 @@ test: postgres lint tests doc-tests doc ## All that must hold before a change is
 postgres: ## Install PostgreSQL's programs if they are missing; no server is left running
 	@.ci/postgres
 
+.PHONY: alembic
+alembic: ## Install Alembic from PyPI below target/ if it is missing
+	@.ci/alembic >/dev/null
+
 .PHONY: lint
 lint: ## Formatting, and clippy with warnings denied
 	$(CARGO) fmt --check
@@ -28,7 +32,7 @@ lint: ## Formatting, and clippy with warnings denied
 
 # cargo nextest where it is installed, cargo test otherwise.
 .PHONY: tests
-tests: postgres ## Unit and integration tests, against real PostgreSQL servers that they start
+tests: postgres alembic ## Unit and integration tests, against real PostgreSQL servers that they start
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo '$(CARGO) nextest run $(CARGO_FLAGS)'; $(CARGO) nextest run $(CARGO_FLAGS); \
 	else \
@@ -59,6 +63,10 @@ doc: ## The documentation of the library, with warnings denied
 .PHONY: bench
 bench: postgres ## What the product promises in figures, as ratios
 	$(CARGO) bench $(CARGO_FLAGS) --bench figures
+
+.PHONY: bench-migrate
+bench-migrate: postgres alembic ## Migrations against Alembic and psql, 500 revisions
+	$(CARGO) bench $(CARGO_FLAGS) --bench migrate
 
 .PHONY: bench-backup
 bench-backup: postgres ## Backup and restore against pg_dump and pg_restore; 15 minutes, an idle machine, 12 GB of disk

@@ -7,15 +7,16 @@
 //! database of a tenth, to see that it runs.
 
 mod bed;
+mod measured;
 
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use backstay::demo::cluster::Cluster;
 
-use bed::{median, show, sql};
+use bed::sql;
+use measured::{Figures, One, run};
 
 const ROUNDS: usize = 5;
 
@@ -103,55 +104,6 @@ fn tables() {
     }
     println!("writing 10,000 tables of two rows:");
     figures.print(&["pg_dump -Fd -j2"]);
-}
-
-/// One measured run.
-#[derive(Clone, Copy)]
-struct One {
-    took: Duration,
-    /// Bytes on disk afterwards, if it wrote.
-    bytes: u64,
-    /// KiB of its own process.
-    peak: u64,
-}
-
-#[derive(Default)]
-struct Figures(BTreeMap<&'static str, Vec<One>>);
-
-impl Figures {
-    fn add(&mut self, name: &'static str, one: One) {
-        self.0.entry(name).or_default().push(one);
-    }
-
-    /// Medians, and ratios to each of `against`.
-    fn print(&self, against: &[&str]) {
-        let medians: BTreeMap<&str, One> = self.0.iter().map(|(name, all)| (*name, middle(all))).collect();
-        for (name, one) in &medians {
-            let mut line = format!("  {name:32} {:>8}", show(one.took));
-            if one.bytes > 0 {
-                line += &format!("  {:>8}", backstay::time::show_bytes(one.bytes));
-            }
-            line += &format!("  {:>4} MiB", one.peak / 1024);
-            for other in against.iter().filter(|other| *other != name) {
-                let other_one = medians[other];
-                line += &format!("  {:.2} x", one.took.as_secs_f64() / other_one.took.as_secs_f64());
-                if one.bytes > 0 && other_one.bytes > 0 {
-                    line += &format!(" ({:.3} x bytes)", one.bytes as f64 / other_one.bytes as f64);
-                }
-                line += &format!(" of {other}");
-            }
-            println!("{line}");
-        }
-    }
-}
-
-fn middle(all: &[One]) -> One {
-    let pick = |of: fn(&One) -> u64| median(&mut all.iter().map(of).collect::<Vec<_>>());
-    One {
-        took: median(&mut all.iter().map(|one| one.took).collect::<Vec<_>>()),
-        bytes: pick(|one| one.bytes),
-        peak: all.iter().map(|one| one.peak).max().unwrap_or_default(),
-    }
 }
 
 /// A server, and a project that backs its database `shop` up.
@@ -265,28 +217,4 @@ fn bytes_below(folder: &Path) -> u64 {
         if path.is_dir() { bytes_below(&path) } else { entry.metadata().expect("a file").len() }
     };
     entries.map(|entry| size(entry.expect("an entry"))).sum()
-}
-
-/// Runs a program to its good end; gives its time, and its peak memory in KiB.
-fn run(command: &mut Command) -> (Duration, u64) {
-    let began = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("a program");
-    let status_file = format!("/proc/{}/status", child.id());
-    let mut peak = 0;
-    let status = loop {
-        // The kernel keeps the high-water mark; what is missed is the last moment's.
-        peak = std::fs::read_to_string(&status_file).ok().and_then(|text| high_water(&text)).unwrap_or(peak);
-        match child.try_wait().expect("a child") {
-            Some(status) => break status,
-            None => std::thread::sleep(Duration::from_millis(5)),
-        }
-    };
-    let took = began.elapsed();
-    assert!(status.success(), "{command:?}: {status}");
-    (took, peak)
-}
-
-fn high_water(status: &str) -> Option<u64> {
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
