@@ -5,7 +5,7 @@ use super::fingerprint::{self, Content, TableContent};
 use super::manifest::Manifest;
 use super::mismatch::Mismatch;
 use super::name::{POST_DATA, PRE_DATA, Place};
-use super::restore::{self, Extent};
+use super::restore::{self, Extent, without_comments};
 use super::schema;
 use super::unpack::unpack_whole;
 use super::verify::Scratch;
@@ -83,13 +83,9 @@ fn without(text: &str, statements: &[String]) -> String {
     text.split(HEADING).filter(kept).collect::<Vec<_>>().join(HEADING)
 }
 
-/// A statement without the comments before it.
+/// What a statement says, if it is not only a comment.
 fn body(statement: &str) -> Option<&str> {
-    let mut text = statement.trim_start();
-    while text.starts_with("--") {
-        text = text.split_once('\n')?.1.trim_start();
-    }
-    (!text.is_empty()).then_some(text)
+    Some(without_comments(statement)).filter(|text| !text.is_empty())
 }
 
 async fn stored_text(

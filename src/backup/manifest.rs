@@ -232,7 +232,7 @@ pub struct Sequence {
 }
 
 /// The name of a data object, and its chunks in the order in which they stand there, each with its table.
-pub type DataObject<'a> = (&'a str, Vec<(&'a Table, &'a Chunk)>);
+pub type DataObject<'a> = (&'a Object, Vec<(&'a Table, &'a Chunk)>);
 
 impl Manifest {
     /// The file's bytes, with the checksum filled.
@@ -354,8 +354,10 @@ impl Manifest {
 
     /// The data objects in the waves in which they are loaded, each with its chunks.
     pub fn waves(&self) -> BTreeMap<u32, Vec<DataObject<'_>>> {
+        let mut chunks_of = self.chunks_by_object();
         let mut waves: BTreeMap<u32, Vec<DataObject<'_>>> = BTreeMap::new();
-        for (object, chunks) in self.chunks_by_object() {
+        for object in &self.objects {
+            let Some(chunks) = chunks_of.remove(object.name.as_str()) else { continue };
             let wave = chunks.iter().map(|(table, _)| table.wave).max().unwrap_or_default();
             waves.entry(wave).or_default().push((object, chunks));
         }

@@ -34,6 +34,7 @@ mod owned;
 mod pack;
 mod pinned;
 pub mod proof;
+mod queue;
 mod reading;
 pub mod restore;
 mod roles;

@@ -10,9 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::BackupError;
 use super::name::Place;
-use super::restore;
-use super::verify::{Level, Mismatch, Proof, load_manifest, verify};
-use crate::event::Progress;
+use super::verify::{Level, Mismatch, Proof, check_sizes, listing, load_manifest};
 use crate::redact::redact;
 use crate::store::{Created, Store, StoreError};
 
@@ -94,16 +92,11 @@ pub fn damage(trials: &[Trial]) -> Option<Trial> {
 /// # Errors
 /// If the store refuses. Nothing is recorded then.
 pub async fn record(store: &dyn Store, place: &Place, proof: &Proof) -> Result<ProofRecord, BackupError> {
-    let manifest = match load_manifest(store, place).await {
-        Ok(manifest) => Some(manifest.checksum),
-        Err(BackupError::Manifest { .. }) if !proof.holds() => None,
-        Err(error) => return Err(error),
-    };
     let record = ProofRecord {
         format: 1,
         level: proof.level,
         at: proof.at,
-        manifest,
+        manifest: proof.manifest.clone(),
         tool: format!("backstay {}", env!("CARGO_PKG_VERSION")),
         millis: proof.millis,
         restore_millis: proof.restore_millis,
@@ -130,12 +123,13 @@ pub async fn record(store: &dyn Store, place: &Place, proof: &Proof) -> Result<P
 /// # Errors
 /// If the store refuses.
 pub async fn trials(store: &dyn Store, place: &Place) -> Result<Vec<Trial>, BackupError> {
-    let prefix = place.prefix();
-    let entries = store.list(&prefix).await.map_err(|e| BackupError::store(store, e))?;
-    let names = entries.iter().filter_map(|entry| entry.name.strip_prefix(&prefix));
-    let mut trials: Vec<Trial> = names.filter_map(Trial::of_object).collect();
+    Ok(trials_among(listing(store, place).await?.keys()))
+}
+
+fn trials_among<'a>(names: impl Iterator<Item = &'a String>) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = names.filter_map(|name| Trial::of_object(name)).collect();
     trials.sort_by_key(|trial| trial.at);
-    Ok(trials)
+    trials
 }
 
 /// The record of a trial; `None` if it is gone, cannot be understood, or is not what its name says.
@@ -174,9 +168,11 @@ pub async fn expect_proven(
     level: Level,
 ) -> Result<ProofRecord, BackupError> {
     let manifest = load_manifest(store, place).await?;
-    let (options, silent) = (restore::Options::default(), Progress::none());
-    expect_holds(&verify(store, place, Level::Manifest, None, &options, &silent).await?)?;
-    let trials = trials(store, place).await?;
+    let there = listing(store, place).await?;
+    if let Some(mismatch) = check_sizes(&manifest, &there).into_iter().next() {
+        return Err(BackupError::Mismatch(mismatch));
+    }
+    let trials = trials_among(there.keys());
     let refuse = |reason: String| Err(BackupError::NotProven { backup: place.id.clone(), level, reason });
     if let Some(failed) = damage(&trials) {
         return refuse(format!("it failed its proof to level {} at {}", failed.level, failed.at));

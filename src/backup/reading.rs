@@ -1,7 +1,7 @@
 //! A database read for its content: all tables on one snapshot, by several sessions at once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
@@ -14,6 +14,7 @@ use super::fingerprint::{Content, RowHasher, TableContent, sequences};
 use super::manifest::{Manifest, TableName};
 use super::meter::Meter;
 use super::pinned;
+use super::queue::Queue;
 use crate::event::Progress;
 use crate::pg::{ConnInfo, SessionOptions};
 
@@ -113,7 +114,7 @@ async fn read_tables(
     }
     parts.sort_by_key(|part| part.bytes);
     let workers = jobs.clamp(1, parts.len().max(1));
-    let queue = Arc::new(Mutex::new(parts));
+    let queue = Arc::new(Queue::new(parts));
     let (sender, mut done) = mpsc::unbounded_channel();
     // Dropped, it ends them all.
     let mut tasks = JoinSet::new();
@@ -136,20 +137,18 @@ async fn read_tables(
     }
     match tasks.join_all().await {
         // A part that nobody read would be missing in the sums.
-        _ if !queue.lock().unwrap_or_else(PoisonError::into_inner).is_empty() => {
-            Err(BackupError::Thread("reading the tables".into()))
-        }
+        _ if !queue.rest().is_empty() => Err(BackupError::Thread("reading the tables".into())),
         _ => Ok(found),
     }
 }
 
 async fn read_parts(
     reading: &Reading,
-    queue: &Mutex<Vec<Part>>,
+    queue: &Queue<Part>,
     done: &mpsc::UnboundedSender<Result<(Part, TableContent), BackupError>>,
 ) -> Result<(), BackupError> {
     let client = pinned::join(&reading.info, &reading.session, &reading.snapshot).await?;
-    while let Some(part) = take(queue) {
+    while let Some(part) = queue.take() {
         let what = format!("table {}", part.table.table);
         let content = hash_copy(&client, &part.table.copy_to(part.pages), &what).await?;
         if done.send(Ok((part, content))).is_err() {
@@ -157,11 +156,6 @@ async fn read_parts(
         }
     }
     Ok(())
-}
-
-/// The next of a queue that several workers share: the last, so the biggest goes first in a sorted one.
-pub(super) fn take<T>(queue: &Mutex<Vec<T>>) -> Option<T> {
-    queue.lock().unwrap_or_else(PoisonError::into_inner).pop()
 }
 
 fn reorder(tables: &mut [SourceTable], manifest: &Manifest) {

@@ -123,7 +123,7 @@ fn load(text: &mut String, manifest: &Manifest) {
         for (table, chunk) in chunks {
             let part = if shared { format!("{} {}", chunk.from, chunk.bytes) } else { "0 all".to_string() };
             let statement = sh(&copy_from(table, &manifest.database.encoding));
-            let _ = writeln!(text, "rows {} {part} {} {statement}", sh(object), chunk.rows);
+            let _ = writeln!(text, "rows {} {part} {} {statement}", sh(&object.name), chunk.rows);
         }
     }
     let parts: Vec<String> = manifest.large_object_parts().iter().map(|part| sh(&part.name)).collect();

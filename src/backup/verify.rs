@@ -19,7 +19,7 @@ use super::restore::{self, drop_side, reads, restore};
 use super::unpack::unpack;
 use crate::event::Progress;
 use crate::pg::ConnInfo;
-use crate::store::{Store, StoreError};
+use crate::store::{Entry, Store, StoreError};
 
 /// How far a backup is proven, or is to be; each level includes the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,6 +79,8 @@ pub struct Proof {
     pub millis: u64,
     /// How long the restore alone took, in milliseconds: the honest recovery time.
     pub restore_millis: Option<u64>,
+    /// The checksum of the manifest that it was held against; none if the manifest itself is refused.
+    pub manifest: Option<String>,
 }
 
 impl Proof {
@@ -150,6 +152,7 @@ pub async fn verify(
         bytes: 0,
         millis: 0,
         restore_millis: None,
+        manifest: None,
     };
     let manifest = match load_manifest(store, place).await {
         Ok(manifest) => manifest,
@@ -159,9 +162,10 @@ pub async fn verify(
         }
         Err(other) => return Err(other),
     };
+    proof.manifest = Some(manifest.checksum.clone());
     proof.objects = manifest.objects.len();
     proof.bytes = manifest.stored_bytes();
-    proof.mismatches = check_sizes(store, place, &manifest).await?;
+    proof.mismatches = check_sizes(&manifest, &listing(store, place).await?);
     if proof.holds() && level == Level::Read {
         let all: Vec<&Object> = manifest.objects.iter().collect();
         proof.mismatches = read_objects(store, place, &manifest, all, options.jobs, progress).await?;
@@ -185,19 +189,16 @@ pub async fn verify(
     Ok(proof)
 }
 
-async fn check_sizes(
-    store: &dyn Store,
-    place: &Place,
-    manifest: &Manifest,
-) -> Result<Vec<Mismatch>, BackupError> {
+/// The objects at a place, by their names within the backup, and their sizes in bytes.
+pub(super) async fn listing(store: &dyn Store, place: &Place) -> Result<BTreeMap<String, u64>, BackupError> {
     let prefix = place.prefix();
-    let there: BTreeMap<String, u64> = store
-        .list(&prefix)
-        .await
-        .map_err(|e| BackupError::store(store, e))?
-        .into_iter()
-        .filter_map(|entry| Some((entry.name.strip_prefix(&prefix)?.to_string(), entry.bytes)))
-        .collect();
+    let entries = store.list(&prefix).await.map_err(|e| BackupError::store(store, e))?;
+    let within = |entry: Entry| Some((entry.name.strip_prefix(&prefix)?.to_string(), entry.bytes));
+    Ok(entries.into_iter().filter_map(within).collect())
+}
+
+/// The manifest's objects that are not among those that are there, or of another size.
+pub(super) fn check_sizes(manifest: &Manifest, there: &BTreeMap<String, u64>) -> Vec<Mismatch> {
     let check = |object: &Object| match there.get(&object.name) {
         None => Some(Mismatch::Missing { object: object.name.clone() }),
         Some(bytes) if *bytes != object.stored_bytes => {
@@ -205,7 +206,7 @@ async fn check_sizes(
         }
         Some(_) => None,
     };
-    Ok(manifest.objects.iter().filter_map(check).collect())
+    manifest.objects.iter().filter_map(check).collect()
 }
 
 /// Reads the objects to their last byte.

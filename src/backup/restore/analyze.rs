@@ -5,8 +5,8 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 use super::Filling;
 use crate::backup::catalog::get;
 use crate::backup::error::BackupError;
-use crate::backup::fingerprint::take;
 use crate::backup::manifest::TableName;
+use crate::backup::queue::Queue;
 use crate::event::Unit;
 
 /// Small tables that are analyzed by one statement.
@@ -57,10 +57,10 @@ impl Filling<'_> {
             .map(|batch| batch.iter().map(|(table, _)| table.quoted()).collect())
             .collect();
         let workers = self.options.jobs.clamp(1, batches.len().max(1));
-        let (queue, done) = (std::sync::Mutex::new(batches), std::sync::atomic::AtomicU64::new(0));
+        let (queue, done) = (Queue::new(batches), std::sync::atomic::AtomicU64::new(0));
         let worker = async || -> Result<(), BackupError> {
             let session = self.session().await?;
-            while let Some(batch) = take(&queue) {
+            while let Some(batch) = queue.take() {
                 let so_far = done.load(std::sync::atomic::Ordering::Relaxed);
                 self.progress.at(so_far, Some(total), Unit::Items, format!("statistics of {}", batch[0]));
                 session.batch_execute(&format!("ANALYZE {}", batch.join(", "))).await.map_err(refused)?;

@@ -29,6 +29,7 @@ use tokio_postgres::Client;
 
 pub use pattern::TablePattern;
 pub use roles::RoleRefused;
+pub(super) use statement::without_comments;
 
 use super::error::BackupError;
 use super::manifest::{Manifest, Object, Table, TableName};

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::Filling;
 use super::sql::first_line;
-use super::statement::quoted_identifier;
+use super::statement::{quoted_identifier, without_comments};
 use crate::backup::catalog::get;
 use crate::backup::error::BackupError;
 use crate::backup::name::GLOBALS;
@@ -82,10 +82,7 @@ async fn missing_roles(client: &Client, wanted: &[String]) -> Result<Vec<String>
 
 /// The role that a statement of the globals makes or changes: of a membership it is the member, who gains.
 fn concerned(statement: &str) -> Option<String> {
-    let mut text = statement.trim_start();
-    while text.starts_with("--") {
-        text = text.split_once('\n').map_or("", |(_, rest)| rest).trim_start();
-    }
+    let text = without_comments(statement);
     let role = |text: &str| Some(quoted_identifier(text.strip_prefix('"')?)?.0);
     for verb in ["CREATE ROLE ", "ALTER ROLE ", "COMMENT ON ROLE "] {
         if let Some(rest) = text.strip_prefix(verb) {

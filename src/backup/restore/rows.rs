@@ -1,7 +1,5 @@
 //! The rows, by several sessions that pull objects, the biggest first.
 
-use std::sync::Mutex;
-
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt, TryStreamExt, stream};
 use tokio::sync::mpsc;
@@ -10,10 +8,10 @@ use tokio_postgres::{Client, CopyInSink};
 use super::{Extent, Filling};
 use crate::backup::catalog::copy_from;
 use crate::backup::error::BackupError;
-use crate::backup::fingerprint::take;
 use crate::backup::manifest::{Chunk, DataObject, Object, Table};
 use crate::backup::mismatch::Mismatch;
 use crate::backup::pack::PIECE;
+use crate::backup::queue::Queue;
 use crate::backup::unpack::{Chunks, unpack, unpack_whole};
 
 impl Filling<'_> {
@@ -27,19 +25,16 @@ impl Filling<'_> {
     }
 
     async fn load_wave(&self, wave: Vec<DataObject<'_>>, extent: &Extent) -> Result<u64, BackupError> {
-        let mut jobs = Vec::new();
-        for (name, chunks) in wave {
-            if chunks.iter().any(|(table, _)| extent.holds(&table.table)) {
-                jobs.push((self.object(name)?, chunks));
-            }
-        }
+        let wanted =
+            |(_, chunks): &DataObject<'_>| chunks.iter().any(|(table, _)| extent.holds(&table.table));
+        let mut jobs: Vec<DataObject<'_>> = wave.into_iter().filter(wanted).collect();
         jobs.sort_by_key(|(object, _)| object.raw_bytes);
         let workers = self.options.jobs.clamp(1, jobs.len().max(1));
-        let queue = Mutex::new(jobs);
+        let queue = Queue::new(jobs);
         let worker = async || -> Result<u64, BackupError> {
             let session = self.session().await?;
             let mut rows = 0;
-            while let Some((object, chunks)) = take(&queue) {
+            while let Some((object, chunks)) = queue.take() {
                 rows += match chunks[..] {
                     [(table, chunk)] => self.stream(&session, object, table, chunk).await?,
                     _ => self.load_shared(&session, object, &chunks, extent).await?,

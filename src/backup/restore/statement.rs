@@ -33,6 +33,15 @@ impl Kind {
     }
 }
 
+/// A statement without the comments before it; nothing, if it has nothing else.
+pub(in crate::backup) fn without_comments(statement: &str) -> &str {
+    let mut rest = statement.trim_start();
+    while rest.starts_with("--") {
+        rest = rest.split_once('\n').map_or("", |(_, after)| after).trim_start();
+    }
+    rest
+}
+
 /// Reads a statement from its left.
 #[derive(Clone, Copy)]
 struct Scan<'a> {
@@ -41,11 +50,7 @@ struct Scan<'a> {
 
 impl<'a> Scan<'a> {
     fn new(statement: &'a str) -> Self {
-        let mut rest = statement.trim_start();
-        while rest.starts_with("--") {
-            rest = rest.split_once('\n').map_or("", |(_, after)| after).trim_start();
-        }
-        Self { rest }
+        Self { rest: without_comments(statement) }
     }
 
     /// `None` where something else stands than was looked for.

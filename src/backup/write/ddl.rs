@@ -49,23 +49,15 @@ pub(super) async fn dump(
         let arguments = ["--section=data", "--blobs", "--exclude-table-data=*.*"];
         parts.push(part(&arguments, name::large_object_part, true));
     }
-    let threads = parts.len();
-    let parts = std::sync::Mutex::new(parts);
-    let start = |outbox: Outbox| {
-        let part = crate::backup::fingerprint::take(&parts);
+    let start = |part: Part, outbox: Outbox| {
         let (info, pg_dump) = (info.clone(), pg_dump.clone());
         let encoding = source.server.client_encoding.clone();
         thread::spawn(outbox, move |outbox| async move {
-            match part {
-                Some(part) => {
-                    let dumping = pg_dump.start(&info, &encoding, &part.arguments)?;
-                    store(dumping, outbox, &part).await
-                }
-                None => Ok(Vec::new()),
-            }
+            let dumping = pg_dump.start(&info, &encoding, &part.arguments)?;
+            store(dumping, outbox, &part).await
         })
     };
-    let objects = outbox::run(target.store, target.place, threads, start).await?;
+    let objects = outbox::run(target.store, target.place, parts, start).await?;
     Ok(objects.into_iter().flatten().collect())
 }
 

@@ -58,21 +58,21 @@ impl Outbox {
     }
 }
 
-/// Runs `threads` beside the store: each is given an outbox, all end before this returns.
+/// Runs a thread for each piece of `work` beside the store: each is given an outbox, all end before this returns.
 ///
-/// `start` starts one piece of work on a thread of its own; it ends early when its outbox does.
+/// `start` starts one piece on a thread of its own; it ends early when its outbox does.
 ///
 /// # Errors
 /// The first of the store's or of a thread's; all others end then, and their objects stay as leftovers.
-pub(super) async fn run<T>(
+pub(super) async fn run<W, T>(
     store: &dyn Store,
     place: &Place,
-    threads: usize,
-    start: impl Fn(Outbox) -> tokio::task::JoinHandle<Result<T, BackupError>>,
+    work: Vec<W>,
+    start: impl Fn(W, Outbox) -> tokio::task::JoinHandle<Result<T, BackupError>>,
 ) -> Result<Vec<T>, BackupError> {
-    let (parcels, mut incoming) = mpsc::channel(threads.max(1));
-    let mut working: FuturesUnordered<_> =
-        (0..threads).map(|_| start(Outbox { parcels: parcels.clone(), pending: None })).collect();
+    let (parcels, mut incoming) = mpsc::channel(work.len().max(1));
+    let outbox = || Outbox { parcels: parcels.clone(), pending: None };
+    let mut working: FuturesUnordered<_> = work.into_iter().map(|piece| start(piece, outbox())).collect();
     drop(parcels);
     let mut storing = FuturesUnordered::new();
     let mut results = Vec::new();

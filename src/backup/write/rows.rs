@@ -1,7 +1,7 @@
 //! The rows of all tables, by several workers on one snapshot.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
 use tokio_postgres::Client;
@@ -13,12 +13,12 @@ use super::thread;
 use super::{Options, Target};
 use crate::backup::catalog::SourceTable;
 use crate::backup::error::BackupError;
-use crate::backup::fingerprint::take;
 use crate::backup::manifest::{Chunk, Object};
 use crate::backup::meter::Meter;
 use crate::backup::name;
 use crate::backup::pack::{FULL, Packer};
 use crate::backup::pinned;
+use crate::backup::queue::Queue;
 use crate::pg::ConnInfo;
 
 /// What was written.
@@ -36,9 +36,9 @@ struct Shared {
     exported: String,
     tables: Arc<Vec<SourceTable>>,
     meter: Meter,
-    jobs: Mutex<Vec<Job>>,
+    jobs: Queue<Job>,
     /// Pieces whose table someone's DDL waits for: left to the session that has its lock already.
-    held_up: Mutex<Vec<Piece>>,
+    held_up: Queue<Piece>,
     /// Objects so far: the next one's number.
     number: AtomicU64,
 }
@@ -63,22 +63,22 @@ pub(super) async fn copy_tables(
         exported: source.exported.clone(),
         tables: Arc::clone(tables),
         meter,
-        jobs: Mutex::new(jobs),
-        held_up: Mutex::default(),
+        jobs: Queue::new(jobs),
+        held_up: Queue::new(Vec::new()),
         number: AtomicU64::new(0),
     });
-    let start = |outbox: Outbox| {
+    let start = |(), outbox: Outbox| {
         let shared = Arc::clone(&shared);
         thread::spawn(outbox, |outbox| async move { work(&shared, outbox).await })
     };
-    let mut written = outbox::run(target.store, target.place, workers, start).await?;
-    let held_up = std::mem::take(&mut *lock(&shared.held_up));
+    let mut written = outbox::run(target.store, target.place, vec![(); workers], start).await?;
+    let held_up = shared.held_up.rest();
     if !held_up.is_empty() {
-        let start = |outbox: Outbox| {
-            let (shared, main, pieces) = (Arc::clone(&shared), Arc::clone(&source.main), held_up.clone());
+        let start = |pieces: Vec<Piece>, outbox: Outbox| {
+            let (shared, main) = (Arc::clone(&shared), Arc::clone(&source.main));
             thread::spawn(outbox, |outbox| async move { finish(&shared, &main, outbox, pieces).await })
         };
-        written.extend(outbox::run(target.store, target.place, 1, start).await?);
+        written.extend(outbox::run(target.store, target.place, vec![held_up], start).await?);
     }
     let mut all = Written::default();
     for one in written {
@@ -88,21 +88,17 @@ pub(super) async fn copy_tables(
     Ok(all)
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// One worker: a session on the snapshot, and an object in the making.
 async fn work(shared: &Shared, outbox: Outbox) -> Result<Written, BackupError> {
     let client = pinned::join(&shared.info, &shared.options.session, &shared.exported).await?;
     let begin = format!("SET LOCAL lock_timeout = {}; SAVEPOINT piece", BRIEFLY.as_millis());
     client.batch_execute(&begin).await.map_err(|e| BackupError::sql("begin to read", e))?;
     let mut copier = Copier::new(shared, outbox);
-    while let Some(job) = take(&shared.jobs) {
+    while let Some(job) = shared.jobs.take() {
         for piece in &job.pieces {
             match copier.copy(&client, piece, job.is_shared()).await {
                 Err(error) if error.is_lock_timeout() => {
-                    lock(&shared.held_up).push(*piece);
+                    shared.held_up.push(*piece);
                     let back = "ROLLBACK TO piece";
                     client.batch_execute(back).await.map_err(|e| BackupError::sql("leave a table", e))?;
                 }
