@@ -140,6 +140,42 @@ async fn a_killed_backup_is_none() {
     assert!(after.incomplete.is_empty() && after.backups.len() == listing.backups.len(), "{after:?}");
 }
 
+/// pg_dump meets somebody's DDL and gives up: all begins anew on another snapshot, and what the first try stored
+/// already does not stand in the way.
+#[tokio::test]
+async fn a_backup_that_begins_anew_removes_what_its_first_try_stored() {
+    let p = CommandLine::new("").await;
+    p.session().await.batch_execute("CREATE TABLE before (n int)").await.unwrap();
+    let dump = which("pg_dump");
+    let (psql, url) = (which("psql"), &p.url);
+    let script = format!(
+        r#"#!/bin/sh
+case "$*" in *--section=post-data*)
+    if mkdir first-try 2>/dev/null; then
+        until ls backstay-store/backups/test/*/pre-data.sql.gz >/dev/null 2>&1; do sleep 0.05; done
+        '{psql}' -qX '{url}' -c 'CREATE TABLE between (n int)'
+        echo 'pg_dump: error: query was: LOCK TABLE public.before IN ACCESS SHARE MODE' >&2
+        exit 1
+    fi
+esac
+exec '{dump}' "$@"
+"#
+    );
+    let wrapper = p.write("programs/pg_dump", &script);
+    std::fs::set_permissions(&wrapper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let answer = p.run_beside(&p.path().join("programs"), &["backup", "create"]);
+    assert_eq!(answer.code, 0, "{}", answer.stderr);
+    assert!(p.path().join("first-try").exists());
+    p.expect(0, &["backup", "verify", "latest", "--level", "restore"]);
+    let restored = p.expect(0, &["backup", "show", "latest"]).stdout;
+    assert!(restored.contains("between"), "{restored}");
+}
+
+fn which(program: &str) -> String {
+    let found = Command::new("sh").args(["-c", &format!("command -v {program}")]).output().unwrap();
+    String::from_utf8(found.stdout).unwrap().trim().to_string()
+}
+
 /// A connection that is lost: a worker's, or the one that holds the snapshot.
 #[tokio::test]
 async fn a_lost_connection_is_named_and_leaves_no_backup() {

@@ -61,17 +61,27 @@ impl CommandLine {
     }
 
     pub fn run_with(&self, url: &str, arguments: &[&str]) -> Answer {
-        let output = Command::new(env!("CARGO_BIN_EXE_backstay"))
-            .args(arguments)
-            .current_dir(self.root.path())
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
-            .env("HOME", self.root.path())
-            .env("LC_ALL", "C.UTF-8")
-            .env("DATABASE_URL", url)
-            .stdin(Stdio::null())
-            .output()
-            .expect("the program runs");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        self.answer(self.command(arguments).env("DATABASE_URL", url).env("PATH", path))
+    }
+
+    /// Runs the program, which finds those of this folder before all others.
+    pub fn run_beside(&self, programs: &Path, arguments: &[&str]) -> Answer {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let folders = [programs.to_path_buf()].into_iter().chain(std::env::split_paths(&path));
+        let path = std::env::join_paths(folders).expect("a path");
+        self.answer(self.command(arguments).env("DATABASE_URL", &self.url).env("PATH", path))
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
+        command.args(arguments).current_dir(self.root.path()).env_clear();
+        command.env("HOME", self.root.path()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        command
+    }
+
+    fn answer(&self, command: &mut Command) -> Answer {
+        let output = command.output().expect("the program runs");
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
         let (stdout, stderr) = (text(output.stdout), text(output.stderr));
         let answer = Answer { code: output.status.code().unwrap_or(-1), stdout, stderr };
