@@ -22,6 +22,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::migrate::draft::{IdKind, NamePattern};
 use crate::pg::ConnInfo;
 use crate::store;
 
@@ -107,6 +108,12 @@ pub struct MigrationRoot {
     pub lock_retries: u32,
     /// A bound on every statement; none by default.
     pub statement_timeout: Option<Duration>,
+    /// How new files are named.
+    pub file_name: NamePattern,
+    /// How new revisions get their ids.
+    pub revision_ids: IdKind,
+    /// The template of new files; the shipped one if not set. Absolute.
+    pub template: Option<PathBuf>,
 }
 
 /// Who runs migrations.

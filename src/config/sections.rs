@@ -7,6 +7,7 @@ use super::{
     Backup, Compression, Database, Flag, FreeDisk, MigrationRoot, OnWrites, StoreLocation, Tool, WindowPolicy,
 };
 use crate::document::{Finding, Noted, Read, Table, Value, absolute};
+use crate::migrate::draft::{IdKind, NamePattern};
 use crate::pg::ConnInfo;
 use crate::store::Location;
 
@@ -123,6 +124,11 @@ fn migration_root(value: Value<'_>, root: &Path) -> Read<MigrationRoot> {
         let lock_retries =
             table.require("lock_retries", "lock_retries = 5", |v| v.number(0..=u64::from(u32::MAX)));
         let statement_timeout = table.take("statement_timeout", Value::duration);
+        let file_name = table.require("file_name", "file_name = \"timestamp\"", file_name);
+        let ids = table.require("revision_ids", "revision_ids = \"random\"", |value| {
+            value.word(&[("random", IdKind::Random), ("timestamp", IdKind::Timestamp)])
+        });
+        let template = table.take("template", |value| value.path(root));
         Ok(MigrationRoot {
             name: name?,
             tool: tool?,
@@ -132,8 +138,17 @@ fn migration_root(value: Value<'_>, root: &Path) -> Read<MigrationRoot> {
             lock_timeout: lock_timeout?,
             lock_retries: u32::try_from(lock_retries?).unwrap_or(u32::MAX),
             statement_timeout: statement_timeout?,
+            file_name: file_name?,
+            revision_ids: ids?,
+            template: template?,
         })
     })
+}
+
+fn file_name(value: Value<'_>) -> Read<NamePattern> {
+    let text = value.clone().line()?;
+    NamePattern::parse(&text)
+        .map_err(|error| value.wrong(Finding::new(error.to_string()).label("this pattern")))
 }
 
 fn tool(value: Value<'_>) -> Read<Tool> {

@@ -279,6 +279,8 @@ fn wrong_values() {
         "[backup]\ncompression = \"gzip\"\nlevel = 10",
         "[backup]\ncompression = \"zstd\"\nlevel = 20",
         "[backup]\ncompression = \"lz4\"",
+        "[migrations]\nfile_name = \"{rev}_{slug}\"\nrevision_ids = \"serial\"",
+        "[migrations]\nfile_name = \"../{revision}\"",
         "[migrations]\ntool = \"alembic\"",
         "[migrations]\ntool = \"flyway\"\ndirectory = \"\"",
         "[[migrations]]\nname = \"a\"\n[[migrations]]\nname = \"a\"",

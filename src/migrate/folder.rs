@@ -55,7 +55,7 @@ fn text(script: &Script) -> Text {
     Text {
         description: script.description.clone(),
         notes: script.notes.clone(),
-        created: None,
+        created: script.created.clone(),
         path: script.path.clone(),
         checksum: Some(script.checksum.clone()),
         reversible: script.reversible(),

@@ -6,6 +6,7 @@
 pub mod apply;
 pub mod blockers;
 pub mod chain;
+pub mod draft;
 pub mod error;
 pub mod graph;
 pub mod history;

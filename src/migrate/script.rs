@@ -5,6 +5,7 @@
 //! -- revises: 989ceebf408f           (absent for the first; several, comma separated, for a merge)
 //! -- branch: main                    (optional label)
 //! -- depends-on: 5f2a9c41d07e        (optional: ids or labels of other branches)
+//! -- created: 2025-11-18T12:00:00Z   (optional: when it was written, for the reader)
 //! -- transaction: off                (optional: statements run one by one, outside a transaction)
 //! -- Add priority to questions
 //!
@@ -23,7 +24,7 @@ use super::lexer::{self, LexError, Split};
 use super::statement::{self, Nature};
 
 /// The keys of a header, in the order they are usually written.
-const KEYS: [&str; 5] = ["revision", "revises", "branch", "depends-on", "transaction"];
+const KEYS: [&str; 6] = ["revision", "revises", "branch", "depends-on", "created", "transaction"];
 
 /// One migration, read and found well-formed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +43,8 @@ pub struct Script {
     pub downgrade: Vec<Statement>,
     /// SHA-256 of the normalised text, in hex.
     pub checksum: String,
+    /// When it was written, as its header says.
+    pub created: Option<String>,
     /// Where it was read.
     pub path: PathBuf,
 }
@@ -236,6 +239,7 @@ pub fn parse(text: &str, path: &Path) -> Result<Script, (u32, Fault)> {
         notes: header.notes,
         transactional,
         checksum: checksum(&text),
+        created: header.created,
         path: path.to_path_buf(),
     })
 }
@@ -346,6 +350,7 @@ struct Header {
     description: String,
     notes: String,
     transactional: bool,
+    created: Option<String>,
 }
 
 impl Header {
@@ -355,6 +360,7 @@ impl Header {
             description: String::new(),
             notes: String::new(),
             transactional: true,
+            created: None,
         };
         let mut seen: Vec<&'static str> = Vec::new();
         for (line, said) in (1..).zip(text.lines().map(comment)) {
@@ -393,6 +399,7 @@ impl Header {
             "revises" => self.revision.down = list(),
             "branch" => self.revision.labels = list(),
             "depends-on" => self.revision.depends_on = list(),
+            "created" => self.created = Some(value.to_string()).filter(|value| !value.is_empty()),
             _ => match value {
                 "off" => self.transactional = false,
                 "on" => {}
@@ -482,7 +489,7 @@ mod tests {
             ("-- revison: a\n", "1: \"revison\" is no key of a header; \"revision\" may be meant"),
             (
                 "-- revision: a\n-- author: me\n-- upgrade\n",
-                "2: \"author\" is no key of a header; known are revision, revises, branch, depends-on, transaction",
+                "2: \"author\" is no key of a header; known are revision, revises, branch, depends-on, created, transaction",
             ),
             (
                 "-- revision: a\n-- text\n-- transacton: off\n-- upgrade\n",

@@ -60,6 +60,7 @@ pub fn in_full(chain: &Chain, id: &str, rows: Option<&BTreeSet<String>>, entry: 
         lines.push(format!("Branch names: {}", place.labels.iter().cloned().collect::<Vec<_>>().join(", ")));
     }
     lines.push(format!("Path: {}", text.path.display()));
+    lines.extend(text.created.iter().map(|created| format!("Created: {created}")));
     lines.extend(entry.map(applied));
     lines.push(String::new());
     let said = [text.description.as_str()].into_iter().chain(text.notes.lines());
