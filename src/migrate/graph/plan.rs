@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use super::relative::Counted;
+use super::target::branch_and_symbol;
 use super::{Graph, Index, TargetError};
 
 /// Which half of a script runs.
@@ -68,10 +70,10 @@ impl Graph {
         for (want, &have) in wanted.iter_mut().zip(&applied) {
             *want &= !have;
         }
-        let mut order = self.topological(wanted, &targets);
-        order.reverse();
-        let mut table = rows;
-        Ok(order.into_iter().map(|i| self.step_up(i, &mut table)).collect())
+        let order = self.from_the_top(wanted, &targets);
+        let mut table = vec![false; self.nodes.len()];
+        rows.iter().for_each(|&row| table[row] = true);
+        Ok(order.into_iter().rev().map(|i| self.step_up(i, &mut table)).collect())
     }
 
     /// The steps from the rows of the version table down to `target`.
@@ -104,7 +106,7 @@ impl Graph {
         if floor.at.is_some_and(|at| !rows.contains(&at)) && !doomed.contains(&true) {
             return Err(not_below());
         }
-        let order = self.topological(doomed, &rows);
+        let order = self.from_the_top(doomed, &rows);
         let mut standing = self.standing_counts(&applied);
         Ok(order.into_iter().map(|i| self.step_down(i, &mut standing)).collect())
     }
@@ -120,18 +122,26 @@ impl Graph {
         target: &str,
         purge: bool,
     ) -> Result<Vec<RowChange>, TargetError> {
+        if Counted::of(target).is_some() {
+            return Err(TargetError::RelativeStamp { target: target.to_string() });
+        }
         let (known, mut changes) = if purge {
             (Vec::new(), rows.iter().cloned().map(RowChange::Delete).collect())
         } else {
             (self.known_rows(rows)?, Vec::new())
         };
         let targets = self.upgrade_targets(&known, target)?;
-        let gone: Vec<Index> = match (targets.is_empty(), target.split_once('@')) {
-            (true, Some((branch, _))) => self.on_branch(known.clone(), branch)?,
-            (true, None) => known.clone(),
-            (false, _) => {
-                let below = self.reach(&targets, |node| &node.below);
-                let above = self.reach(&targets, |node| &node.above);
+        // To base: every row goes, or every row that has to do with the branch.
+        let around: Option<Vec<Index>> = match (targets.is_empty(), branch_and_symbol(target)) {
+            (true, (None, _)) => None,
+            (true, (Some(branch), _)) => Some(vec![self.ident(branch)?]),
+            (false, _) => Some(targets.clone()),
+        };
+        let gone: Vec<Index> = match around {
+            None => known.clone(),
+            Some(around) => {
+                let below = self.reach(&around, |node| &node.below);
+                let above = self.reach(&around, |node| &node.above);
                 known.iter().copied().filter(|&i| below[i] || above[i]).collect()
             }
         };
@@ -143,36 +153,28 @@ impl Graph {
 
     /// Everything from the heads down to the bases: the order of `history`.
     pub fn newest_first(&self) -> Vec<&str> {
-        let heads: Vec<Index> = self.all().filter(|&i| self.nodes[i].above.is_empty()).collect();
-        self.ids(self.topological(vec![true; self.nodes.len()], &heads))
+        self.ids(self.from_the_top(vec![true; self.nodes.len()], &self.real_heads()))
     }
 
     /// The rows as places; refused where a row is unknown or stands below another.
-    fn known_rows(&self, rows: &BTreeSet<String>) -> Result<Vec<Index>, TargetError> {
+    pub(super) fn known_rows(&self, rows: &BTreeSet<String>) -> Result<Vec<Index>, TargetError> {
         let mut known = Vec::with_capacity(rows.len());
         for row in rows {
             known.push(*self.by_id.get(row).ok_or_else(|| TargetError::UnknownRow(row.clone()))?);
         }
         known.sort_unstable();
-        if known.len() > 1 {
-            let strictly_below: Vec<Index> =
-                known.iter().flat_map(|&i| self.nodes[i].below.iter().copied()).collect();
-            let marks = self.reach(&strictly_below, |node| &node.below);
-            if let Some(&lower) = known.iter().find(|&&i| marks[i]) {
-                let above = self.reach(&[lower], |node| &node.above);
-                let upper = known.iter().find(|&&i| i != lower && above[i]).unwrap_or(&lower);
-                let (upper, lower) = (self.id(*upper).to_string(), self.id(lower).to_string());
-                return Err(TargetError::Overlap { upper, lower });
-            }
+        if let Some((upper, lower)) = self.overlap(&known) {
+            let (upper, lower) = (self.id(upper).to_string(), self.id(lower).to_string());
+            return Err(TargetError::Overlap { upper, lower });
         }
         Ok(known)
     }
 
-    fn step_up(&self, i: Index, table: &mut Vec<Index>) -> Step {
+    fn step_up(&self, i: Index, table: &mut [bool]) -> Step {
         let below = &self.nodes[i].below;
-        let gone: Vec<Index> = below.iter().copied().filter(|lower| table.contains(lower)).collect();
-        table.retain(|row| !gone.contains(row));
-        table.push(i);
+        let gone: Vec<Index> =
+            below.iter().copied().filter(|&lower| std::mem::take(&mut table[lower])).collect();
+        table[i] = true;
         Step {
             revision: self.id(i).to_string(),
             direction: Direction::Up,
@@ -226,59 +228,5 @@ impl Graph {
             }
         }
         counts
-    }
-
-    /// `todo` from the top down: a branch is followed until something else still stands on the next
-    /// revision of it, then the branch that does is followed first. `todo` must hold, with two revisions,
-    /// all between them. This is the walk of Alembic's `_topological_sort`; the counts in place of its
-    /// sets of ancestors make it linear for anything but forks of very many ways.
-    fn topological(&self, mut todo: Vec<bool>, tops: &[Index]) -> Vec<Index> {
-        let mut waits = self.standing_counts(&todo);
-        let mut heads: Vec<Index> = tops.iter().copied().filter(|&i| todo[i]).collect();
-        heads.sort_unstable();
-        heads.dedup();
-        let mut on_frontier = vec![false; self.nodes.len()];
-        heads.iter().for_each(|&i| on_frontier[i] = true);
-        let mut order = Vec::new();
-        let mut at = 0;
-        while let Some(&candidate) = heads.get(at) {
-            if waits[candidate] > 0
-                && let Some(above) = self.first_above(candidate, &heads, &todo)
-            {
-                at = above;
-                continue;
-            }
-            order.push(candidate);
-            todo[candidate] = false;
-            on_frontier[candidate] = false;
-            let mut added = Vec::new();
-            for &lower in &self.nodes[candidate].below {
-                waits[lower] = waits[lower].saturating_sub(1);
-                if todo[lower] && !std::mem::replace(&mut on_frontier[lower], true) {
-                    added.push(lower);
-                }
-            }
-            match added.split_first() {
-                None => {
-                    heads.remove(at);
-                    at = at.saturating_sub(1);
-                }
-                Some((&first, rest)) => {
-                    heads[at] = first;
-                    heads.extend(rest);
-                }
-            }
-        }
-        order
-    }
-
-    /// The first of `heads` that stands, through what is still to do, on `lower`.
-    fn first_above(&self, lower: Index, heads: &[Index], todo: &[bool]) -> Option<usize> {
-        let mut seen = BTreeSet::from([lower]);
-        let mut stack = vec![lower];
-        while let Some(i) = stack.pop() {
-            stack.extend(self.nodes[i].above.iter().copied().filter(|&up| todo[up] && seen.insert(up)));
-        }
-        heads.iter().position(|&head| head != lower && seen.contains(&head))
     }
 }

@@ -1,4 +1,4 @@
-//! Targets as people type them: `head`, `base`, `ae1`, `+2`, `-1`, `ae1027+1`, `billing@head`.
+//! Names that people type: a revision's id or the beginning of it, a branch, `head`, `base`, `billing@head`.
 
 use super::{Graph, Index};
 
@@ -65,6 +65,28 @@ pub enum TargetError {
         /// What is applied.
         rows: Vec<String>,
     },
+    /// `stamp +1`: what is declared applied must be named.
+    #[error("{target:?} is relative; a stamp takes a revision, head, heads or base")]
+    RelativeStamp {
+        /// What was asked for.
+        target: String,
+    },
+    /// A range that can't be read.
+    #[error("{range:?} is no range: {why}")]
+    BadRange {
+        /// What was asked for.
+        range: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// A range whose ends are not on one line.
+    #[error("{start} is not below {end}: there is no way between them")]
+    NotOnOneLine {
+        /// The lower end.
+        start: String,
+        /// The upper end.
+        end: String,
+    },
     /// The database is at a revision that no file has.
     #[error("can't locate revision {0}: the database is at it, but no file has it")]
     UnknownRow(
@@ -79,47 +101,54 @@ pub enum TargetError {
         /// The row that should not be there.
         lower: String,
     },
+    /// A target that means two revisions of which one is below the other.
+    #[error("{target:?} means {upper} and also {lower}, which is below it")]
+    TargetsOverlap {
+        /// What was asked for.
+        target: String,
+        /// The upper one.
+        upper: String,
+        /// The lower one.
+        lower: String,
+    },
+}
+
+impl TargetError {
+    /// What to do about it, a line each: the command that mends it, where there is one.
+    pub fn remedy(&self) -> Vec<String> {
+        match self {
+            Self::SeveralHeads { heads, .. } => vec![
+                format!("backstay migrate merge -m \"merge heads\" {} joins them", heads.join(" ")),
+                "or name one of them, or say `heads` for all".to_string(),
+            ],
+            Self::Unknown(_) | Self::Ambiguous { .. } | Self::NotOnBranch { .. } => {
+                vec!["backstay migrate history lists the revisions".to_string()]
+            }
+            Self::Fork { .. } => vec!["name the revision, or the branch: BRANCH@+1".to_string()],
+            Self::UnknownRow(_) => vec![
+                "check out the commit that has the file".to_string(),
+                "or, if the schema is that of a revision that you have: backstay migrate stamp --purge REVISION"
+                    .to_string(),
+            ],
+            Self::Overlap { upper, .. } => vec![
+                format!("if everything below {upper} is applied: backstay migrate stamp --purge {upper}"),
+                "and name every other row behind it".to_string(),
+            ],
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn show_rows(rows: &[String]) -> String {
     if rows.is_empty() { "none".to_string() } else { rows.join(", ") }
 }
 
-/// A target taken apart: `branch@symbol+offset`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Parts<'a> {
-    branch: Option<&'a str>,
-    symbol: Option<&'a str>,
-    offset: Option<i64>,
-}
-
-impl<'a> Parts<'a> {
-    fn of(target: &'a str) -> Self {
-        let (branch, rest) = match target.split_once('@') {
-            Some((branch, rest)) if !branch.is_empty() => (Some(branch), rest),
-            _ => (None, target),
-        };
-        let (symbol, offset) = match rest.rfind(['+', '-']) {
-            Some(at) => match rest[at..].parse() {
-                Ok(offset) if rest.len() > at + 1 => (&rest[..at], Some(offset)),
-                _ => (rest, None),
-            },
-            None => (rest, None),
-        };
-        Self { branch, symbol: Some(symbol).filter(|s| !s.is_empty()), offset }
-    }
-}
-
-/// Where a downgrade ends, and which branch was named for it.
-pub(super) struct Floor {
-    /// `None` is base.
-    pub at: Option<Index>,
-    /// The lineage to keep to.
-    pub branch: Option<Index>,
-}
+/// The shortest id that may be shortened, in characters: Alembic's rule.
+const SHORTENED_FROM: usize = 4;
 
 impl Graph {
-    /// The revision that `text` names: a full id, a label, or the beginning of exactly one.
+    /// The revision that `text` names: a full id, a label, or the beginning of exactly one that has four characters
+    /// or more.
     ///
     /// # Errors
     /// [`TargetError::Unknown`], or [`TargetError::Ambiguous`] with the candidates.
@@ -132,102 +161,69 @@ impl Graph {
     /// # Errors
     /// As [`Graph::find`], and [`TargetError::SeveralHeads`].
     pub fn resolve(&self, target: &str) -> Result<Vec<&str>, TargetError> {
-        Ok(self.ids(self.upgrade_targets(&[], target)?))
+        Ok(self.ids(self.revisions_at(target)?))
     }
 
-    pub(super) fn upgrade_targets(&self, rows: &[Index], target: &str) -> Result<Vec<Index>, TargetError> {
-        let parts = Parts::of(target);
-        let too_far = || TargetError::TooFar { target: target.to_string() };
-        let Some(offset) = parts.offset else {
-            return match (parts.symbol, parts.branch) {
-                (Some("heads"), None) => Ok(self.all().filter(|&i| self.nodes[i].above.is_empty()).collect()),
-                (Some("heads"), Some(branch)) => self.on_branch(self.head_indexes().collect(), branch),
-                (Some(symbol), branch) => Ok(self.symbol(symbol, branch, target)?.into_iter().collect()),
-                (None, _) => Err(TargetError::Unknown(target.to_string())),
-            };
-        };
-        let start = match parts.symbol {
-            Some(symbol) if offset > 0 => self.symbol(symbol, None, target)?,
-            Some(symbol) => self.symbol(symbol, parts.branch, target)?,
-            None if offset <= 0 => {
-                return Err(TargetError::WrongWay { target: target.to_string(), verb: "upgrade" });
-            }
-            None => self.start_above(rows, parts.branch, target)?,
-        };
-        let end = if offset > 0 {
-            self.walk_up(start, offset, parts.branch, target)?
-        } else {
-            self.walk_down(start.ok_or_else(too_far)?, offset.unsigned_abs(), target)?
-        };
-        Ok(vec![end.ok_or_else(too_far)?])
-    }
-
-    pub(super) fn downgrade_floor(&self, rows: &[Index], target: &str) -> Result<Floor, TargetError> {
-        let parts = Parts::of(target);
-        let branch = parts.branch.map(|b| self.ident(b)).transpose()?;
-        let Some(offset) = parts.offset else {
-            let symbol = parts.symbol.ok_or_else(|| TargetError::Unknown(target.to_string()))?;
-            return Ok(Floor { at: self.symbol(symbol, None, target)?, branch });
-        };
-        if offset >= 0 {
-            let Some(symbol) = parts.symbol else {
-                return Err(TargetError::WrongWay { target: target.to_string(), verb: "downgrade" });
-            };
-            let start = self.symbol(symbol, None, target)?;
-            return Ok(Floor { at: self.walk_up(start, offset, parts.branch, target)?, branch });
+    /// What an absolute target means: none for `base`, several for `heads`.
+    pub(super) fn revisions_at(&self, target: &str) -> Result<Vec<Index>, TargetError> {
+        match branch_and_symbol(target) {
+            (None, "heads") => Ok(self.real_heads()),
+            (Some(branch), "heads") => self.on_branch(self.head_indexes().collect(), branch),
+            (branch, symbol) => Ok(self.symbol(symbol, branch, target)?.into_iter().collect()),
         }
-        let (start, branch) = match parts.symbol {
-            Some(symbol) => (self.symbol(symbol, parts.branch, target)?, branch),
-            // Without a named branch, the row's own lineage is meant: never another that forks off below it.
-            None => {
-                let row = self.single_row(rows, parts.branch, target)?;
-                (Some(row), branch.or(Some(row)))
-            }
-        };
-        let start = start.ok_or_else(|| TargetError::TooFar { target: target.to_string() })?;
-        Ok(Floor { at: self.walk_down(start, offset.unsigned_abs(), target)?, branch })
     }
 
-    /// The rows (or what is below them) that share a lineage with `branch`.
+    /// What `target` means if it means one revision; `None` is base.
+    pub(super) fn revision_at(&self, target: &str) -> Result<Option<Index>, TargetError> {
+        let (branch, symbol) = branch_and_symbol(target);
+        self.symbol(symbol, branch, target)
+    }
+
+    /// Nothing revises them and nothing depends on them: the rows of a database that has everything.
+    pub(super) fn real_heads(&self) -> Vec<Index> {
+        self.all().filter(|&i| self.nodes[i].above.is_empty()).collect()
+    }
+
+    /// Those that share a lineage with `branch`.
     pub(super) fn on_branch(&self, of: Vec<Index>, branch: &str) -> Result<Vec<Index>, TargetError> {
         let lineage = self.lineage(self.ident(branch)?);
         Ok(of.into_iter().filter(|&i| lineage[i]).collect())
     }
 
     /// `head`, `base`, an id or the beginning of one; `None` is base.
-    fn symbol(&self, symbol: &str, branch: Option<&str>, target: &str) -> Result<Option<Index>, TargetError> {
-        match symbol {
-            "base" => branch.map_or(Ok(None), |b| self.ident(b).map(|_| None)),
-            "head" | "heads" => {
-                let free =
-                    |&i: &Index| symbol == "head" || branch.is_some() || self.nodes[i].above.is_empty();
-                let mut heads: Vec<Index> = self.head_indexes().filter(free).collect();
-                if let Some(branch) = branch {
-                    heads = self.on_branch(heads, branch)?;
-                }
-                if heads.len() > 1 {
-                    let heads = self.ids(heads).into_iter().map(String::from).collect();
-                    return Err(TargetError::SeveralHeads { target: target.to_string(), heads });
-                }
-                Ok(heads.pop())
-            }
-            _ => {
-                let Some(branch) = branch else { return self.ident(symbol).map(Some) };
-                let lineage = self.lineage(self.ident(branch)?);
-                let found = self.ident_among(symbol, |i| lineage[i])?;
-                if lineage[found] {
-                    return Ok(Some(found));
-                }
-                Err(TargetError::NotOnBranch {
-                    revision: self.id(found).to_string(),
-                    branch: branch.to_string(),
-                })
-            }
+    pub(super) fn symbol(
+        &self,
+        symbol: &str,
+        branch: Option<&str>,
+        target: &str,
+    ) -> Result<Option<Index>, TargetError> {
+        let mut heads = match (symbol, branch) {
+            ("base", None) => return Ok(None),
+            ("base", Some(branch)) => return self.ident(branch).map(|_| None),
+            ("heads", None) => self.real_heads(),
+            ("head", None) => self.head_indexes().collect(),
+            ("head" | "heads", Some(branch)) => self.on_branch(self.head_indexes().collect(), branch)?,
+            (_, None) => return self.ident(symbol).map(Some),
+            (_, Some(branch)) => return self.ident_on(symbol, branch).map(Some),
+        };
+        if heads.len() > 1 {
+            let heads = self.names(&heads);
+            return Err(TargetError::SeveralHeads { target: target.to_string(), heads });
         }
+        Ok(heads.pop())
     }
 
-    fn ident(&self, text: &str) -> Result<Index, TargetError> {
+    pub(super) fn ident(&self, text: &str) -> Result<Index, TargetError> {
         self.ident_among(text, |_| true)
+    }
+
+    fn ident_on(&self, text: &str, branch: &str) -> Result<Index, TargetError> {
+        let lineage = self.lineage(self.ident(branch)?);
+        let found = self.ident_among(text, |i| lineage[i])?;
+        if lineage[found] {
+            return Ok(found);
+        }
+        Err(TargetError::NotOnBranch { revision: self.id(found).to_string(), branch: branch.to_string() })
     }
 
     fn ident_among(&self, text: &str, fits: impl Fn(Index) -> bool) -> Result<Index, TargetError> {
@@ -237,27 +233,26 @@ impl Graph {
         if text.is_empty() {
             return Err(TargetError::Unknown(text.to_string()));
         }
-        let mut found: Vec<Index> = self
-            .all()
-            .filter(|&i| fits(i))
-            .filter(|&i| {
-                let revision = &self.nodes[i].revision;
-                revision.id.starts_with(text) || revision.labels.iter().any(|l| l.starts_with(text))
-            })
-            .collect();
-        match (found.pop(), found.is_empty()) {
-            (None, _) => Err(TargetError::Unknown(text.to_string())),
-            (Some(one), true) => Ok(one),
-            (Some(last), false) => {
-                found.push(last);
-                let candidates = self.ids(found).into_iter().map(String::from).collect();
+        let begins =
+            |name: &&String| name.starts_with(text) && name.chars().nth(SHORTENED_FROM - 1).is_some();
+        let mut found: Vec<(&String, Index)> = Vec::new();
+        for i in self.all().filter(|&i| fits(i)) {
+            let revision = &self.nodes[i].revision;
+            let names = std::iter::once(&revision.id).chain(&revision.labels);
+            found.extend(names.filter(begins).map(|name| (name, i)));
+        }
+        match found[..] {
+            [] => Err(TargetError::Unknown(text.to_string())),
+            [(_, one)] => Ok(one),
+            _ => {
+                let candidates = found.into_iter().map(|(name, _)| name.clone()).collect();
                 Err(TargetError::Ambiguous { prefix: text.to_string(), candidates })
             }
         }
     }
 
     /// Ancestors and descendants of a revision, itself among them; dependencies make no lineage.
-    fn lineage(&self, of: Index) -> Vec<bool> {
+    pub(super) fn lineage(&self, of: Index) -> Vec<bool> {
         let mut marks = self.reach(&[of], |node| &node.down);
         for (mark, above) in marks.iter_mut().zip(self.reach(&[of], |node| &node.next)) {
             *mark |= above;
@@ -265,99 +260,15 @@ impl Graph {
         marks
     }
 
-    /// Where `+N` begins: the one row of the branch, or the tip of what is applied of it.
-    fn start_above(
-        &self,
-        rows: &[Index],
-        branch: Option<&str>,
-        target: &str,
-    ) -> Result<Option<Index>, TargetError> {
-        let starts = match branch {
-            None => rows.to_vec(),
-            Some(branch) => self.applied_on_branch(rows, branch)?,
-        };
-        match starts[..] {
-            [] => Ok(None),
-            [one] => Ok(Some(one)),
-            _ => Err(self.fork(target, &starts)),
-        }
+    pub(super) fn names(&self, of: &[Index]) -> Vec<String> {
+        of.iter().map(|&i| self.id(i).to_string()).collect()
     }
+}
 
-    /// Where `-N` begins: the one row of the branch, or the one tip of it that other rows imply.
-    fn single_row(&self, rows: &[Index], branch: Option<&str>, target: &str) -> Result<Index, TargetError> {
-        let mut rows = rows.to_vec();
-        if let Some(branch) = branch {
-            let direct = self.on_branch(rows.clone(), branch)?;
-            rows = match direct.is_empty() {
-                false => direct,
-                true => {
-                    let applied = self.reach(&rows, |node| &node.below);
-                    let tip = |&i: &Index| applied[i] && !self.nodes[i].next.iter().any(|&up| applied[up]);
-                    self.on_branch(self.all().filter(tip).collect(), branch)?
-                }
-            };
-        }
-        match rows[..] {
-            [] => Err(TargetError::TooFar { target: target.to_string() }),
-            [one] => Ok(one),
-            _ => Err(self.fork(target, &rows)),
-        }
-    }
-
-    /// The rows on this branch; if other rows only imply it, the tips of what they imply.
-    fn applied_on_branch(&self, rows: &[Index], branch: &str) -> Result<Vec<Index>, TargetError> {
-        let direct = self.on_branch(rows.to_vec(), branch)?;
-        if !direct.is_empty() {
-            return Ok(direct);
-        }
-        let applied = self.reach(rows, |node| &node.below);
-        let implied = self.on_branch(self.all().filter(|&i| applied[i]).collect(), branch)?;
-        let tip = |&i: &Index| !implied.iter().any(|&upper| self.nodes[upper].below.contains(&i));
-        Ok(implied.iter().copied().filter(tip).collect())
-    }
-
-    fn walk_up(
-        &self,
-        from: Option<Index>,
-        steps: i64,
-        branch: Option<&str>,
-        target: &str,
-    ) -> Result<Option<Index>, TargetError> {
-        let lineage = branch.map(|b| self.ident(b).map(|i| self.lineage(i))).transpose()?;
-        let mut here = from;
-        for _ in 0..steps {
-            let mut choices = match here {
-                None => self.all().filter(|&i| self.nodes[i].down.is_empty()).collect(),
-                Some(i) => self.nodes[i].next.clone(),
-            };
-            if let Some(lineage) = &lineage {
-                choices.retain(|&i| lineage[i]);
-            }
-            here = match choices[..] {
-                [] => return Err(TargetError::TooFar { target: target.to_string() }),
-                [one] => Some(one),
-                _ => return Err(self.fork(target, &choices)),
-            };
-        }
-        Ok(here)
-    }
-
-    /// `None` is base.
-    fn walk_down(&self, from: Index, steps: u64, target: &str) -> Result<Option<Index>, TargetError> {
-        let mut here = Some(from);
-        for _ in 0..steps {
-            let Some(i) = here else { return Err(TargetError::TooFar { target: target.to_string() }) };
-            here = match self.nodes[i].down[..] {
-                [] => None,
-                [one] => Some(one),
-                _ => return Err(self.fork(target, &self.nodes[i].down)),
-            };
-        }
-        Ok(here)
-    }
-
-    fn fork(&self, target: &str, choices: &[Index]) -> TargetError {
-        let choices = self.ids(choices.iter().copied()).into_iter().map(String::from).collect();
-        TargetError::Fork { target: target.to_string(), choices }
+/// `branch@symbol` taken apart.
+pub(super) fn branch_and_symbol(target: &str) -> (Option<&str>, &str) {
+    match target.split_once('@') {
+        Some((branch, symbol)) if !branch.is_empty() => (Some(branch), symbol),
+        _ => (None, target),
     }
 }
