@@ -63,10 +63,10 @@ fn sql_of(
     range: &str,
     options: &Options,
 ) -> Result<String, MigrateError> {
-    let (from, target) = migrations.chain().range(direction, range)?;
+    let (from, target) = migrations.graph().offline_range(direction, range)?;
     match direction {
-        Direction::Up => migrate::preview::upgrade(migrations, &from, &target, options),
-        Direction::Down => migrate::preview::downgrade(migrations, &from, &target, options),
+        Direction::Up => migrate::preview::upgrade(migrations, &from, target, options),
+        Direction::Down => migrate::preview::downgrade(migrations, &from, target, options),
     }
 }
 

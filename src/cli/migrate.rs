@@ -4,6 +4,7 @@ mod change;
 mod files;
 mod look;
 mod standing;
+mod write;
 
 use std::time::Duration;
 
@@ -33,13 +34,19 @@ enum Verb {
     /// The revisions that the database is at (-v: in full)
     Current,
     /// The revisions in the files, newest first (-v: in full)
-    History {
-        /// Mark the current revisions and, with -v, tell when each was applied: asks the database
-        #[arg(short, long)]
-        indicate_current: bool,
-    },
-    /// The revisions that nothing revises
+    History(look::History),
+    /// The revisions that nothing revises (-v: in full)
     Heads,
+    /// The revisions that several others revise (-v: and what those are about)
+    Branches,
+    /// One revision in full: an id or its beginning, head, heads, current
+    Show {
+        /// Which
+        #[arg(allow_negative_numbers = true)]
+        revision: String,
+    },
+    Revision(write::NewRevision),
+    Merge(write::Merge),
     /// Apply what is missing up to TARGET: head, heads, a revision or its beginning, +2, branch@head
     Upgrade(Move),
     /// Take back what stands above TARGET: base, a revision or its beginning, -1, branch@-1
@@ -86,8 +93,14 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
     match &command.verb {
         Verb::Status => look::status(shell, &config, &meant).await,
         Verb::Current => look::current(shell, &config, &meant).await,
-        Verb::History { indicate_current } => look::history(shell, &config, &meant, *indicate_current).await,
+        Verb::History(command) => look::history(shell, &config, &meant, command).await,
         Verb::Heads => look::heads(shell, &config, &meant),
+        Verb::Branches => look::branches(shell, &config, &meant),
+        Verb::Show { revision } => look::show(shell, &config, &meant, revision).await,
+        Verb::Revision(command) => {
+            write::revision(shell, &config, the_one(&config, &meant, "revision")?, command)
+        }
+        Verb::Merge(command) => write::merge(shell, &config, the_one(&config, &meant, "merge")?, command),
         Verb::Upgrade(order) => {
             let root = the_one(&config, &meant, "upgrade")?;
             change::migrate(shell, &config, root, Direction::Up, order).await

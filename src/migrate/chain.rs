@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use super::graph::{Direction, Graph, GraphError, Revision, TargetError};
+use super::graph::{Graph, GraphError, Revision, TargetError};
 
 /// What a file says of its revision, beside its place in the graph.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -69,30 +69,5 @@ impl Chain {
     /// [`TargetError`].
     pub fn rows_at(&self, target: &str) -> Result<BTreeSet<String>, TargetError> {
         Ok(self.graph.resolve(target)?.into_iter().map(String::from).collect())
-    }
-
-    /// What is meant by a range `a:b` typed instead of a target, where no database is asked: the version rows that
-    /// it begins with, and the target. For an upgrade `a` may be left out, or be `base`.
-    ///
-    /// # Errors
-    /// [`TargetError`] if `a` leads nowhere; for a downgrade, if there is no `:`.
-    pub fn range(
-        &self,
-        direction: Direction,
-        range: &str,
-    ) -> Result<(BTreeSet<String>, String), TargetError> {
-        let (from, target) = match (range.split_once(':'), direction) {
-            (Some(ends), _) => ends,
-            (None, Direction::Up) => ("", range),
-            // Without a database nobody knows from where.
-            (None, Direction::Down) => return Err(TargetError::Unknown(format!("FROM:{range}"))),
-        };
-        let from = if from.is_empty() { BTreeSet::new() } else { self.rows_at(from)? };
-        let target = match (target, direction) {
-            ("", Direction::Up) => "heads",
-            ("", Direction::Down) => "base",
-            (target, _) => target,
-        };
-        Ok((from, target.to_string()))
     }
 }

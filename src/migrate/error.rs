@@ -385,13 +385,8 @@ fn kind(reason: &Reason) -> Kind {
 
 fn remedy(reason: &Reason) -> Vec<String> {
     let lines: &[&str] = match reason {
-        Reason::Target(TargetError::SeveralHeads { .. }) => {
-            &["name one of them, say `heads` for all, or join them by a revision that revises them all"]
-        }
-        Reason::Target(TargetError::Unknown(_) | TargetError::Ambiguous { .. }) => {
-            &["backstay migrate history lists the revisions"]
-        }
-        Reason::Target(TargetError::UnknownRow(_)) | Reason::UnknownRows { .. } => &[
+        Reason::Target(error) => return error.remedy(),
+        Reason::UnknownRows { .. } => &[
             "check out the commit that has the file",
             "or, if the schema is that of a revision that you have: backstay migrate stamp --purge REVISION",
         ],

@@ -1,35 +1,34 @@
-//! The lines of `history`, `current` and `heads`, in Alembic's form. Pure: text from values.
+//! The lines of `history`, `current`, `heads` and `branches`, in Alembic's form. Pure: text from values.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::chain::Chain;
-use super::graph::Place;
+use super::graph::{Detail, Place};
 use super::history::Entry;
 use crate::time::show_duration;
 
-/// `history`: every revision, newest first: `a -> b (head), Add priority to questions`. With `rows`, the current
-/// ones are marked.
-pub fn history(chain: &Chain, rows: Option<&BTreeSet<String>>) -> Vec<String> {
-    let place = |id: &str| chain.graph().place(id);
+/// `history`: the revisions, one a line, in their order: `a -> b (head), Add priority to questions`. With `rows`, the
+/// current ones are marked.
+pub fn history(chain: &Chain, ids: &[&str], rows: Option<&BTreeSet<String>>) -> Vec<String> {
+    let place = |id: &&str| chain.graph().place(id);
     let line = |place: Place<'_>| {
         let current = rows.is_some_and(|rows| rows.contains(&place.revision.id));
-        let mut line = format!("{} -> {}{}", parents(&place), place.revision.id, labels(&place));
-        line.push_str(&head_mark(&place));
-        if current {
-            line.push_str(" (current)");
-        }
-        line.push_str(&tree_marks(&place));
-        line + ", " + chain.description(&place.revision.id)
+        place.line(Detail::HISTORY, current) + ", " + chain.description(&place.revision.id)
     };
-    chain.graph().newest_first().into_iter().filter_map(place).map(line).collect()
+    ids.iter().filter_map(place).map(line).collect()
 }
 
 /// `heads`: `c08085465bad (head)`, with the labels of its branch.
 pub fn heads(chain: &Chain) -> Vec<String> {
     let graph = chain.graph();
-    let places = graph.heads().into_iter().filter_map(|id| graph.place(id));
-    places.map(|p| format!("{}{}{}", p.revision.id, labels(&p), head_mark(&p))).collect()
+    graph.heads().into_iter().filter_map(|id| graph.place(id)).map(|p| p.line(Detail::HEADS, false)).collect()
+}
+
+/// `branches`: every revision that several others revise, and those. With `about`, what those are about.
+pub fn branches(chain: &Chain, about: bool) -> Vec<String> {
+    let description = |id: &str| about.then(|| chain.description(id).to_string());
+    chain.graph().branch_points().iter().flat_map(|point| point.lines(description)).collect()
 }
 
 /// `current`: the tips of what is applied: `c08085465bad (head)`. Rows that no file has are said to be so.
@@ -38,7 +37,7 @@ pub fn current(chain: &Chain, rows: &BTreeSet<String>) -> Vec<String> {
     let applied = graph.applied(rows);
     let places = applied.iter().filter_map(|id| graph.place(id));
     let tips = places.filter(|p| !p.children.iter().any(|child| applied.contains(child)));
-    let known = tips.map(|p| format!("{}{}{}", p.revision.id, head_mark(&p), tree_marks(&p)));
+    let known = tips.map(|p| p.line(Detail::CURRENT, false));
     let unknown = rows.iter().filter(|row| graph.revision(row).is_none());
     known.chain(unknown.map(|row| format!("{row} (unknown: no file has it)"))).collect()
 }
@@ -49,10 +48,10 @@ pub fn in_full(chain: &Chain, id: &str, rows: Option<&BTreeSet<String>>, entry: 
     let (Some(place), Some(text)) = (chain.graph().place(id), chain.text(id)) else {
         return format!("Rev: {id} (unknown: no file has it)\n");
     };
-    let current = if rows.is_some_and(|rows| rows.contains(id)) { " (current)" } else { "" };
-    let mut lines = vec![format!("Rev: {id}{}{current}{}", head_mark(&place), tree_marks(&place))];
+    let current = rows.is_some_and(|rows| rows.contains(id));
+    let mut lines = vec![format!("Rev: {}", place.line(Detail::CURRENT, current))];
     let parent = if place.mergepoint { "Merges" } else { "Parent" };
-    lines.push(format!("{parent}: {}", parents(&place)));
+    lines.push(format!("{parent}: {}", place.parents()));
     if place.branchpoint {
         lines.push(format!("Branches into: {}", place.children.join(", ")));
     }
@@ -70,7 +69,7 @@ pub fn in_full(chain: &Chain, id: &str, rows: Option<&BTreeSet<String>>, entry: 
 }
 
 /// `Applied: 2025-11-20T23:05:12Z by shop in 0.1 s, run 20251120t230205z-k3f9`
-fn applied(entry: &Entry) -> String {
+pub fn applied(entry: &Entry) -> String {
     let verb = if entry.direction == "stamp" { "Stamped" } else { "Applied" };
     let at = entry.applied_at.as_deref().unwrap_or("at an unknown time");
     let mut line = format!("{verb}: {at} by {}", entry.applied_by);
@@ -79,37 +78,6 @@ fn applied(entry: &Entry) -> String {
     }
     line.extend(entry.run.iter().map(|run| format!(", run {run}")));
     line
-}
-
-fn parents(place: &Place<'_>) -> String {
-    let down = match place.revision.down.as_slice() {
-        [] => "<base>".to_string(),
-        down => down.join(", "),
-    };
-    match place.revision.depends_on.as_slice() {
-        [] => down,
-        needed => format!("{down} ({})", needed.join(", ")),
-    }
-}
-
-fn labels(place: &Place<'_>) -> String {
-    match place.labels.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        [] => String::new(),
-        labels => format!(" ({})", labels.join(", ")),
-    }
-}
-
-fn head_mark(place: &Place<'_>) -> String {
-    match (place.head, place.effective_head) {
-        (true, _) => " (head)".to_string(),
-        (_, true) => " (effective head)".to_string(),
-        _ => String::new(),
-    }
-}
-
-fn tree_marks(place: &Place<'_>) -> String {
-    let mark = |is: bool, text: &'static str| if is { text } else { "" };
-    format!("{}{}", mark(place.branchpoint, " (branchpoint)"), mark(place.mergepoint, " (mergepoint)"))
 }
 
 #[cfg(test)]
@@ -125,6 +93,10 @@ mod tests {
         Migrations::from_scripts(Path::new("m"), scripts).unwrap()
     }
 
+    fn all(chain: &Chain, rows: Option<&BTreeSet<String>>) -> Vec<String> {
+        history(chain, &chain.graph().newest_first(), rows)
+    }
+
     fn rows(ids: &[&str]) -> BTreeSet<String> {
         ids.iter().map(ToString::to_string).collect()
     }
@@ -136,7 +108,7 @@ mod tests {
             "-- revision: b\n-- revises: c08085465bad\n-- Second\n-- upgrade\n",
         ]);
         assert_eq!(
-            history(m.chain(), Some(&rows(&["c08085465bad"]))),
+            all(m.chain(), Some(&rows(&["c08085465bad"]))),
             ["c08085465bad -> b (head), Second", "<base> -> c08085465bad (current), Initial schema"]
         );
         assert_eq!(heads(m.chain()), ["b (head)"]);
@@ -156,7 +128,7 @@ mod tests {
             "-- revision: x\n-- depends-on: m\n-- E\n-- upgrade\n",
         ]);
         assert_eq!(
-            history(m.chain(), None),
+            all(m.chain(), None),
             [
                 "<base> (m) -> x (head), E",
                 "b1, b2 -> m (main) (effective head) (mergepoint), D",
@@ -166,6 +138,11 @@ mod tests {
             ]
         );
         assert_eq!(heads(m.chain()), ["m (main) (effective head)", "x (head)"]);
+        assert_eq!(
+            branches(m.chain(), false),
+            ["a (main) (branchpoint)", "  -> b1 (main)", "  -> b2 (main)", ""]
+        );
+        assert_eq!(branches(m.chain(), true)[1], "  -> b1 (main), B");
         assert_eq!(current(m.chain(), &rows(&["x"])), ["m (effective head) (mergepoint)", "x (head)"]);
     }
 }

@@ -128,8 +128,9 @@ async fn print_sql(
             .then("give a range: backstay migrate downgrade FROM:TO --sql")
             .into());
     }
-    let (from, to) = migrator.chain().range(direction, target).map_err(|e| trouble(e.into()))?;
-    let sql = migrator.sql(direction, &from, &to).await.map_err(trouble)?;
+    let (from, to) =
+        migrator.chain().graph().offline_range(direction, target).map_err(|e| trouble(e.into()))?;
+    let sql = migrator.sql(direction, &from, to).await.map_err(trouble)?;
     // Masked SQL would run, and do something else.
     if redact(&sql) != sql {
         return Err(Failure::usage("print the SQL")

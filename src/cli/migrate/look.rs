@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use clap::Args;
 use serde_json::{Value, json};
 
 use super::files::{Files, answer, named};
@@ -10,6 +11,7 @@ use super::trouble;
 use crate::cli::{Shell, Trouble};
 use crate::config::{Config, MigrationRoot};
 use crate::failure::Verdict;
+use crate::migrate::graph::Range;
 use crate::migrate::{Chain, Entry, show};
 use crate::pg::Session;
 use crate::steps::direct;
@@ -68,15 +70,88 @@ pub(super) fn heads(shell: &Shell, config: &Config, roots: &[&MigrationRoot]) ->
     Ok(Verdict::Done)
 }
 
+/// `branches`.
+pub(super) fn branches(shell: &Shell, config: &Config, roots: &[&MigrationRoot]) -> Result<Verdict, Trouble> {
+    let (mut lines, mut documents) = (Vec::new(), Vec::new());
+    for files in Files::load(roots)? {
+        lines.extend(named(&files, roots.len(), show::branches(files.chain(), shell.verbose())));
+        let points = files.chain().graph().branch_points();
+        let points = points.iter().map(|point| {
+            let into: Vec<&str> = point.into.iter().map(|way| way.revision.id.as_str()).collect();
+            json!({ "revision": point.place.revision.id, "into": into })
+        });
+        documents.push(json!({ "name": files.root.name, "branch_points": points.collect::<Vec<_>>() }));
+    }
+    answer(shell, &lines, json!({ "environment": config.environment, "migrations": documents }));
+    Ok(Verdict::Done)
+}
+
+/// `show`: from the files; the database is asked only for `current`.
+pub(super) async fn show(
+    shell: &Shell,
+    config: &Config,
+    roots: &[&MigrationRoot],
+    revision: &str,
+) -> Result<Verdict, Trouble> {
+    let loaded = Files::load(roots)?;
+    let session = match revision {
+        "current" => Some(shell.connect(config, direct(config), "migrate show").await?),
+        _ => None,
+    };
+    let (mut lines, mut documents, mut refused) = (Vec::new(), Vec::new(), None);
+    for files in &loaded {
+        let past = match &session {
+            Some(session) => Some(Past::read(session, files).await?),
+            None => None,
+        };
+        let ids = match &past {
+            Some(past) => Ok(past.rows.iter().map(String::as_str).collect()),
+            None => files.chain().graph().resolve(revision),
+        };
+        let ids: Vec<&str> = match ids {
+            Ok(ids) => ids,
+            // Of several roots one may have it.
+            Err(error) => {
+                refused = Some(error);
+                continue;
+            }
+        };
+        let (rows, entry) = (past.as_ref().map(|past| &past.rows), |id: &str| past.as_ref()?.entries.get(id));
+        let found = ids.iter().map(|id| show::in_full(files.chain(), id, rows, entry(id))).collect();
+        lines.extend(named(files, roots.len(), found));
+        let revisions: Vec<Value> =
+            ids.iter().map(|id| revision_document(files.chain(), id, past.as_ref())).collect();
+        documents.push(json!({ "name": files.root.name, "revisions": revisions }));
+    }
+    if let Some(error) = refused.filter(|_| documents.is_empty()) {
+        return Err(trouble(error.into()));
+    }
+    answer(shell, &lines, json!({ "environment": config.environment, "migrations": documents }));
+    Ok(Verdict::Done)
+}
+
+/// The revisions in the files, newest first (-v: in full)
+#[derive(Debug, Args)]
+pub(super) struct History {
+    /// Only those from START to END: a:b, a:, :b, -3:current, current:
+    #[arg(short, long, value_name = "START:END", allow_hyphen_values = true)]
+    rev_range: Option<String>,
+    /// Mark the current revisions and, with -v, tell when each was applied: asks the database
+    #[arg(short, long)]
+    indicate_current: bool,
+}
+
 /// `history`: from the files; the database is asked only where it is wanted.
 pub(super) async fn history(
     shell: &Shell,
     config: &Config,
     roots: &[&MigrationRoot],
-    indicate_current: bool,
+    command: &History,
 ) -> Result<Verdict, Trouble> {
+    let range = command.rev_range.as_deref().unwrap_or(":");
+    let range = Range::parse(range).map_err(|error| trouble(error.into()))?;
     let loaded = Files::load(roots)?;
-    let session = match indicate_current {
+    let session = match command.indicate_current || range.asks_database() {
         true => Some(shell.connect(config, direct(config), "migrate history").await?),
         false => None,
     };
@@ -86,12 +161,15 @@ pub(super) async fn history(
             Some(session) => Some(Past::read(session, &files).await?),
             None => None,
         };
+        let none = BTreeSet::new();
         let rows = past.as_ref().map(|past| &past.rows);
-        let ids = files.chain().graph().newest_first();
+        let ids = files.chain().graph().history(range, rows.unwrap_or(&none));
+        let ids = ids.map_err(|error| trouble(error.into()))?;
         let entry = |id: &str| past.as_ref().and_then(|past| past.entries.get(id));
+        let marked = rows.filter(|_| command.indicate_current);
         let found = match shell.verbose() {
-            true => ids.iter().map(|id| show::in_full(files.chain(), id, rows, entry(id))).collect(),
-            false => show::history(files.chain(), rows),
+            true => ids.iter().map(|id| show::in_full(files.chain(), id, marked, entry(id))).collect(),
+            false => show::history(files.chain(), &ids, marked),
         };
         lines.extend(named(&files, roots.len(), found));
         let revisions: Vec<Value> =

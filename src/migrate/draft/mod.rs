@@ -16,7 +16,7 @@ pub use name::{NamePattern, PatternError};
 pub use template::{SHIPPED, Template, TemplateError};
 
 use super::chain::Chain;
-use super::graph::{GraphError, Revision};
+use super::graph::{Graph, GraphError, Revision};
 use super::script::{self, Fault};
 use crate::failure::Failure;
 
@@ -26,7 +26,7 @@ pub enum IdKind {
     /// Twelve hexadecimal digits, as Alembic's.
     #[default]
     Random,
-    /// `YYYYMMDDHHMMSS`, UTC. Two people in one second get one id; the second is refused when both meet.
+    /// `YYYYMMDDHHMMSS`, UTC. Two people in one second get one id; that is refused when both files meet.
     Timestamp,
 }
 
@@ -93,19 +93,22 @@ pub enum DraftError {
 }
 
 impl Style {
-    /// An id for a revision that is made at `now`.
+    /// An id that no revision of `graph` has, and the moment that it is of: `now`, or as many seconds later as
+    /// revisions were made in this one.
     ///
     /// # Errors
     /// If the system has no random bytes.
-    pub fn fresh_id(&self, now: Timestamp) -> std::io::Result<String> {
-        match self.ids {
-            IdKind::Timestamp => Ok(name::timestamp(now)),
-            IdKind::Random => {
-                let mut random = [0u8; 6];
-                getrandom::fill(&mut random).map_err(std::io::Error::other)?;
-                Ok(hex::encode(random))
-            }
+    pub fn fresh_id(&self, graph: &Graph, now: Timestamp) -> std::io::Result<(String, Timestamp)> {
+        if self.ids == IdKind::Random {
+            let mut random = [0u8; 6];
+            getrandom::fill(&mut random).map_err(std::io::Error::other)?;
+            return Ok((hex::encode(random), now));
         }
+        let mut at = now;
+        while graph.revision(&name::timestamp(at)).is_some() {
+            at += jiff::SignedDuration::from_secs(1);
+        }
+        Ok((name::timestamp(at), at))
     }
 }
 
@@ -124,7 +127,7 @@ pub fn write(chain: &Chain, draft: &Draft, style: &Style) -> Result<PathBuf, Dra
     let mut revisions: Vec<Revision> = chain.graph().revisions().cloned().collect();
     let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     revisions.push(Revision { file, ..draft.revision.clone() });
-    super::graph::Graph::new(revisions)?;
+    Graph::new(revisions)?;
     create(&path, &text)?;
     Ok(path)
 }
@@ -234,9 +237,11 @@ mod tests {
     #[test]
     fn ids_are_alembics_or_the_time() {
         let now: Timestamp = "2025-11-18T12:00:00Z".parse().unwrap();
-        let id = Style::default().fresh_id(now).unwrap();
+        let graph = Graph::new(vec![Revision::new("20251118120000", &[])]).unwrap();
+        let (id, _) = Style::default().fresh_id(&graph, now).unwrap();
         assert!(id.len() == 12 && id.bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
         let style = Style { ids: IdKind::Timestamp, ..Style::default() };
-        assert_eq!(style.fresh_id(now).unwrap(), "20251118120000");
+        let (id, at) = style.fresh_id(&graph, now).unwrap();
+        assert_eq!((id.as_str(), at.to_string().as_str()), ("20251118120001", "2025-11-18T12:00:01Z"));
     }
 }

@@ -194,16 +194,16 @@ impl Graph {
         }
     }
 
-    /// The steps of a range typed for `--sql`, with the version rows that they start from: `a:b`, or for an upgrade
-    /// also `b` alone, from base. Left out, the start is base and the target `heads`, for a downgrade `base`.
+    /// What a range typed for `--sql` means: the version rows that it starts from, and the target. `a:b`, or for an
+    /// upgrade also `b` alone, from base. Left out, the start is base and the target `heads`, for a downgrade `base`.
     ///
     /// # Errors
-    /// [`TargetError`]: a downgrade without a start, or an end that leads nowhere.
-    pub fn plan_range(
+    /// [`TargetError`]: a downgrade without a start, or a start that leads nowhere.
+    pub fn offline_range<'a>(
         &self,
         direction: Direction,
-        range: &str,
-    ) -> Result<(BTreeSet<String>, Vec<Step>), TargetError> {
+        range: &'a str,
+    ) -> Result<(BTreeSet<String>, &'a str), TargetError> {
         let bad = |why| TargetError::BadRange { range: range.to_string(), why };
         let (start, target) = match (range.split_once(':'), direction) {
             (Some((_, target)), _) if target.contains(':') => return Err(bad("it has more than two ends")),
@@ -212,12 +212,27 @@ impl Graph {
             (None, Direction::Down) => return Err(bad("without a database it must be START:TARGET")),
         };
         let start = if start.is_empty() { None } else { self.revision_at(start)? };
-        let rows = start.into_iter().map(|i| self.id(i).to_string()).collect();
-        let steps = match (direction, target) {
-            (Direction::Up, "") => self.plan_upgrade(&rows, "heads")?,
-            (Direction::Up, target) => self.plan_upgrade(&rows, target)?,
-            (Direction::Down, "") => self.plan_downgrade(&rows, "base")?,
-            (Direction::Down, target) => self.plan_downgrade(&rows, target)?,
+        let target = match (direction, target) {
+            (Direction::Up, "") => "heads",
+            (Direction::Down, "") => "base",
+            (_, target) => target,
+        };
+        Ok((start.into_iter().map(|i| self.id(i).to_string()).collect(), target))
+    }
+
+    /// The steps of a range typed for `--sql`, with the version rows that they start from.
+    ///
+    /// # Errors
+    /// As [`Graph::offline_range`]; if the target leads nowhere.
+    pub fn plan_range(
+        &self,
+        direction: Direction,
+        range: &str,
+    ) -> Result<(BTreeSet<String>, Vec<Step>), TargetError> {
+        let (rows, target) = self.offline_range(direction, range)?;
+        let steps = match direction {
+            Direction::Up => self.plan_upgrade(&rows, target)?,
+            Direction::Down => self.plan_downgrade(&rows, target)?,
         };
         Ok((rows, steps))
     }

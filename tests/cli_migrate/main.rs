@@ -1,6 +1,8 @@
 //! `backstay migrate …`, the real program on a real server.
 
+#[path = "../common/mod.rs"]
 mod common;
+mod files;
 
 use common::command_line::{CommandLine, SECRET};
 
