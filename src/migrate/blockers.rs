@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::{Client, Row};
 
-use crate::event::Progress;
-use crate::pg::{self, ConnInfo, Session, SessionOptions};
+use super::error::Reason;
 use crate::redact::redact;
 use crate::time::show_duration;
 
@@ -67,61 +66,31 @@ impl std::fmt::Display for Blocker {
     }
 }
 
-/// Looks, from a session of its own, for whom a statement waits.
-pub(super) struct Watch<'a> {
-    target: Option<&'a ConnInfo>,
-    pid: i32,
-    every: Duration,
-    session: Option<Session>,
+/// Those for whom the session with this pid waits; from another session. Best effort: a look that fails is no
+/// reason to stop a migration.
+pub(super) async fn of(client: &Client, pid: i32) -> Vec<Blocker> {
+    let query = format!(
+        "SELECT b.pid, {COLUMNS} FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) \
+         AS pid) b LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid \
+         ORDER BY a.xact_start NULLS LAST LIMIT {NAMED}"
+    );
+    let rows = client.query(&query, &[&pid]).await.unwrap_or_default();
+    rows.iter().map(Blocker::read).collect()
 }
 
-impl<'a> Watch<'a> {
-    /// Watches the session with this pid; nothing is opened yet.
-    pub fn new(target: Option<&'a ConnInfo>, pid: i32, lock_timeout: Duration) -> Self {
-        let every = match lock_timeout {
-            Duration::ZERO => Duration::from_secs(1),
-            short => (short / 2).clamp(Duration::from_millis(20), Duration::from_secs(1)),
-        };
-        Self { target, pid, every, session: None }
-    }
-
-    /// Runs `work` and gives, beside its result, those for whom it was last seen waiting.
-    pub async fn over<T>(&mut self, work: impl Future<Output = T>, progress: &Progress) -> (T, Vec<Blocker>) {
-        tokio::pin!(work);
-        let mut seen: Vec<Blocker> = Vec::new();
-        loop {
-            tokio::select! {
-                done = &mut work => return (done, seen),
-                () = tokio::time::sleep(self.every) => {}
-            }
-            // The work goes on in the server while we look; looking may not hold it up for long.
-            let found = tokio::time::timeout(Duration::from_secs(2), self.look()).await.unwrap_or_default();
-            if let Some(first) = found.first()
-                && seen.first().map(|b| b.pid) != Some(first.pid)
-            {
-                progress.note(format!("waiting for {first}"));
-            }
-            if !found.is_empty() {
-                seen = found;
-            }
-        }
-    }
-
-    /// Best effort: a look that fails is no reason to stop a migration.
-    async fn look(&mut self) -> Vec<Blocker> {
-        let Some(target) = self.target else { return Vec::new() };
-        if self.session.as_ref().is_none_or(|s| s.is_closed()) {
-            self.session = pg::connect(target, &SessionOptions::default()).await.ok();
-        }
-        let Some(session) = &self.session else { return Vec::new() };
-        let query = format!(
-            "SELECT b.pid, {COLUMNS} FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids($1)) \
-             AS pid) b LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid \
-             ORDER BY a.xact_start NULLS LAST LIMIT {NAMED}"
-        );
-        let rows = session.query(&query, &[&self.pid]).await.unwrap_or_default();
-        rows.iter().map(Blocker::read).collect()
-    }
+/// Other sessions that build an index on a table of this database. One whose table we may not see is taken for it.
+///
+/// # Errors
+/// If the query fails.
+pub(super) async fn builders(client: &Client, table: u32) -> Result<Vec<Blocker>, Reason> {
+    let query = format!(
+        "SELECT a.pid, {COLUMNS} FROM pg_catalog.pg_stat_progress_create_index p \
+         JOIN pg_catalog.pg_stat_activity a ON a.pid = p.pid WHERE p.datname = pg_catalog.current_database() \
+         AND coalesce(p.relid = $1, true) AND a.pid <> pg_catalog.pg_backend_pid()"
+    );
+    let rows = client.query(&query, &[&table]).await;
+    let rows = rows.map_err(Reason::query("look for who builds an index"))?;
+    Ok(rows.iter().map(Blocker::read).collect())
 }
 
 /// After a wait in vain: who holds locks on the tables that the statement names. A guess, the best there

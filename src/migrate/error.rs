@@ -34,8 +34,8 @@ impl MigrateError {
             Reason::Script(failed) => match &failed.effects {
                 Effects::None => false,
                 Effects::InDoubt => true,
-                Effects::Partial { done_before, done, invalid, open_ended } => {
-                    done > done_before || !invalid.is_empty() || *open_ended
+                Effects::Partial { done_before, done, batched, invalid, open_ended } => {
+                    done > done_before || batched.is_some() || !invalid.is_empty() || *open_ended
                 }
             },
             _ => false,
@@ -84,6 +84,18 @@ pub enum Reason {
         revision: String,
         /// Its file.
         file: String,
+    },
+    /// A statement of which nobody could say after a death whether it took effect.
+    #[error(
+        "{}:{line}: if its driver dies, nothing tells whether {statement} took effect", .file.display()
+    )]
+    Unprovable {
+        /// The file.
+        file: PathBuf,
+        /// The line that the statement begins on.
+        line: u32,
+        /// Its first words.
+        statement: String,
     },
     /// A script that is half applied stands in the way.
     #[error("{} of {} was broken off: {}; {why}", .attempt.direction, .attempt.revision, .attempt.extent())]
@@ -182,6 +194,8 @@ pub enum Effects {
         done_before: usize,
         /// How many have now.
         done: usize,
+        /// How many rows the committed batches of the failed one changed, if it runs in batches.
+        batched: Option<u64>,
         /// Indexes that a failed `CREATE INDEX CONCURRENTLY` left behind, invalid.
         invalid: Vec<String>,
         /// The failed statement may have done a part of its work (`CALL`, a broken connection).
@@ -210,13 +224,16 @@ impl ScriptFailure {
                     "the connection broke during the commit of {revision}: whether it is applied is not known"
                 )
             }
-            Effects::Partial { done, invalid, open_ended, .. } => {
+            Effects::Partial { done, batched, invalid, open_ended, .. } => {
                 let of = self.statement.as_ref().map_or(*done, |s| s.of);
                 let mut state = match done {
                     0 => format!("none of the {of} statements of {revision} took effect"),
                     1 => format!("statement 1 of {of} of {revision} took effect"),
                     n => format!("statements 1–{n} of {of} of {revision} took effect"),
                 };
+                if let Some(rows) = batched {
+                    state.push_str(&format!("; batches of the failed one changed {rows} rows and stay"));
+                }
                 if *open_ended {
                     state.push_str("; the failed one may have taken effect in part");
                 }
@@ -377,6 +394,7 @@ fn kind(reason: &Reason) -> Kind {
     use TargetError::{Ambiguous, NotOnBranch, Unknown, WrongWay};
     match reason {
         Reason::BadName(_)
+        | Reason::Unprovable { .. }
         | Reason::Target(Unknown(_) | Ambiguous { .. } | WrongWay { .. } | NotOnBranch { .. }) => Kind::Usage,
         Reason::RowsMoved(_) => Kind::Failed,
         _ => Kind::Refused,
@@ -403,6 +421,9 @@ fn remedy(reason: &Reason) -> Vec<String> {
         Reason::Irreversible { .. } => {
             &["write the downgrade, or put the database back from a backup: backstay rollback"]
         }
+        Reason::Unprovable { .. } => &[
+            "if it may run twice, write `-- idempotent` on the line above it; an index needs only a name",
+        ],
         Reason::Locked { .. } => &["wait for it, or allow more time with --lock-wait"],
         Reason::Unfinished { next, .. } => return next.clone(),
         _ => &[],

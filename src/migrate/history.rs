@@ -8,6 +8,7 @@ use tokio_postgres::Client;
 use super::chain::Chain;
 use super::error::{MigrateError, Reason};
 use super::graph::RowChange;
+use super::intent::Intent;
 use super::options::{HISTORY_TABLE, Options, Tables};
 use crate::pg::quote_literal;
 
@@ -56,16 +57,25 @@ pub struct Attempt {
     pub done: usize,
     /// SHA-256 over those that took effect.
     pub done_checksum: Option<String>,
+    /// What was about to run, where that can't commit together with its record; how far its batches came.
+    pub intent: Option<Intent>,
 }
 
 impl Attempt {
     /// `statements 1–2 of 4 took effect`.
     pub fn extent(&self) -> String {
         let of = self.statements;
-        match self.done {
+        let whole = match self.done {
             0 => format!("none of its {of} statements is known to have taken effect"),
             1 => format!("statement 1 of {of} took effect"),
             n => format!("statements 1–{n} of {of} took effect"),
+        };
+        let intent = self.intent.as_ref().filter(|intent| intent.statement == self.done + 1);
+        match intent.and_then(|intent| Some((intent.statement, intent.batches.as_ref()?))) {
+            Some((next, cursor)) => {
+                format!("{whole}; batches of statement {next} changed {} rows", cursor.changed)
+            }
+            None => whole,
         }
     }
 }
@@ -196,8 +206,8 @@ async fn checksums(client: &Client, tables: &Tables) -> Result<BTreeMap<String, 
 
 async fn unfinished(client: &Client, tables: &Tables) -> Result<Vec<Attempt>, MigrateError> {
     let query = format!(
-        "SELECT id, revision, direction, state = 'failed', statements, statements_done, done_checksum FROM {} \
-         WHERE version_table = $1 AND state IN ('started', 'failed') ORDER BY id",
+        "SELECT id, revision, direction, state = 'failed', statements, statements_done, done_checksum, \
+         pg_catalog.to_jsonb(h) OPERATOR(pg_catalog.->>) 'intent' FROM {} h WHERE version_table = $1 AND state IN ('started', 'failed') ORDER BY id",
         tables.history()
     );
     let rows = client.query(&query, &[&tables.root()]).await.map_err(Reason::query("read the history"))?;
@@ -212,6 +222,7 @@ async fn unfinished(client: &Client, tables: &Tables) -> Result<Vec<Attempt>, Mi
             statements: count(row.get(4)),
             done: count(row.get(5)),
             done_checksum: row.get(6),
+            intent: row.get::<_, Option<&str>>(7).and_then(Intent::read),
         })
         .collect())
 }
@@ -234,6 +245,7 @@ pub(super) struct Record<'a> {
     pub direction: &'a str,
     pub checksum: Option<&'a str>,
     pub description: &'a str,
+    /// How long it took before the transaction that writes this; with it, how long that took is recorded.
     pub millis: Option<u64>,
     pub run: Option<&'a str>,
 }
@@ -250,7 +262,10 @@ impl Record<'_> {
             quote_literal(self.revision),
             quote_literal(self.direction),
             text(self.checksum),
-            self.millis.map_or("NULL".to_string(), |m| m.to_string()),
+            self.millis.map_or("NULL".to_string(), |before| format!(
+                "{before} + (extract(epoch FROM pg_catalog.clock_timestamp() - \
+                 pg_catalog.transaction_timestamp()) * 1000)::pg_catalog.int8"
+            )),
             text(self.run),
             quote_literal(self.description),
         )

@@ -17,6 +17,7 @@ pub mod show;
 pub mod statement;
 
 mod folder;
+mod intent;
 mod lock;
 mod migrator;
 mod options;
@@ -26,6 +27,7 @@ pub use chain::{Chain, Text};
 pub use error::{MigrateError, Reason};
 pub use folder::Migrations;
 pub use graph::{Direction, Graph, GraphError, RowChange, Step, TargetError};
+pub use intent::{Built, Cursor, Intent};
 pub use history::{Attempt, Current, Entry, State, current, entries};
 pub use migrator::{Database, Migrator, SqlMigrator};
 pub use options::{HISTORY_TABLE, Options, Tables};

@@ -130,7 +130,7 @@ impl Tables {
              checksum TEXT,\n    statements INTEGER,\n    statements_done INTEGER,\n    done_checksum TEXT,\n    \
              started_at TIMESTAMPTZ NOT NULL DEFAULT pg_catalog.clock_timestamp(),\n    \
              applied_at TIMESTAMPTZ,\n    applied_by TEXT NOT NULL DEFAULT SESSION_USER,\n    \
-             duration_ms BIGINT,\n    run TEXT,\n    description TEXT,\n    error TEXT\n);",
+             duration_ms BIGINT,\n    run TEXT,\n    description TEXT,\n    error TEXT,\n    intent TEXT\n);",
             self.key("history", HISTORY_TABLE),
             self.history()
         )

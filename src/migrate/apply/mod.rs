@@ -5,9 +5,14 @@
 //! effect is recorded as it goes. Dropping one of these futures (Ctrl-C) leaves the session inside a
 //! transaction: drop the session too, and the server rolls back.
 
+mod attempt;
+mod batch;
+mod index;
+mod probe;
 mod session;
 mod singly;
 mod stamp;
+mod watch;
 mod whole;
 
 use std::time::Instant;
@@ -20,6 +25,7 @@ use super::history::{self, Attempt, Current, Record};
 use super::lock;
 use super::options::{Options, Tables};
 use super::script::{Script, Statement};
+use super::statement::{self, ProbeKind};
 use crate::event::{Progress, Unit, millis};
 use crate::pg::Session;
 use crate::time::show_duration;
@@ -122,11 +128,13 @@ async fn run(
     if steps.is_empty() {
         return Ok(applied);
     }
+    refuse_unprovable(migrations, &steps)?;
     let mut runner = Runner::start(session, options, tables, progress, &current).await?;
     for (done, step) in (0u64..).zip(&steps) {
         let Some(script) = migrations.script(&step.revision) else { continue };
         let unfinished = current.unfinished.iter().find(|a| fits(a, step));
         let job = Job::new(step, script, options, unfinished, (done, steps.len() as u64));
+        runner.of = job.place;
         progress.at(done, Some(job.place.1), Unit::Items, job.name());
         let begun = Instant::now();
         let result = match script.transactional {
@@ -187,6 +195,28 @@ pub(super) fn plan(
     Ok(steps)
 }
 
+/// After a death nobody could say whether such a statement took effect: better to refuse it before anything runs.
+fn refuse_unprovable(migrations: &Migrations, steps: &[Step]) -> Result<(), MigrateError> {
+    for step in steps {
+        let Some(script) = migrations.script(&step.revision).filter(|s| !s.transactional) else { continue };
+        let unprovable = |statement: &&Statement| {
+            !statement.idempotent && statement::probe_kind(&statement.text) == ProbeKind::Unknown
+        };
+        if let Some(found) = statements(step, script).iter().find(unprovable) {
+            let (file, line) = (script.path.clone(), found.line);
+            return Err(Reason::Unprovable { file, line, statement: statement::title(&found.text) }.into());
+        }
+    }
+    Ok(())
+}
+
+fn statements<'a>(step: &Step, script: &'a Script) -> &'a [Statement] {
+    match step.direction {
+        Direction::Up => &script.upgrade,
+        Direction::Down => &script.downgrade,
+    }
+}
+
 /// As Alembic has it: `Running upgrade 989ceebf408f -> c08085465bad, Add priority to questions`.
 fn running(step: &Step, script: &Script) -> String {
     let (verb, from, to) = (step.direction.verb(), step.from.join(", "), step.to.join(", "));
@@ -230,11 +260,7 @@ impl<'a> Job<'a> {
         unfinished: Option<&'a Attempt>,
         place: (u64, u64),
     ) -> Self {
-        let statements = match step.direction {
-            Direction::Up => &script.upgrade,
-            Direction::Down => &script.downgrade,
-        };
-        Self { step, script, statements, unfinished, run: options.run.as_deref(), place }
+        Self { step, script, statements: statements(step, script), unfinished, run: options.run.as_deref(), place }
     }
 
     fn name(&self) -> String {
@@ -243,8 +269,12 @@ impl<'a> Job<'a> {
 
     /// Tells that the statement with this index begins.
     fn begin_statement(&self, index: usize, progress: &Progress) {
-        let note = format!("{}: statement {} of {}", self.name(), index + 1, self.statements.len());
-        progress.at(self.place.0, Some(self.place.1), Unit::Items, note);
+        progress.at(self.place.0, Some(self.place.1), Unit::Items, self.place_of(index));
+    }
+
+    /// What a person is told of the statement with this index.
+    fn place_of(&self, index: usize) -> String {
+        format!("{}: statement {} of {}", self.name(), index + 1, self.statements.len())
     }
 
     fn record(&self, millis: u64) -> Record<'a> {

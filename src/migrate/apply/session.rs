@@ -2,21 +2,27 @@
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt;
 use tokio_postgres::{Client, SimpleQueryMessage};
 
-use super::super::blockers::{self, Blocker, Watch};
+use super::super::blockers::{self, Blocker};
 use super::super::error::{MigrateError, Reason, ServerError};
 use super::super::graph::RowChange;
 use super::super::history::{self, Current};
 use super::super::options::{Options, Tables};
+use super::super::script::Statement;
 use super::super::statement;
-use crate::event::Progress;
+use super::watch::{Place, Watch};
+use crate::event::{Progress, Unit};
 use crate::pg::{Session, quote_literal};
 
 /// What a script may leave behind in its session (a dump's `set_config('search_path', '')` does), and what
 /// the next one must not find.
 const SETTINGS: [&str; 5] =
     ["role", "search_path", "lock_timeout", "statement_timeout", "standard_conforming_strings"];
+
+/// How many statements are sent ahead of their answers.
+const AHEAD: usize = 64;
 
 /// Runs statements, and knows how to bring the session back.
 pub(super) struct Runner<'a> {
@@ -28,6 +34,8 @@ pub(super) struct Runner<'a> {
     settings: Vec<String>,
     has_version_table: bool,
     has_history_table: bool,
+    /// How many migrations are done, of how many.
+    pub of: (u64, u64),
 }
 
 /// A statement that did not succeed.
@@ -59,25 +67,80 @@ impl<'a> Runner<'a> {
             settings: (1..=SETTINGS.len()).map(|i| row.get(i)).collect(),
             has_version_table: current.has_version_table,
             has_history_table: current.has_history_table,
+            of: (0, 0),
         })
     }
 
-    /// Runs one statement of a script, watching for whom it waits.
-    pub async fn execute(&mut self, sql: &str) -> Result<(), Refusal> {
-        let (result, seen) = self.watch.over(self.client.batch_execute(sql), self.progress).await;
-        result.map_err(|error| {
-            let error = ServerError::from(&error);
-            let blockers = if error.is_contention() { seen } else { Vec::new() };
-            Refusal { error, blockers }
-        })
+    /// Runs one statement of a script, watching for whom it waits and how far it is; `name` is said of it.
+    pub async fn execute(&mut self, sql: &str, name: &str) -> Result<(), Refusal> {
+        let work = self.client.batch_execute(sql);
+        let (result, seen) = self.watch.over(work, &Place { name, of: self.of }, self.progress).await;
+        result.map_err(|error| refusal(&error, seen))
+    }
+
+    /// As [`Runner::execute`], with the number of rows that it changed.
+    pub async fn execute_counting(&mut self, sql: &str, name: &str) -> Result<u64, Refusal> {
+        let work = self.client.simple_query(sql);
+        let (result, seen) = self.watch.over(work, &Place { name, of: self.of }, self.progress).await;
+        let messages = result.map_err(|error| refusal(&error, seen))?;
+        Ok(messages.iter().filter_map(completed).sum())
+    }
+
+    /// Runs the statements of a script and what concludes it (see [`Runner::concluding`]) in the transaction that is
+    /// open, sent ahead: the next one is with the server before the answer to the one before. After one that fails
+    /// the server refuses all others, so nothing runs that should not.
+    ///
+    /// # Errors
+    /// The first statement that failed, by its index; [`Conclusion`] if the end did.
+    pub async fn execute_all(
+        &mut self,
+        statements: &[Statement],
+        named: impl Fn(usize) -> String,
+        concluding: &str,
+        changes: usize,
+    ) -> Result<(), (Option<usize>, Box<Conclusion>)> {
+        let all = statements.len() + 1;
+        let mut counts = Vec::new();
+        for first in (0..all).step_by(AHEAD) {
+            let mut answers = Vec::new();
+            for i in first..all.min(first + AHEAD) {
+                let sql = statements.get(i).map_or(concluding, |s| s.text.as_str());
+                let sent = self.client.simple_query_raw(sql).await;
+                let which = (i < statements.len()).then_some(i);
+                answers.push((which, sent.map_err(|error| (which, refused(&error, Vec::new())))?));
+            }
+            for (which, answer) in answers {
+                let name = which.map_or_else(String::new, &named);
+                if which.is_some() {
+                    self.progress.at(self.of.0, Some(self.of.1), Unit::Items, name.clone());
+                }
+                counts.clear();
+                let work = answer.try_for_each(|message| {
+                    counts.extend(completed(&message));
+                    std::future::ready(Ok(()))
+                });
+                let place = Place { name: &name, of: self.of };
+                let (result, seen) = self.watch.over(work, &place, self.progress).await;
+                result.map_err(|error| (which, refused(&error, seen)))?;
+            }
+        }
+        if one_each(&counts, changes) { Ok(()) } else { Err((None, Box::new(Conclusion::RowsMoved))) }
+    }
+
+    /// The first row of something of our own, as text.
+    pub async fn own_row(&self, sql: &str) -> Result<Option<Vec<String>>, Refusal> {
+        let messages = self.client.simple_query(sql).await.map_err(|error| refusal(&error, Vec::new()))?;
+        Ok(messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::Row(row) => {
+                Some((0..row.len()).map(|i| row.get(i).unwrap_or_default().to_string()).collect())
+            }
+            _ => None,
+        }))
     }
 
     /// Runs something of our own.
     pub async fn own(&self, sql: &str) -> Result<(), Refusal> {
-        self.client
-            .batch_execute(sql)
-            .await
-            .map_err(|error| Refusal { error: ServerError::from(&error), blockers: Vec::new() })
+        self.client.batch_execute(sql).await.map_err(|error| refusal(&error, Vec::new()))
     }
 
     /// Begins the transaction of a script. Read committed: a snapshot taken before a wait for a lock would
@@ -132,38 +195,36 @@ impl<'a> Runner<'a> {
     }
 
     /// The last statements of a script's transaction: settings back, tables made, `record`ed, rows moved.
-    ///
-    /// # Errors
-    /// As [`Runner::move_rows`].
-    pub async fn conclude(&self, changes: &[RowChange], record: &str) -> Result<(), Box<Conclusion>> {
+    pub fn concluding(&self, changes: &[RowChange], record: &str) -> String {
         // Role and search path: what the two tables are reached by. The limits hold until the commit.
-        self.count_rows(self.restoring(2) + &self.making_tables() + record, changes).await
+        let mut sql = self.restoring(2) + &self.making_tables() + record;
+        changes.iter().for_each(|change| sql.push_str(&history::change_row(self.tables, change)));
+        sql
     }
 
-    /// Changes the version table, and sees that each change met its row.
+    /// Runs [`Runner::concluding`], and sees that each change met its row.
     ///
     /// # Errors
     /// [`Conclusion::RowsMoved`] if a row was not there to be moved, or what the server said.
-    pub async fn move_rows(&self, changes: &[RowChange]) -> Result<(), Box<Conclusion>> {
-        self.count_rows(String::new(), changes).await
+    pub async fn conclude(&self, changes: &[RowChange], record: &str) -> Result<(), Box<Conclusion>> {
+        self.count_rows(&self.concluding(changes, record), changes.len()).await
     }
 
-    async fn count_rows(&self, mut sql: String, changes: &[RowChange]) -> Result<(), Box<Conclusion>> {
-        for change in changes {
-            sql.push_str(&history::change_row(self.tables, change));
-        }
-        let messages = self.client.simple_query(&sql).await.map_err(|error| {
-            Box::new(Conclusion::Refused(Refusal { error: ServerError::from(&error), blockers: Vec::new() }))
-        })?;
-        let counts: Vec<u64> = messages
-            .iter()
-            .filter_map(|m| match m {
-                SimpleQueryMessage::CommandComplete(count) => Some(*count),
-                _ => None,
-            })
-            .collect();
-        let ours = &counts[counts.len().saturating_sub(changes.len())..];
-        if ours.iter().all(|&count| count == 1) { Ok(()) } else { Err(Box::new(Conclusion::RowsMoved)) }
+    /// Changes the version table alone.
+    ///
+    /// # Errors
+    /// As [`Runner::conclude`].
+    pub async fn move_rows(&self, changes: &[RowChange]) -> Result<(), Box<Conclusion>> {
+        let sql: String = changes.iter().map(|change| history::change_row(self.tables, change)).collect();
+        self.count_rows(&sql, changes.len()).await
+    }
+
+    async fn count_rows(&self, sql: &str, changes: usize) -> Result<(), Box<Conclusion>> {
+        let messages = self.client.simple_query(sql).await;
+        let messages =
+            messages.map_err(|error| Box::new(Conclusion::Refused(refusal(&error, Vec::new()))))?;
+        let counts: Vec<u64> = messages.iter().filter_map(completed).collect();
+        if one_each(&counts, changes) { Ok(()) } else { Err(Box::new(Conclusion::RowsMoved)) }
     }
 
     /// Names those in the way, if the watch did not see them.
@@ -184,6 +245,28 @@ impl<'a> Runner<'a> {
             crate::time::show_duration(pause)
         ));
         tokio::time::sleep(pause).await;
+    }
+}
+
+fn refused(error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Box<Conclusion> {
+    Box::new(Conclusion::Refused(refusal(error, seen)))
+}
+
+fn refusal(error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Refusal {
+    let error = ServerError::from(error);
+    let blockers = if error.is_contention() { seen } else { Vec::new() };
+    Refusal { error, blockers }
+}
+
+/// Whether each of the last `changes` statements met one row.
+fn one_each(counts: &[u64], changes: usize) -> bool {
+    counts[counts.len().saturating_sub(changes)..].iter().all(|&count| count == 1)
+}
+
+fn completed(message: &SimpleQueryMessage) -> Option<u64> {
+    match message {
+        SimpleQueryMessage::CommandComplete(count) => Some(*count),
+        _ => None,
     }
 }
 

@@ -1,28 +1,32 @@
 //! A script with `-- transaction: off`: statement by statement.
 //!
-//! Its attempt is in the history before the first statement. A statement that may stand in a transaction commits
+//! Its [`attempt`] is in the history before the first statement. A statement that may stand in a transaction commits
 //! together with the count of those done; so after a death it is known whether it took effect. One that may not
-//! (`CREATE INDEX CONCURRENTLY`, `VACUUM`) is counted right after it; after a death in between, an index is looked
-//! for in the catalog, and what can be repeated is repeated. The version row comes last.
+//! (`CREATE INDEX CONCURRENTLY`, `VACUUM`) is written down as intended before it runs and counted right after it;
+//! after a death in between it is [`probe`]d. One in batches commits each with the key it ended at ([`batch`]).
+//! The version row comes last.
 
 use std::time::{Duration, Instant};
 
-use sha2::{Digest, Sha256};
-
 use super::super::error::{Effects, Reason, ScriptFailure, ServerError};
 use super::super::history::Attempt;
-use super::super::statement::{self, ConcurrentIndex, Nature};
+use super::super::intent::{Built, Intent};
+use super::super::script::Statement;
+use super::super::statement::batch::Batch;
+use super::super::statement::{self, Effect, Nature};
 use super::Job;
-use super::session::{Conclusion, Refusal, Runner};
-use crate::event::millis;
-use crate::pg::quote_literal;
+use super::attempt::{self, checksum};
+use super::batch;
+use super::index::{self, State};
+use super::probe::{self, Finding};
+use super::session::{Refusal, Runner};
 
 /// Runs what is not done yet of the script, and records it as applied.
 pub(super) async fn run(runner: &mut Runner<'_>, job: &Job<'_>) -> Result<(), Reason> {
     let begun = Instant::now();
     let mut attempt = match job.unfinished {
         Some(attempt) => reopen(runner, job, attempt).await?,
-        None => open(runner, job).await?,
+        None => attempt::open(runner, job).await?,
     };
     let before = attempt.done;
     for i in before..job.statements.len() {
@@ -30,89 +34,107 @@ pub(super) async fn run(runner: &mut Runner<'_>, job: &Job<'_>) -> Result<(), Re
             return Err(record_failure(runner, job, &attempt, before, i, *failed).await);
         }
     }
-    finish(runner, job, &attempt, before, begun).await
+    attempt::finish(runner, job, &attempt, before, begun).await
 }
 
-/// Writes the intent, before anything has an effect.
-async fn open(runner: &mut Runner<'_>, job: &Job<'_>) -> Result<Attempt, Reason> {
-    let text = |t: Option<&str>| t.map_or("NULL".to_string(), quote_literal);
-    let insert = format!(
-        "INSERT INTO {} (version_table, revision, direction, state, checksum, statements, statements_done, run, \
-         description) VALUES ({}, {}, {}, 'started', {}, {}, 0, {}, {}) RETURNING id",
-        runner.tables.history(),
-        quote_literal(runner.tables.root()),
-        quote_literal(&job.step.revision),
-        quote_literal(job.step.direction.verb()),
-        quote_literal(&job.script.checksum),
-        job.statements.len(),
-        text(job.run),
-        quote_literal(&job.script.description),
-    );
-    let what = "record that the script begins";
-    let fail = |refusal: Refusal| Reason::Query { what, source: Box::new(refusal.error) };
-    runner.begin().await.map_err(fail)?;
-    let id = async {
-        runner.own(&runner.making_tables()).await.map_err(fail)?;
-        let row = runner.client.query_one(&insert, &[]).await.map_err(Reason::query(what))?;
-        runner.own("COMMIT").await.map_err(fail)?;
-        Ok(row.get(0))
-    };
-    let id = match id.await {
-        Ok(id) => id,
-        Err(reason) => {
-            runner.rollback().await;
-            return Err(reason);
+/// How a statement runs.
+enum Way {
+    /// In a transaction, with its count.
+    Counted,
+    /// Alone, between its intent and its count.
+    Bare,
+    /// In many transactions, each with how far it came.
+    Batches(Batch),
+}
+
+impl Way {
+    fn of(statement: &Statement) -> Self {
+        match (statement.batch, statement::nature(&statement.text)) {
+            (Some(batch), _) => Way::Batches(batch),
+            (None, Nature::OutsideOnly | Nature::OutsideAtTimes | Nature::MayCommit) => Way::Bare,
+            (None, _) => Way::Counted,
         }
-    };
-    runner.tables_are_made();
-    Ok(Attempt {
-        id,
-        revision: job.step.revision.clone(),
-        direction: job.step.direction.verb().to_string(),
-        failed: false,
-        statements: job.statements.len(),
-        done: 0,
-        done_checksum: None,
-    })
+    }
 }
 
 /// Takes a broken-off attempt up, if it is certain what of it took effect.
-async fn reopen(runner: &Runner<'_>, job: &Job<'_>, found: &Attempt) -> Result<Attempt, Reason> {
+async fn reopen(runner: &mut Runner<'_>, job: &Job<'_>, found: &Attempt) -> Result<Attempt, Reason> {
     let mut attempt = Attempt { statements: job.statements.len(), ..found.clone() };
-    let refuse = |why: &str, next: Vec<String>| {
-        Err(Reason::Unfinished { attempt: Box::new(found.clone()), why: why.to_string(), next })
+    let refuse = |why: String, next: Vec<String>| {
+        Err(Reason::Unfinished { attempt: Box::new(found.clone()), why, next })
     };
     let undone = "backstay migrate stamp CURRENT forgets the attempt, once its statements are undone by hand";
-    if attempt.done > attempt.statements || attempt.done_checksum != prefix_checksum(job, attempt.done) {
-        return refuse(
-            "those statements were edited since",
-            vec!["put them back as they were; the later ones may change".into(), undone.into()],
-        );
+    if attempt.done > attempt.statements
+        || attempt.done_checksum != attempt::prefix_checksum(job, attempt.done)
+    {
+        let back = "put them back as they were; the later ones may change";
+        return refuse("those statements were edited since".into(), vec![back.into(), undone.into()]);
     }
-    let next = job.statements.get(attempt.done).filter(|_| !found.failed);
-    match next.map(|s| (statement::nature(&s.text), statement::concurrent_index(&s.text))) {
-        // It died while the statement may have been running: did it take effect?
-        Some((Nature::OutsideOnly, Some(index))) => {
-            let state = look_for(runner, &index, &job.statements[attempt.done].text).await?;
-            let took_effect =
-                if index.creates { state == IndexState::Valid } else { state == IndexState::Absent };
-            attempt.done += usize::from(took_effect);
+    let number = attempt.done + 1;
+    let intent = attempt.intent.take().filter(|intent| intent.statement == number);
+    let left = clear_what_it_left(runner, intent.as_ref()).await?;
+    if let Some(next) = job.statements.get(attempt.done) {
+        let edited = intent.as_ref().is_some_and(|intent| intent.checksum != checksum(&next.text));
+        let batched = intent.as_ref().is_some_and(|intent| intent.batches.is_some());
+        let in_doubt = !found.failed && left != Some(State::Absent);
+        if edited && (batched || in_doubt) {
+            let back = format!("put statement {number} back as it was; the later ones may change");
+            let why = format!("statement {number} was running, and it was edited since");
+            return refuse(why, vec![back, undone.into()]);
         }
-        Some((Nature::MayCommit, _)) => {
-            let next = attempt.done + 1;
-            return refuse(
-                &format!("statement {next} was running, and what it commits by itself is not known"),
-                vec![undone.into()],
-            );
+        if !found.failed && !edited && matches!(Way::of(next), Way::Bare) {
+            // It died while the statement may have been running: did it take effect?
+            match probe::look(runner, next, number, intent.as_ref()).await? {
+                Finding::NotDone => {}
+                Finding::Done => attempt.done += 1,
+                Finding::Half(rest) => {
+                    finish_half(runner, &rest).await?;
+                    attempt.done += 1;
+                }
+                Finding::Stuck { why, next } => return refuse(why, next),
+            }
         }
-        _ => {}
+        if attempt.done < number && batched {
+            attempt.intent = intent;
+        }
     }
     runner.progress.note(format!("{} goes on: {}", attempt.revision, attempt.extent()));
-    let update = format!("{}, state = 'started', error = NULL", count_done(job, &attempt));
-    update_history(runner, &attempt, &update)
-        .await
-        .map_err(|r| Reason::Query { what: "record that the script goes on", source: Box::new(r.error) })?;
+    attempt::go_on(runner, job, &attempt).await?;
     Ok(attempt)
+}
+
+/// Drops the index that the attempt was building, if it is invalid and provably the attempt's; gives its state.
+/// Invalid ones of another kind are named: `REINDEX CONCURRENTLY` leaves `…_ccnew`, and who it was is not certain.
+async fn clear_what_it_left(
+    runner: &mut Runner<'_>,
+    intent: Option<&Intent>,
+) -> Result<Option<State>, Reason> {
+    let Some(intent) = intent else { return Ok(None) };
+    for name in index::invalid(runner).await {
+        let left_by_reindex = ["_ccnew", "_ccold"].iter().any(|mark| name.contains(mark));
+        if left_by_reindex && !intent.invalid.contains(&name) {
+            runner.progress.note(format!(
+                "the INVALID index {name} may be left of this; if nobody rebuilds it now: DROP INDEX CONCURRENTLY {name};"
+            ));
+        }
+    }
+    let Some(built) = &intent.builds else { return Ok(None) };
+    let (state, on_its_table) = index::look(runner, built).await?;
+    if state == State::Invalid && index::is_ours(intent, built, on_its_table) {
+        return index::clear(runner, built).await.map(Some);
+    }
+    Ok(Some(state))
+}
+
+async fn finish_half(runner: &mut Runner<'_>, sql: &str) -> Result<(), Reason> {
+    let fail = |refusal: Refusal| Reason::Query {
+        what: "finish what the statement had begun",
+        source: Box::new(refusal.error),
+    };
+    runner.own(&runner.limits("SET", runner.options.lock_timeout)).await.map_err(fail)?;
+    let result = runner.execute(sql, sql).await;
+    runner.restore().await;
+    result.map_err(fail)
 }
 
 /// Why a statement stopped the script.
@@ -128,22 +150,37 @@ impl From<Refusal> for Box<Stop> {
     }
 }
 
+impl From<Reason> for Box<Stop> {
+    fn from(reason: Reason) -> Self {
+        let error = match reason {
+            Reason::Query { source, .. } => *source,
+            other => ServerError { message: other.to_string(), ..ServerError::default() },
+        };
+        Refusal { error, blockers: Vec::new() }.into()
+    }
+}
+
 async fn run_one(
     runner: &mut Runner<'_>,
     job: &Job<'_>,
     attempt: &mut Attempt,
     i: usize,
 ) -> Result<(), Box<Stop>> {
-    let text = &job.statements[i].text;
+    let statement = &job.statements[i];
     job.begin_statement(i, runner.progress);
+    let way = Way::of(statement);
+    if let Way::Batches(batch) = way {
+        let ran = batch::run(runner, job, attempt, i, batch).await;
+        return ran.map_err(|(refusal, tries)| Box::new(Stop { refusal, tries, invalid: Vec::new() }));
+    }
     let mut tries = 1;
     loop {
-        let result = match statement::nature(text) {
-            Nature::OutsideOnly | Nature::MayCommit => run_bare(runner, job, attempt, text).await,
-            _ => run_counted(runner, job, attempt, text).await,
+        let result = match way {
+            Way::Bare => run_bare(runner, job, attempt, i).await,
+            _ => run_counted(runner, job, attempt, i).await,
         };
         let Err(mut stop) = result else { return Ok(()) };
-        runner.find_blockers(&mut stop.refusal, text).await;
+        runner.find_blockers(&mut stop.refusal, &statement.text).await;
         let again = stop.refusal.error.is_contention() && stop.invalid.is_empty();
         if !again || tries > runner.options.lock_retries {
             stop.tries = tries;
@@ -159,14 +196,13 @@ async fn run_counted(
     runner: &mut Runner<'_>,
     job: &Job<'_>,
     attempt: &mut Attempt,
-    text: &str,
+    i: usize,
 ) -> Result<(), Box<Stop>> {
-    let done = Attempt { done: attempt.done + 1, ..attempt.clone() };
+    let (count, done) = attempt::counting(runner, job, attempt);
     let result = async {
         runner.begin().await?;
-        runner.execute(text).await?;
-        runner.own(&runner.restoring(2)).await?;
-        update_history(runner, &done, &count_done(job, &done)).await?;
+        runner.execute(&job.statements[i].text, &job.place_of(i)).await?;
+        runner.own(&(runner.restoring(2) + &count)).await?;
         runner.own("COMMIT").await
     };
     match result.await {
@@ -181,80 +217,71 @@ async fn run_counted(
     }
 }
 
-/// The statement alone, then the count of it.
+/// The intent, the statement alone, then the count of it.
 async fn run_bare(
     runner: &mut Runner<'_>,
     job: &Job<'_>,
     attempt: &mut Attempt,
-    text: &str,
+    i: usize,
 ) -> Result<(), Box<Stop>> {
-    let index = statement::concurrent_index(text).filter(|index| index.creates);
-    if let Some(index) = &index
-        && let Ok(IndexState::Invalid(name)) = look_for(runner, index, text).await
-    {
-        // IF NOT EXISTS would take the broken one for a good one.
-        let message = format!("an INVALID index {name} of an earlier try is in the way");
-        let error = ServerError { message, ..ServerError::default() };
-        return Err(Box::new(Stop {
-            refusal: Refusal { error, blockers: Vec::new() },
-            tries: 1,
-            invalid: vec![name],
-        }));
-    }
-    // What works concurrently waits for old transactions; a short limit would only leave an INVALID index.
-    let lock_timeout = match statement::is_concurrent(text) {
-        true => Duration::ZERO,
-        false => runner.options.lock_timeout,
+    let text = &job.statements[i].text;
+    let builds = match statement::effect(text) {
+        Some(Effect::Builds(build)) => index::resolve(runner, &build).await?,
+        _ => None,
     };
-    let invalid_before = invalid_indexes(runner).await;
+    refuse_foreign(runner, builds.as_ref()).await?;
+    let concurrent = statement::is_concurrent(text);
+    let invalid = if concurrent { index::invalid(runner).await } else { Vec::new() };
+    let intent = Intent { statement: i + 1, checksum: checksum(text), invalid, builds, batches: None };
+    attempt::intend(runner, attempt, intent.clone()).await?;
+    // What works concurrently waits for old transactions; a short limit would only leave an INVALID index.
+    let lock_timeout = if concurrent { Duration::ZERO } else { runner.options.lock_timeout };
     runner.own(&runner.limits("SET", lock_timeout)).await?;
-    let result = runner.execute(text).await;
+    let result = runner.execute(text, &job.place_of(i)).await;
     runner.restore().await;
     if let Err(refusal) = result {
-        let mut invalid = invalid_indexes(runner).await;
-        invalid.retain(|name| !invalid_before.contains(name));
+        let invalid = clear_after_failure(runner, &intent, &refusal.error, concurrent).await;
         return Err(Box::new(Stop { refusal, tries: 1, invalid }));
     }
-    attempt.done += 1;
-    let set = count_done(job, attempt);
-    update_history(runner, attempt, &set).await?;
+    // Another's may have come under the name meanwhile, and IF NOT EXISTS have passed it.
+    refuse_foreign(runner, intent.builds.as_ref()).await?;
+    attempt::count_one(runner, job, attempt).await?;
     Ok(())
 }
 
-/// The version row moves, and the attempt is done.
-async fn finish(
-    runner: &mut Runner<'_>,
-    job: &Job<'_>,
-    attempt: &Attempt,
-    before: usize,
-    begun: Instant,
-) -> Result<(), Reason> {
-    let done = format!(
-        "UPDATE {} SET state = 'done', applied_at = pg_catalog.clock_timestamp(), error = NULL, checksum = {}, \
-         duration_ms = {} WHERE id = {};",
-        runner.tables.history(),
-        quote_literal(&job.script.checksum),
-        millis(begun.elapsed()),
-        attempt.id
-    );
-    let fail = |refusal: Refusal| {
-        let effects = Effects::Partial {
-            done_before: before,
-            done: attempt.done,
-            invalid: Vec::new(),
-            open_ended: refusal.error.broken,
-        };
-        Reason::Script(Box::new(job.failure(None, refusal.error, effects)))
-    };
-    runner.begin().await.map_err(fail)?;
-    if let Err(conclusion) = runner.conclude(&job.step.changes, &done).await {
-        runner.rollback().await;
-        return Err(match *conclusion {
-            Conclusion::Refused(refusal) => fail(refusal),
-            Conclusion::RowsMoved => Reason::RowsMoved(runner.tables.show()),
-        });
+/// Refuses an invalid index under the name: `IF NOT EXISTS` would take it for a good one. What our own attempt left
+/// is gone by now.
+async fn refuse_foreign(runner: &Runner<'_>, built: Option<&Built>) -> Result<(), Box<Stop>> {
+    let Some(built) = built else { return Ok(()) };
+    if index::look(runner, built).await?.0 != State::Invalid {
+        return Ok(());
     }
-    runner.own("COMMIT").await.map_err(fail)
+    let message = format!("an INVALID index {} that is not of this attempt is in the way", built.index);
+    let error = ServerError { message, ..ServerError::default() };
+    let refusal = Refusal { error, blockers: Vec::new() };
+    Err(Box::new(Stop { refusal, tries: 1, invalid: vec![built.index.clone()] }))
+}
+
+/// Drops the INVALID index that the failed statement left, and gives those that are left then.
+async fn clear_after_failure(
+    runner: &mut Runner<'_>,
+    intent: &Intent,
+    error: &ServerError,
+    concurrent: bool,
+) -> Vec<String> {
+    if error.broken || !concurrent {
+        return Vec::new();
+    }
+    let mut left = index::invalid(runner).await;
+    left.retain(|name| !intent.invalid.contains(name));
+    // "Already exists": then it is another's.
+    if let Some(built) = intent.builds.as_ref().filter(|_| error.code != "42P07")
+        && left.contains(&built.index)
+        && index::drop_index(runner, &built.index).await.is_ok()
+    {
+        left.retain(|name| *name != built.index);
+    }
+    left
 }
 
 /// Leaves in the history what is known; nothing, if nothing took effect.
@@ -267,75 +294,18 @@ async fn record_failure(
     stop: Stop,
 ) -> Reason {
     let Stop { refusal, tries, invalid } = stop;
-    let bare =
-        matches!(statement::nature(&job.statements[index].text), Nature::OutsideOnly | Nature::MayCommit);
-    let may_commit = statement::nature(&job.statements[index].text) == Nature::MayCommit;
-    let open_ended = may_commit || (bare && refusal.error.broken);
-    if attempt.done == 0 && !open_ended && invalid.is_empty() {
-        let forget = format!("DELETE FROM {} WHERE id = {}", runner.tables.history(), attempt.id);
-        let _ = runner.own(&forget).await;
+    let text = &job.statements[index].text;
+    let bare = matches!(Way::of(&job.statements[index]), Way::Bare);
+    let open_ended =
+        bare && (statement::nature(text) == Nature::MayCommit || refusal.error.broken);
+    let batched =
+        attempt.intent.as_ref().and_then(|intent| intent.batches.as_ref()).map(|cursor| cursor.changed);
+    if attempt.done == 0 && !open_ended && invalid.is_empty() && batched.is_none() {
+        attempt::forget(runner, attempt).await;
     } else {
-        let set = format!("state = 'failed', error = {}", quote_literal(&refusal.error.to_string()));
-        // On a broken connection the attempt stays 'started', which says as much.
-        let _ = update_history(runner, attempt, &set).await;
+        attempt::fail(runner, attempt, &refusal.error.to_string()).await;
     }
-    let effects = Effects::Partial { done_before: before, done: attempt.done, invalid, open_ended };
+    let effects = Effects::Partial { done_before: before, done: attempt.done, batched, invalid, open_ended };
     let failure = job.failure(Some(index), refusal.error, effects);
     Reason::Script(Box::new(ScriptFailure { blockers: refusal.blockers, tries, ..failure }))
-}
-
-fn count_done(job: &Job<'_>, attempt: &Attempt) -> String {
-    let checksum = prefix_checksum(job, attempt.done).map_or("NULL".to_string(), |c| quote_literal(&c));
-    format!(
-        "statements = {}, statements_done = {}, done_checksum = {checksum}",
-        attempt.statements, attempt.done
-    )
-}
-
-async fn update_history(runner: &Runner<'_>, attempt: &Attempt, set: &str) -> Result<(), Refusal> {
-    runner.own(&format!("UPDATE {} SET {set} WHERE id = {}", runner.tables.history(), attempt.id)).await
-}
-
-/// SHA-256 over the first statements; `None` for none.
-fn prefix_checksum(job: &Job<'_>, count: usize) -> Option<String> {
-    let mut hash = Sha256::new();
-    job.statements.iter().take(count).for_each(|s| {
-        hash.update(s.text.as_bytes());
-        hash.update([0]);
-    });
-    (count > 0).then(|| hex::encode(hash.finalize()))
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum IndexState {
-    Absent,
-    Valid,
-    /// With its quoted name.
-    Invalid(String),
-}
-
-/// The state of an index that a statement names; an index without a schema is one of a table named there too.
-async fn look_for(runner: &Runner<'_>, index: &ConcurrentIndex, sql: &str) -> Result<IndexState, Reason> {
-    let query = "SELECT i.indisvalid, pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i \
-        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_class t ON t.oid = i.indrelid \
-        JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relname::pg_catalog.text = $1 \
-        AND coalesce(n.nspname::pg_catalog.text = $2, t.relname::pg_catalog.text = ANY ($3) OR NOT $4) \
-        ORDER BY i.indisvalid LIMIT 1";
-    let names = statement::names(sql);
-    let row = runner.client.query_opt(query, &[&index.name, &index.schema, &names, &index.creates]).await;
-    let row = row.map_err(Reason::query("look for the index"))?;
-    Ok(match row.map(|row| (row.get(0), row.get(1))) {
-        None => IndexState::Absent,
-        Some((true, _)) => IndexState::Valid,
-        Some((false, name)) => IndexState::Invalid(name),
-    })
-}
-
-/// All invalid indexes of the database, by quoted name; none if that can't be asked now.
-async fn invalid_indexes(runner: &Runner<'_>) -> Vec<String> {
-    let query = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i \
-        JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n \
-        ON n.oid = c.relnamespace WHERE NOT i.indisvalid";
-    let rows = runner.client.query(query, &[]).await.unwrap_or_default();
-    rows.iter().map(|row| row.get(0)).collect()
 }

@@ -43,14 +43,14 @@ struct Stop {
 
 async fn attempt(runner: &mut Runner<'_>, job: &Job<'_>, begun: Instant) -> Result<(), Stop> {
     let at = |statement, at_commit| move |refusal| Stop { statement, at_commit, refusal: Some(refusal) };
-    runner.begin().await.map_err(at(None, false))?;
-    for (i, statement) in job.statements.iter().enumerate() {
-        job.begin_statement(i, runner.progress);
-        runner.execute(&statement.text).await.map_err(at(Some(i), false))?;
-    }
+    let changes = &job.step.changes;
     let record = job.record(millis(begun.elapsed())).insert(runner.tables);
-    runner.conclude(&job.step.changes, &record).await.map_err(|conclusion| match *conclusion {
-        Conclusion::Refused(refusal) => at(None, false)(refusal),
+    let end = runner.concluding(changes, &record);
+    // An answer of its own: what is sent after a BEGIN that failed would commit by itself.
+    runner.begin().await.map_err(at(None, false))?;
+    let ran = runner.execute_all(job.statements, |i| job.place_of(i), &end, changes.len()).await;
+    ran.map_err(|(statement, conclusion)| match *conclusion {
+        Conclusion::Refused(refusal) => at(statement, false)(refusal),
         Conclusion::RowsMoved => Stop { statement: None, at_commit: false, refusal: None },
     })?;
     // Deferred constraints are checked here, so a commit can be refused; then all of it is rolled back.

@@ -11,9 +11,16 @@
 //!
 //! -- upgrade
 //! ALTER TABLE …;
+//! -- batch: 10000 pause 100ms        (optional, with `transaction: off`: the next UPDATE or DELETE in batches)
+//! UPDATE …;
+//! -- idempotent                      (optional: after a death the next statement may run again)
+//! CALL …;
 //! -- downgrade
 //! ALTER TABLE …;
 //! ```
+
+mod header;
+mod mark;
 
 use std::path::{Path, PathBuf};
 
@@ -21,7 +28,10 @@ use sha2::{Digest, Sha256};
 
 use super::graph::Revision;
 use super::lexer::{self, LexError, Split};
+use super::statement::batch::{Batch, BatchFault, Batched};
 use super::statement::{self, Nature};
+use header::Header;
+use mark::Marks;
 
 /// The keys of a header, in the order they are usually written.
 const KEYS: [&str; 6] = ["revision", "revises", "branch", "depends-on", "created", "transaction"];
@@ -56,6 +66,10 @@ pub struct Statement {
     pub text: String,
     /// The line of its first token, from 1.
     pub line: u32,
+    /// `-- idempotent` stands above it: it may run again when nobody knows whether it took effect.
+    pub idempotent: bool,
+    /// `-- batch: …` stands above it.
+    pub batch: Option<Batch>,
 }
 
 impl Script {
@@ -182,6 +196,41 @@ pub enum Fault {
         "COPY to or from the client can't stand in a migration; use INSERT, or load the data in a step of its own"
     )]
     Stream,
+    /// `DISCARD ALL`.
+    #[error("{0} can't stand in a migration: it would give up the lock that keeps a second migration out")]
+    EndsSession(
+        /// The statement's first words.
+        String,
+    ),
+    /// A comment that asks for something, at a place where nothing can be asked for.
+    #[error("`-- {0}` must stand on a line of its own, right above the statement that it is for")]
+    StrayMark(
+        /// Which.
+        &'static str,
+    ),
+    /// A comment that probably asks for something.
+    #[error("`-- {said}` says nothing to backstay; `-- {nearest}` may be meant")]
+    UnknownMark {
+        /// What it says.
+        said: String,
+        /// What may be meant.
+        nearest: &'static str,
+    },
+    /// `-- batch:` with something else than a number of rows.
+    #[error("batch can't be {0:?}; write the rows of a batch, as `-- batch: 10000` or `-- batch: 10000 pause 100ms`")]
+    BadBatch(
+        /// What stands there.
+        String,
+    ),
+    /// Batches in one transaction.
+    #[error("batches commit one by one; add `-- transaction: off` to the header")]
+    BatchInTransaction,
+    /// A statement that has no batches.
+    #[error("{0}")]
+    Batch(
+        /// Why.
+        BatchFault,
+    ),
 }
 
 fn hint_key(nearest: &Option<&'static str>) -> String {
@@ -223,9 +272,15 @@ pub fn parse(text: &str, path: &Path) -> Result<Script, (u32, Fault)> {
     let split = lexer::split(&text).map_err(|error| (error.line(), Fault::Lex(error)))?;
     let sections = Sections::find(&text, &split)?;
     let transactional = header.transactional;
-    let read = |section| -> Result<Vec<Statement>, (u32, Fault)> {
+    let mut marks = Marks::find(&text, &split, &sections)?;
+    let mut read = |section| -> Result<Vec<Statement>, (u32, Fault)> {
         let of_section = split.statements.iter().filter(|s| sections.of(s.start) == section);
-        of_section.map(|s| check(&text[s.start..s.span.end], s.line, transactional)).collect()
+        let read = of_section.map(|s| {
+            let (idempotent, batch) = marks.take(s.start);
+            let text = text[s.start..s.span.end].to_string();
+            check(Statement { text, line: s.line, idempotent, batch }, transactional)
+        });
+        read.collect()
     };
     if let Some(stray) = split.statements.iter().find(|s| sections.of(s.start) == Section::Header) {
         return Err((stray.line, Fault::AboveUpgrade));
@@ -256,14 +311,21 @@ fn checksum(text: &str) -> String {
     hex::encode(hash.finalize())
 }
 
-fn check(text: &str, line: u32, transactional: bool) -> Result<Statement, (u32, Fault)> {
-    let title = || statement::title(text);
-    match statement::nature(text) {
-        Nature::TransactionControl => Err((line, Fault::TransactionControl(title()))),
-        Nature::OutsideOnly if transactional => Err((line, Fault::OutsideOnly(title()))),
-        Nature::Stream => Err((line, Fault::Stream)),
-        _ => Ok(Statement { text: text.to_string(), line }),
-    }
+fn check(statement: Statement, transactional: bool) -> Result<Statement, (u32, Fault)> {
+    let title = || statement::title(&statement.text);
+    let fault = match statement::nature(&statement.text) {
+        Nature::TransactionControl => Fault::TransactionControl(title()),
+        Nature::OutsideOnly if transactional => Fault::OutsideOnly(title()),
+        Nature::Stream => Fault::Stream,
+        Nature::EndsSession => Fault::EndsSession(title()),
+        _ if statement.batch.is_none() => return Ok(statement),
+        _ if transactional => Fault::BatchInTransaction,
+        _ => match Batched::read(&statement.text) {
+            Ok(_) => return Ok(statement),
+            Err(fault) => Fault::Batch(fault),
+        },
+    };
+    Err((statement.line, fault))
 }
 
 fn line_of(text: &str, at: usize) -> u32 {
@@ -340,104 +402,6 @@ impl Sections {
         } else {
             Section::Downgrade
         }
-    }
-}
-
-/// The comments above the first section.
-#[derive(Debug)]
-struct Header {
-    revision: Revision,
-    description: String,
-    notes: String,
-    transactional: bool,
-    created: Option<String>,
-}
-
-impl Header {
-    fn read(text: &str) -> Result<Self, (u32, Fault)> {
-        let mut header = Header {
-            revision: Revision::default(),
-            description: String::new(),
-            notes: String::new(),
-            transactional: true,
-            created: None,
-        };
-        let mut seen: Vec<&'static str> = Vec::new();
-        for (line, said) in (1..).zip(text.lines().map(comment)) {
-            let Some(said) = said else { continue };
-            if Section::begun_by(said).is_some() {
-                break;
-            }
-            match Entry::of(said, header.description.is_empty()) {
-                Entry::Key(key, _) if seen.contains(&key) => return Err((line, Fault::RepeatedKey(key))),
-                Entry::Key(key, value) => {
-                    seen.push(key);
-                    header.set(key, value).map_err(|fault| (line, fault))?;
-                }
-                Entry::Unknown { key, nearest } => {
-                    return Err((line, Fault::UnknownKey { key: key.to_string(), nearest }));
-                }
-                Entry::Text(said) if header.description.is_empty() => header.description = said.to_string(),
-                Entry::Text(said) => {
-                    header.notes.push_str(said);
-                    header.notes.push('\n');
-                }
-            }
-        }
-        if header.revision.id.is_empty() {
-            return Err((1, Fault::NoRevision));
-        }
-        Ok(header)
-    }
-
-    fn set(&mut self, key: &'static str, value: &str) -> Result<(), Fault> {
-        let list = || value.split(',').map(|v| v.trim().to_string()).filter(|v| !v.is_empty()).collect();
-        let bad = |expected| Err(Fault::BadValue { key, value: value.to_string(), expected });
-        match key {
-            "revision" if value.is_empty() => return bad("write the revision's id"),
-            "revision" => self.revision.id = value.to_string(),
-            "revises" => self.revision.down = list(),
-            "branch" => self.revision.labels = list(),
-            "depends-on" => self.revision.depends_on = list(),
-            "created" => self.created = Some(value.to_string()).filter(|value| !value.is_empty()),
-            _ => match value {
-                "off" => self.transactional = false,
-                "on" => {}
-                _ => return bad("write `on` or `off`"),
-            },
-        }
-        Ok(())
-    }
-}
-
-/// One comment of a header.
-enum Entry<'a> {
-    Key(&'static str, &'a str),
-    Unknown { key: &'a str, nearest: Option<&'static str> },
-    Text(&'a str),
-}
-
-impl<'a> Entry<'a> {
-    /// Above the description every `word:` must be a known key; below it only what resembles one is taken for
-    /// a misspelt one: a `-- transacton: off` must not pass as prose.
-    fn of(said: &'a str, above_description: bool) -> Self {
-        let Some((key, value)) = said.split_once(':') else { return Entry::Text(said) };
-        let key = key.trim_end();
-        let resembles =
-            !key.is_empty() && key.chars().all(|c| c.is_ascii_alphabetic() || c == '-' || c == '_');
-        if !resembles {
-            return Entry::Text(said);
-        }
-        let plain = key.to_ascii_lowercase().replace('_', "-");
-        if let Some(known) = KEYS.into_iter().find(|k| *k == plain) {
-            return Entry::Key(known, value.trim());
-        }
-        let nearest = crate::nearest::nearest(&plain, KEYS);
-        let lowercase = key.chars().all(|c| !c.is_ascii_uppercase());
-        if nearest.is_some() || (above_description && lowercase) {
-            return Entry::Unknown { key, nearest };
-        }
-        Entry::Text(said)
     }
 }
 
@@ -537,12 +501,45 @@ mod tests {
                 "4: `-- downgrade` stands inside the statement that begins on line 3",
             ),
             ("select '\0';", "3: there is a NUL byte here"),
+            ("discard all;", "3: DISCARD ALL can't stand in a migration: it would give up the lock"),
+            ("-- batch: 10\nupdate t set a = 1;", "4: batches commit one by one; add `-- transaction: off`"),
         ] {
             let error = with_body(body).unwrap_err();
             assert!(error.starts_with(expected), "{body}: {error}");
         }
         assert!(read("-- revision: a\n-- transaction: off\n-- upgrade\nvacuum;").is_ok());
         assert!(read("-- revision: a\n-- transaction: off\n-- upgrade\nbegin;").is_err());
+    }
+
+    #[test]
+    fn marks_are_for_the_next_statement() {
+        let off = |body: &str| read(&format!("-- revision: a\n-- transaction: off\n-- upgrade\n{body}"));
+        let script = off("-- Backfill: slow\n-- batch: 10_000 pause 100ms\n/* x */ update t set a = 1;\n\n\
+                          -- idempotent: it deletes first\n\ncall p();\nselect 1;\n\
+                          -- downgrade\n-- Batch: 5\ndelete from t;")
+        .unwrap();
+        let batch = |rows, millis| Some(Batch { rows, pause: std::time::Duration::from_millis(millis) });
+        let marks: Vec<_> = script.upgrade.iter().map(|s| (s.idempotent, s.batch)).collect();
+        assert_eq!(marks, [(false, batch(10_000, 100)), (true, None), (false, None)]);
+        assert_eq!(script.downgrade[0].batch, batch(5, mark::PAUSE.as_millis() as u64));
+        for (body, expected) in [
+            ("select 1; -- batch: 5\ndelete from t;", "4: `-- batch` must stand on a line of its own"),
+            ("delete from t\n-- batch: 5\n;", "5: `-- batch` must stand on a line of its own"),
+            ("delete from t;\n-- idempotent\n", "5: `-- idempotent` must stand on a line of its own"),
+            ("-- batch: 5\n-- downgrade\ndelete from t;", "4: `-- batch` must stand on a line of its own"),
+            ("-- batch: 0\ndelete from t;", "4: batch can't be \"0\"; write the rows of a batch"),
+            ("-- batch: 5 pause\ndelete from t;", "4: batch can't be \"5 pause\""),
+            ("-- batches: 5\ndelete from t;", "4: `-- batches: 5` says nothing to backstay; `-- batch: 10000` may be"),
+            ("-- idempotant\ncall p();", "4: `-- idempotant` says nothing to backstay; `-- idempotent` may be"),
+            ("-- batch: 5\ninsert into t select 1;", "5: only UPDATE and DELETE run in batches"),
+            ("-- batch: 5\nupdate t set a = 1 from u;", "5: a statement that joins other tables"),
+        ] {
+            let error = off(body).unwrap_err();
+            assert!(error.starts_with(expected), "{body}: {error}");
+        }
+        for prose in ["-- a batch of 5", "-- batch processing: see below", "-- idempotent inserts", "-- both: 5"] {
+            assert!(off(&format!("{prose}\nselect 1;")).is_ok(), "{prose}");
+        }
     }
 
     #[test]
