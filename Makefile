@@ -41,8 +41,9 @@ tests: postgres alembic ## Unit and integration tests, against real PostgreSQL s
 	fi
 
 .PHONY: test-crash
-test-crash: postgres ## The crash tests at length: every record, both kinds of kill, SEEDS=20 random lives
+test-crash: postgres ## The crash tests at length: every record, both kinds of kill, SEEDS=20 random lives; 50 kills of a migration
 	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) test $(CARGO_FLAGS) --test crash -- --nocapture
+	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) test $(CARGO_FLAGS) --test migrate killed -- --nocapture
 
 .PHONY: test-gcs-emulator
 test-gcs-emulator: ## The store on Cloud Storage against an emulator from PyPI

@@ -34,8 +34,8 @@ impl MigrateError {
             Reason::Script(failed) => match &failed.effects {
                 Effects::None => false,
                 Effects::InDoubt => true,
-                Effects::Partial { done_before, done, batched, invalid, open_ended } => {
-                    done > done_before || batched.is_some() || !invalid.is_empty() || *open_ended
+                Effects::Partial { done_before, done, batched_before, batched, invalid, open_ended } => {
+                    done > done_before || batched > batched_before || !invalid.is_empty() || *open_ended
                 }
             },
             _ => false,
@@ -194,8 +194,10 @@ pub enum Effects {
         done_before: usize,
         /// How many have now.
         done: usize,
-        /// How many rows the committed batches of the failed one changed, if it runs in batches.
-        batched: Option<u64>,
+        /// How many rows committed batches of the failed one had changed before this try.
+        batched_before: u64,
+        /// How many rows they have changed now.
+        batched: u64,
         /// Indexes that a failed `CREATE INDEX CONCURRENTLY` left behind, invalid.
         invalid: Vec<String>,
         /// The failed statement may have done a part of its work (`CALL`, a broken connection).
@@ -231,8 +233,8 @@ impl ScriptFailure {
                     1 => format!("statement 1 of {of} of {revision} took effect"),
                     n => format!("statements 1–{n} of {of} of {revision} took effect"),
                 };
-                if let Some(rows) = batched {
-                    state.push_str(&format!("; batches of the failed one changed {rows} rows and stay"));
+                if *batched > 0 {
+                    state.push_str(&format!("; batches of the failed one changed {batched} rows and stay"));
                 }
                 if *open_ended {
                     state.push_str("; the failed one may have taken effect in part");
@@ -421,9 +423,9 @@ fn remedy(reason: &Reason) -> Vec<String> {
         Reason::Irreversible { .. } => {
             &["write the downgrade, or put the database back from a backup: backstay rollback"]
         }
-        Reason::Unprovable { .. } => &[
-            "if it may run twice, write `-- idempotent` on the line above it; an index needs only a name",
-        ],
+        Reason::Unprovable { .. } => {
+            &["if it may run twice, write `-- idempotent` on the line above it; an index needs only a name"]
+        }
         Reason::Locked { .. } => &["wait for it, or allow more time with --lock-wait"],
         Reason::Unfinished { next, .. } => return next.clone(),
         _ => &[],

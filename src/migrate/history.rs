@@ -70,13 +70,16 @@ impl Attempt {
             1 => format!("statement 1 of {of} took effect"),
             n => format!("statements 1–{n} of {of} took effect"),
         };
-        let intent = self.intent.as_ref().filter(|intent| intent.statement == self.done + 1);
-        match intent.and_then(|intent| Some((intent.statement, intent.batches.as_ref()?))) {
-            Some((next, cursor)) => {
-                format!("{whole}; batches of statement {next} changed {} rows", cursor.changed)
-            }
-            None => whole,
+        match self.batched() {
+            0 => whole,
+            rows => format!("{whole}; batches of statement {} changed {rows} rows", self.done + 1),
         }
+    }
+
+    /// How many rows committed batches of the next statement have changed, if it runs in batches.
+    pub fn batched(&self) -> u64 {
+        let intent = self.intent.as_ref().filter(|intent| intent.statement == self.done + 1);
+        intent.and_then(|intent| intent.batches.as_ref()).map_or(0, |cursor| cursor.changed)
     }
 }
 

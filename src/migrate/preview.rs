@@ -83,7 +83,14 @@ fn write_step(
         Direction::Up => &script.upgrade,
         Direction::Down => &script.downgrade,
     };
-    statements.iter().for_each(|s| paragraph(&ended(s)));
+    let limit = format!("'{}ms'", options.lock_timeout.as_millis());
+    if script.transactional {
+        paragraph(&format!("SET LOCAL lock_timeout = {limit};"));
+        statements.iter().for_each(|s| paragraph(&ended(s)));
+    } else {
+        statements.iter().for_each(|s| paragraph(&alone(s, &limit)));
+        paragraph("RESET lock_timeout;");
+    }
     if statements.iter().any(|s| statement::changes_session(&s.text)) {
         paragraph("RESET SESSION AUTHORIZATION;\nRESET ROLE;\nRESET ALL;");
     }
@@ -105,6 +112,15 @@ fn write_step(
     };
     paragraph(&record.insert(tables));
     paragraph("COMMIT;");
+}
+
+/// A statement outside a transaction, with its own limit. What works concurrently waits for old transactions: a
+/// short limit would only leave an INVALID index.
+fn alone(statement: &Statement, limit: &str) -> String {
+    let limit = if statement::is_concurrent(&statement.text) { "0" } else { limit };
+    let batch =
+        statement.batch.map(|batch| format!("-- backstay runs this in batches of {} rows\n", batch.rows));
+    format!("SET lock_timeout = {limit};\n\n{}{}", batch.unwrap_or_default(), ended(statement))
 }
 
 /// A statement with its semicolon: a file's last one may lack it. A line comment at its end would swallow it.

@@ -40,6 +40,8 @@ pub struct Admin {
     info: ConnInfo,
     options: SessionOptions,
     key: i64,
+    /// The server's function that tries to take the lock.
+    try_lock: &'static str,
 }
 
 impl Admin {
@@ -54,9 +56,28 @@ impl Admin {
         name: &str,
         patience: Patience,
     ) -> Result<Self, Failure> {
+        Self::open(info, options, name, "pg_try_advisory_lock", patience).await
+    }
+
+    /// As [`Admin::acquire`], but beside others who share it: it keeps runs out, and is kept out by one. At once.
+    ///
+    /// # Errors
+    /// As [`Admin::acquire`].
+    pub async fn share(info: ConnInfo, options: SessionOptions, name: &str) -> Result<Self, Failure> {
+        let patience = Patience::of(Duration::ZERO);
+        Self::open(info, options, name, "pg_try_advisory_lock_shared", patience).await
+    }
+
+    async fn open(
+        info: ConnInfo,
+        options: SessionOptions,
+        name: &str,
+        try_lock: &'static str,
+        patience: Patience,
+    ) -> Result<Self, Failure> {
         let session = pg::connect(&info, &options).await?;
         let key = lock_key(&system(&session).await?, name);
-        let admin = Self { session, info, options, key };
+        let admin = Self { session, info, options, key, try_lock };
         admin.lock(name, patience).await?;
         Ok(admin)
     }
@@ -78,7 +99,7 @@ impl Admin {
         loop {
             let row = self
                 .session
-                .query_one("SELECT pg_catalog.pg_try_advisory_lock($1)", &[&self.key])
+                .query_one(&format!("SELECT pg_catalog.{}($1)", self.try_lock), &[&self.key])
                 .await
                 .map_err(|error| refused("take the run's lock", &error))?;
             if row.get::<_, bool>(0) {
@@ -100,7 +121,7 @@ impl Admin {
         let query = "SELECT a.pid, a.application_name, a.usename::text, coalesce(host(a.client_addr), 'local'), \
                      a.backend_start::text, coalesce(a.state, '') LIKE 'idle%' FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
                      WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
-                     AND (l.classid::bigint << 32 | l.objid::bigint) = $1";
+                     AND (l.classid::bigint << 32 | l.objid::bigint) = $1 ORDER BY a.backend_start LIMIT 1";
         match self.session.query_opt(query, &[&self.key]).await {
             Ok(Some(row)) => {
                 let holder = format!(

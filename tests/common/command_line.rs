@@ -73,7 +73,7 @@ impl CommandLine {
         self.answer(self.command(arguments).env("DATABASE_URL", &self.url).env("PATH", path))
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
         command.args(arguments).current_dir(self.root.path()).env_clear();
         command.env("HOME", self.root.path()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());

@@ -12,7 +12,7 @@ use crate::migrate::{Database, Direction, Migrator, RowChange};
 use crate::redact::redact;
 use crate::steps::{direct, session_options};
 use crate::time::show_duration;
-use crate::window::admin::{Admin, Patience};
+use crate::window::admin::Admin;
 
 /// `upgrade` and `downgrade`.
 pub(super) async fn migrate(
@@ -108,7 +108,8 @@ impl Ground {
         let info = config.database.admin_url.with_database(&config.database.maintenance_database);
         let session = session_options(config, &format!("backstay migrate {verb} lock"));
         let name = config.database.url.database();
-        let lock = Admin::acquire(info, session, name, Patience::of(std::time::Duration::ZERO)).await?;
+        // Shared: replicas that migrate as they start take turns at the migrations' own lock.
+        let lock = Admin::share(info, session, name).await?;
         let session = session_options(config, &format!("backstay migrate {verb}"));
         let (info, lock_wait) = (direct(config).clone(), consent.lock_wait);
         Ok(Self { database: Database { info, session, lock_wait }, _lock: lock })

@@ -122,7 +122,7 @@ impl<'a> Standing<'a> {
         let unfinished = self.current.unfinished.iter().map(|attempt| {
             json!({
                 "revision": attempt.revision, "direction": attempt.direction,
-                "statements": attempt.statements, "done": attempt.done,
+                "statements": attempt.statements, "done": attempt.done, "batched_rows": attempt.batched(),
             })
         });
         json!({

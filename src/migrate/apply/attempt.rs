@@ -143,7 +143,8 @@ pub(super) async fn finish(
         let effects = Effects::Partial {
             done_before: before,
             done: attempt.done,
-            batched: None,
+            batched_before: 0,
+            batched: 0,
             invalid: Vec::new(),
             open_ended: refusal.error.broken,
         };

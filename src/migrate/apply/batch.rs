@@ -35,8 +35,8 @@ pub(super) async fn run(
     let about = about(runner, &batched.table).await;
     let batches = Batches { job, index, batched, key, rows: batch.rows };
     let begun = Instant::now();
-    let known = attempt.intent.take().filter(|intent| intent.statement == index + 1);
-    let mut cursor = known.and_then(|intent| intent.batches).unwrap_or_default();
+    let known = attempt.intent.as_ref().filter(|intent| intent.statement == index + 1);
+    let mut cursor = known.and_then(|intent| intent.batches.clone()).unwrap_or_default();
     let mut tries = 1;
     loop {
         let result = batches.next(runner, attempt, &cursor).await;
@@ -172,9 +172,10 @@ impl Key {
     fn range(&self, after: &[String], end: Option<&[String]>) -> String {
         let columns = self.columns();
         let row = |key: &[String]| {
-            let values = key.iter().zip(&self.0).map(|(text, (_, kind))| {
-                format!("{}::{kind}", quote_literal(text).trim_start())
-            });
+            let values = key
+                .iter()
+                .zip(&self.0)
+                .map(|(text, (_, kind))| format!("{}::{kind}", quote_literal(text).trim_start()));
             values.collect::<Vec<_>>().join(", ")
         };
         let mut parts = Vec::new();

@@ -260,7 +260,14 @@ impl<'a> Job<'a> {
         unfinished: Option<&'a Attempt>,
         place: (u64, u64),
     ) -> Self {
-        Self { step, script, statements: statements(step, script), unfinished, run: options.run.as_deref(), place }
+        Self {
+            step,
+            script,
+            statements: statements(step, script),
+            unfinished,
+            run: options.run.as_deref(),
+            place,
+        }
     }
 
     fn name(&self) -> String {

@@ -42,8 +42,12 @@ pub(super) async fn look(
         }
         Some(Effect::Shared { what, creates, name }) => {
             let there = match what {
-                SharedKind::Database => "EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname::text = $1)",
-                SharedKind::Tablespace => "EXISTS (SELECT FROM pg_catalog.pg_tablespace WHERE spcname::text = $1)",
+                SharedKind::Database => {
+                    "EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname::text = $1)"
+                }
+                SharedKind::Tablespace => {
+                    "EXISTS (SELECT FROM pg_catalog.pg_tablespace WHERE spcname::text = $1)"
+                }
                 SharedKind::Subscription => {
                     "EXISTS (SELECT FROM pg_catalog.pg_subscription WHERE subname::text = $1 AND subdbid = \
                      (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))"
@@ -100,11 +104,17 @@ async fn builds(
             Some(true) => Finding::Done,
             Some(false) => Finding::Stuck {
                 why: format!("there is an index {index}, but not the one that the statement makes"),
-                next: vec![format!("DROP INDEX CONCURRENTLY {index};"), "then run the same command again".into()],
+                next: vec![
+                    format!("DROP INDEX CONCURRENTLY {index};"),
+                    "then run the same command again".into(),
+                ],
             },
             None => Finding::Stuck {
                 why: format!("there is an index {index}, and it can't be compared with the statement"),
-                next: vec![format!("DROP INDEX CONCURRENTLY {index};"), "then run the same command again".into()],
+                next: vec![
+                    format!("DROP INDEX CONCURRENTLY {index};"),
+                    "then run the same command again".into(),
+                ],
             },
         },
     })

@@ -296,16 +296,17 @@ async fn record_failure(
     let Stop { refusal, tries, invalid } = stop;
     let text = &job.statements[index].text;
     let bare = matches!(Way::of(&job.statements[index]), Way::Bare);
-    let open_ended =
-        bare && (statement::nature(text) == Nature::MayCommit || refusal.error.broken);
-    let batched =
-        attempt.intent.as_ref().and_then(|intent| intent.batches.as_ref()).map(|cursor| cursor.changed);
-    if attempt.done == 0 && !open_ended && invalid.is_empty() && batched.is_none() {
+    let open_ended = bare && (statement::nature(text) == Nature::MayCommit || refusal.error.broken);
+    let batched = attempt.batched();
+    let batched_before = job.unfinished.filter(|found| found.done == index).map_or(0, Attempt::batched);
+    if attempt.done == 0 && !open_ended && invalid.is_empty() && batched == 0 {
         attempt::forget(runner, attempt).await;
     } else {
         attempt::fail(runner, attempt, &refusal.error.to_string()).await;
     }
-    let effects = Effects::Partial { done_before: before, done: attempt.done, batched, invalid, open_ended };
+    let done = attempt.done;
+    let effects =
+        Effects::Partial { done_before: before, done, batched_before, batched, invalid, open_ended };
     let failure = job.failure(Some(index), refusal.error, effects);
     Reason::Script(Box::new(ScriptFailure { blockers: refusal.blockers, tries, ..failure }))
 }

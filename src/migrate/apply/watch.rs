@@ -83,7 +83,8 @@ impl<'a> Watch<'a> {
             self.session = pg::connect(target, &options).await.ok();
         }
         let Some(session) = &self.session else { return Default::default() };
-        let measure = if measures { measure(session, session.server_version(), self.pid).await } else { None };
+        let measure =
+            if measures { measure(session, session.server_version(), self.pid).await } else { None };
         (blockers::of(session, self.pid).await, measure)
     }
 }

@@ -217,7 +217,9 @@ pub enum Fault {
         nearest: &'static str,
     },
     /// `-- batch:` with something else than a number of rows.
-    #[error("batch can't be {0:?}; write the rows of a batch, as `-- batch: 10000` or `-- batch: 10000 pause 100ms`")]
+    #[error(
+        "batch can't be {0:?}; write the rows of a batch, as `-- batch: 10000` or `-- batch: 10000 pause 100ms`"
+    )]
     BadBatch(
         /// What stands there.
         String,
@@ -529,15 +531,23 @@ mod tests {
             ("-- batch: 5\n-- downgrade\ndelete from t;", "4: `-- batch` must stand on a line of its own"),
             ("-- batch: 0\ndelete from t;", "4: batch can't be \"0\"; write the rows of a batch"),
             ("-- batch: 5 pause\ndelete from t;", "4: batch can't be \"5 pause\""),
-            ("-- batches: 5\ndelete from t;", "4: `-- batches: 5` says nothing to backstay; `-- batch: 10000` may be"),
-            ("-- idempotant\ncall p();", "4: `-- idempotant` says nothing to backstay; `-- idempotent` may be"),
+            (
+                "-- batches: 5\ndelete from t;",
+                "4: `-- batches: 5` says nothing to backstay; `-- batch: 10000` may be",
+            ),
+            (
+                "-- idempotant\ncall p();",
+                "4: `-- idempotant` says nothing to backstay; `-- idempotent` may be",
+            ),
             ("-- batch: 5\ninsert into t select 1;", "5: only UPDATE and DELETE run in batches"),
             ("-- batch: 5\nupdate t set a = 1 from u;", "5: a statement that joins other tables"),
         ] {
             let error = off(body).unwrap_err();
             assert!(error.starts_with(expected), "{body}: {error}");
         }
-        for prose in ["-- a batch of 5", "-- batch processing: see below", "-- idempotent inserts", "-- both: 5"] {
+        for prose in
+            ["-- a batch of 5", "-- batch processing: see below", "-- idempotent inserts", "-- both: 5"]
+        {
             assert!(off(&format!("{prose}\nselect 1;")).is_ok(), "{prose}");
         }
     }

@@ -25,7 +25,9 @@ pub enum BatchFault {
     #[error("only UPDATE and DELETE run in batches")]
     Kind,
     /// `FROM`, `USING`
-    #[error("a statement that joins other tables can't be cut into batches; use a subquery in its WHERE or SET")]
+    #[error(
+        "a statement that joins other tables can't be cut into batches; use a subquery in its WHERE or SET"
+    )]
     Join,
     /// `WITH`
     #[error("a statement with WITH can't be cut into batches; use a subquery")]
@@ -174,7 +176,10 @@ mod tests {
         for (text, expected) in [
             ("UPDATE t SET a = 1;", "UPDATE t SET a = 1\nWHERE R"),
             ("update t set a = 1 where b or c -- why\n;", "update t set a = 1 \nWHERE ( b or c\n) AND R"),
-            ("DELETE FROM ONLY s.t x WHERE x.a IS DISTINCT FROM x.b", "DELETE FROM ONLY s.t x \nWHERE ( x.a IS DISTINCT FROM x.b\n) AND R"),
+            (
+                "DELETE FROM ONLY s.t x WHERE x.a IS DISTINCT FROM x.b",
+                "DELETE FROM ONLY s.t x \nWHERE ( x.a IS DISTINCT FROM x.b\n) AND R",
+            ),
             (
                 "UPDATE t SET a = (SELECT b FROM u WHERE u.id = t.id), c = extract(year FROM d) WHERE a IN (SELECT 1 FROM u)",
                 "UPDATE t SET a = (SELECT b FROM u WHERE u.id = t.id), c = extract(year FROM d) \nWHERE ( a IN (SELECT 1 FROM u)\n) AND R",

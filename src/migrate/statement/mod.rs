@@ -5,8 +5,8 @@ pub mod batch;
 mod probe;
 mod read;
 
-pub use probe::{ProbeKind, probe_kind};
 pub(super) use probe::{Effect, IndexBuild, SharedKind, effect};
+pub use probe::{ProbeKind, probe_kind};
 
 use super::lexer::{Kind, Lexer};
 use read::Reader;

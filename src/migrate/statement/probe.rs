@@ -209,17 +209,19 @@ mod tests {
         let some = |unique, name: &str, table: &str, rest: &str| {
             Some((unique, name.to_string(), table.to_string(), rest.to_string()))
         };
+        assert_eq!(read("create index concurrently Big on t (a);"), some(false, "big", "t", " (a)"));
         assert_eq!(
-            read("create index concurrently Big on t (a);"),
-            some(false, "big", "t", " (a)")
-        );
-        assert_eq!(
-            read("create unique index /* x */ concurrently if not exists \"A\"\"b\" on only \"S\" . t using gin (a) where b"),
+            read(
+                "create unique index /* x */ concurrently if not exists \"A\"\"b\" on only \"S\" . t using gin (a) where b"
+            ),
             some(true, "A\"b", "\"S\" . t", " using gin (a) where b")
         );
         assert_eq!(read("create index concurrently on t (a)"), None);
         assert_eq!(read("create index i on t (a)"), None);
-        assert_eq!(effect("drop index concurrently if exists s.\"I\";"), Some(Effect::DropsIndex("s.\"I\"".into())));
+        assert_eq!(
+            effect("drop index concurrently if exists s.\"I\";"),
+            Some(Effect::DropsIndex("s.\"I\"".into()))
+        );
         assert_eq!(
             effect("alter table if exists a.t detach partition p concurrently"),
             Some(Effect::Detaches { parent: "a.t".into(), partition: "p".into() })
