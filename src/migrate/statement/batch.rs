@@ -74,7 +74,7 @@ impl Batched {
             reader.symbol(")");
         }
         let mut clauses = Clauses { updates, ..Clauses::default() };
-        while let Some(piece) = reader.next() {
+        for piece in reader {
             if clauses.depth == 0 && piece.kind == Kind::Semicolon {
                 break;
             }

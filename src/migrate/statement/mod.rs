@@ -67,7 +67,7 @@ fn block_may_commit(statement: &str) -> bool {
     Reader::new(statement).any(|piece| {
         let named = std::mem::replace(&mut language, piece.is("language"));
         if piece.kind != Kind::Text {
-            return named && !piece.name().is_some_and(|name| name == "plpgsql");
+            return named && piece.name().is_none_or(|name| name != "plpgsql");
         }
         let body = piece.text.replace("''", "'");
         let inner = match body.find(['$', '\'']) {
