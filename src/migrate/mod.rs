@@ -11,6 +11,7 @@ pub mod error;
 pub mod graph;
 pub mod history;
 pub mod lexer;
+pub mod lint;
 pub mod preview;
 pub mod script;
 pub mod show;

@@ -28,6 +28,10 @@ impl Header {
             if Section::begun_by(said).is_some() {
                 break;
             }
+            // The lint reads these; they are neither keys nor description.
+            if said.starts_with("backstay:") || said.starts_with("squawk-ignore") {
+                continue;
+            }
             match Entry::of(said, header.description.is_empty()) {
                 Entry::Key(key, _) if seen.contains(&key) => return Err((line, Fault::RepeatedKey(key))),
                 Entry::Key(key, value) => {

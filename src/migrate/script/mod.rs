@@ -477,6 +477,9 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");
         }
+        let allowing =
+            "-- squawk-ignore-file\n-- revision: a\n-- backstay: allow x because y\n-- Text\n-- upgrade\n";
+        assert_eq!(read(allowing).unwrap().description, "Text");
         let script = read("-- revision: a\n-- Note: this is prose\n-- see: here\n-- upgrade\n").unwrap();
         assert_eq!(script.description, "Note: this is prose");
         assert!(
