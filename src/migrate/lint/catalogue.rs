@@ -198,7 +198,8 @@ mod tests {
     fn the_catalogue_has_every_rule_of_squawk_once() {
         let ours: Vec<&str> = names().collect();
         assert_eq!(ours.iter().collect::<BTreeSet<_>>().len(), ours.len());
-        for rule in SQUAWK {
+        // It is told of comments, and can't be named in one.
+        for rule in SQUAWK.iter().filter(|rule| rule.name != "unused-ignore") {
             let parsed: squawk_linter::Rule = rule.name.parse().unwrap();
             assert_eq!(parsed.to_string(), rule.name, "its name of today");
         }

@@ -85,7 +85,6 @@ pub(super) enum DependentKind {
 /// A routine in SQL or PL/pgSQL whose body the catalog does not follow.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Routine {
-    pub oid: u32,
     pub schema: String,
     pub name: String,
     /// `app.touch(integer)`
@@ -131,18 +130,6 @@ impl Facts {
         schemas.iter().find_map(|schema| {
             let relation = self.relations.get(&(schema.clone(), name.name.clone()))?;
             Some((Name::full(schema, &name.name), relation))
-        })
-    }
-
-    /// The values of an enum, with its name in full.
-    pub(super) fn find_enum(&self, name: &Name) -> Option<(Name, &[String])> {
-        let schemas = match &name.schema {
-            Some(schema) => std::slice::from_ref(schema),
-            None => self.search_path.as_slice(),
-        };
-        schemas.iter().find_map(|schema| {
-            let values = self.enums.get(&(schema.clone(), name.name.clone()))?;
-            Some((Name::full(schema, &name.name), values.as_slice()))
         })
     }
 

@@ -251,7 +251,6 @@ async fn routines(session: &Session) -> Result<Vec<Routine>, FactsError> {
     }
     let found = rows(session, "functions", &query).await?;
     let routine = |row: &Row| Routine {
-        oid: row.get(0),
         schema: row.get(1),
         name: row.get(2),
         words: row.get(3),
