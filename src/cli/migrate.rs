@@ -2,6 +2,7 @@
 
 mod change;
 mod files;
+mod lint;
 mod look;
 mod standing;
 mod write;
@@ -47,6 +48,8 @@ enum Verb {
     },
     Revision(write::NewRevision),
     Merge(write::Merge),
+    /// What is dangerous about the pending migrations: exit 3 if anything is an error
+    Lint(lint::Lint),
     /// Apply what is missing up to TARGET: head, heads, a revision or its beginning, +2, branch@head
     Upgrade(Move),
     /// Take back what stands above TARGET: base, a revision or its beginning, -1, branch@-1
@@ -101,6 +104,7 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
             write::revision(shell, &config, the_one(&config, &meant, "revision")?, command)
         }
         Verb::Merge(command) => write::merge(shell, &config, the_one(&config, &meant, "merge")?, command),
+        Verb::Lint(order) => lint::run(shell, &config, command.name.as_deref(), order).await,
         Verb::Upgrade(order) => {
             let root = the_one(&config, &meant, "upgrade")?;
             change::migrate(shell, &config, root, Direction::Up, order).await

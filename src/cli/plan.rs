@@ -8,6 +8,8 @@ use crate::engine::plan::{Line, Plan};
 use crate::engine::recall::outline;
 use crate::event::Phase;
 use crate::failure::Verdict;
+use crate::migrate::lint::Finding;
+use crate::steps::lint::{Judgement, Scope};
 use crate::steps::{Pending, direct};
 
 /// Show the checklist as it would run, and the SQL; changes nothing
@@ -25,13 +27,16 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     let session = shell.connect(&config, direct(&config), "plan").await?;
     let Pending { sql, revisions: pending } =
         Pending::read(&config, &outline.migrations, None, &session).await?;
-    let text = format!("{}\n\n{}", checklist(&runbook.description, &plan), preview(&pending, &sql));
+    let judgement = Judgement::of_plan(&config, &outline.migrations, Scope::Pending, Some(&session)).await?;
+    let preview = preview(&pending, &judgement);
+    let text = format!("{}\n\n{preview}", checklist(&runbook.description, &plan)) + &judgement.annotate(&sql);
     let lines: Vec<_> = plan
         .lines
         .iter()
         .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undo() }))
         .collect();
-    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql }));
+    let findings: Vec<_> = judgement.findings.iter().map(Finding::document).collect();
+    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings }));
     Ok(Verdict::Done)
 }
 
@@ -64,9 +69,10 @@ fn undo(line: &Line) -> String {
     line.undo().map(|argv| format!("   (undo: {})", argv.join(" "))).unwrap_or_default()
 }
 
-fn preview(pending: &[String], sql: &str) -> String {
-    match pending {
-        [] => "nothing is pending: the database is at its target".to_string(),
-        revisions => format!("pending: {}\n\n{sql}", revisions.join(", ")),
+/// What stands above the SQL.
+fn preview(pending: &[String], judgement: &Judgement) -> String {
+    if pending.is_empty() {
+        return "nothing is pending: the database is at its target".to_string();
     }
+    format!("pending: {}\nlint: {}\n\n", pending.join(", "), judgement.summary())
 }

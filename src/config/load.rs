@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::environment::{check_name, environments};
-use super::{Config, ConfigError, env_file, health, sections};
+use super::{Config, ConfigError, env_file, health, lint_rules, sections};
 use crate::document::tree::{self, Node};
 use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
 
@@ -84,6 +84,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let protected = table.require("protected", "protected = true", Value::boolean);
     let database = table.require("database", "[database] with a url", |v| sections::database(v, at.root));
     let migrations = sections::migration_roots(table, at.root);
+    let lint = table.require("lint", "[lint]", lint_rules::policy);
     let store = table.require("store", "[store] with a url", |v| sections::store(v, at.root, process));
     let backup = table.require("backup", "[backup]", sections::backup);
     let flag = table.take("maintenance", |v| sections::flag(v, at.root));
@@ -98,6 +99,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         protected: protected?,
         database: database?,
         migrations: migrations?,
+        lint: lint?,
         store: store?,
         backup: backup?,
         flag: flag?.flatten(),

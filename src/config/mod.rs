@@ -6,6 +6,7 @@ pub mod env_file;
 mod environment;
 mod error;
 pub(crate) mod health;
+mod lint_rules;
 mod load;
 mod sections;
 #[cfg(test)]
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::migrate::draft::{IdKind, NamePattern};
+use crate::migrate::lint;
 use crate::pg::ConnInfo;
 use crate::store;
 
@@ -43,6 +45,8 @@ pub struct Config {
     pub database: Database,
     /// Migration roots, at least one; the unnamed single one is called `main`.
     pub migrations: Vec<MigrationRoot>,
+    /// What the lint thinks of their scripts.
+    pub lint: lint::Policy,
     /// Where backups, journals and artifacts live.
     pub store: StoreLocation,
     /// How backups are written.

@@ -411,6 +411,29 @@ fn the_annotated_defaults_name_only_keys_that_are_read() {
     let from_file = parse(&with_database(""), &[]).unwrap();
     assert_eq!(config.window, from_file.window);
     assert_eq!(config.backup, from_file.backup);
+    assert_eq!(config.lint, from_file.lint);
+}
+
+/// The file shows what the rules weigh where nobody says anything, so it must be what they weigh.
+#[test]
+fn the_defaults_of_the_lint_are_those_of_its_rules() {
+    let config = parse(&with_database(""), &[]).unwrap();
+    assert!(lint::names().all(|name| config.lint.levels.get(name) == lint::default_level(name).as_ref()));
+    assert_eq!(config.lint.levels.len(), lint::names().count());
+    assert_eq!(lint::Policy { levels: Default::default(), ..config.lint }, lint::Policy::default());
+    let own = parse(&with_database("[lint]\nsmall_table_rows = 5\n[lint.rules]\nvacuum-full = \"off\""), &[])
+        .unwrap()
+        .lint;
+    assert_eq!((own.small_table_rows, own.levels["vacuum-full"]), (5, lint::Level::Off));
+    assert_eq!(own.levels["lock-table"], lint::Level::Error);
+}
+
+#[test]
+fn rules_that_are_none() {
+    insta::assert_snapshot!(refusals(&[
+        "[lint.rules]\nprefer-big-int = \"off\"\nban-drop-colum = \"off\"\nvacuum-full = \"of\"",
+        "[lint]\nsmall_table_row = 5",
+    ]));
 }
 
 #[test]

@@ -79,6 +79,8 @@ pub enum StepKind {
         /// How far it must be proven.
         verify: Level,
     },
+    /// The pending migrations, judged: what is dangerous about them refuses the release.
+    Lint,
     /// The pending migrations as SQL, on the store.
     Preview,
     /// A person agrees to what was previewed.

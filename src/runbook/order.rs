@@ -39,6 +39,7 @@ impl Phase {
 pub(super) enum Kind {
     Preflight,
     Backup,
+    Lint,
     Preview,
     Approve,
     Migrate,
@@ -49,9 +50,10 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [(&str, Kind); 9] = [
+    pub(super) const ALL: [(&str, Kind); 10] = [
         ("preflight", Kind::Preflight),
         ("backup", Kind::Backup),
+        ("lint", Kind::Lint),
         ("preview", Kind::Preview),
         ("approve", Kind::Approve),
         ("migrate", Kind::Migrate),
@@ -70,7 +72,7 @@ impl Kind {
     fn refuses(self, phase: Phase) -> Option<(&'static str, &'static str)> {
         use Phase::{After, Before, During, Open};
         match (self, phase) {
-            (Kind::Preflight | Kind::Preview | Kind::Approve, During | Open | After) => {
+            (Kind::Preflight | Kind::Lint | Kind::Preview | Kind::Approve, During | Open | After) => {
                 Some(("it is too late for that here", "[[before]]"))
             }
             (Kind::Migrate, Before | After) => {

@@ -65,6 +65,7 @@ fn read(table: &mut Table<'_>, kind: Kind, phase: Phase) -> Read<StepKind> {
     match kind {
         Kind::Preflight => Ok(StepKind::Preflight),
         Kind::Backup => backup(table),
+        Kind::Lint => Ok(StepKind::Lint),
         Kind::Preview => Ok(StepKind::Preview),
         Kind::Approve => Ok(StepKind::Approve),
         Kind::Migrate => migrate(table),
@@ -187,6 +188,7 @@ fn default_name(step: &StepKind, table: &Table<'_>) -> String {
     match step {
         StepKind::Preflight => "preflight".into(),
         StepKind::Backup { .. } => "backup".into(),
+        StepKind::Lint => "lint".into(),
         StepKind::Preview => "preview".into(),
         StepKind::Approve => "approve".into(),
         StepKind::Migrate { to, root: None } => format!("migrate to {to}"),

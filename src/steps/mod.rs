@@ -6,6 +6,7 @@ mod approve;
 mod backup;
 pub mod command;
 pub mod health;
+pub mod lint;
 mod migrate;
 pub mod preflight;
 mod preview;
@@ -152,6 +153,7 @@ async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Fa
     match kind {
         StepKind::Preflight => preflight::perform(site).await,
         StepKind::Backup { verify } => backup::perform(*verify, site).await,
+        StepKind::Lint => lint::perform(site).await,
         StepKind::Preview => preview::perform(site).await,
         StepKind::Approve => approve::perform(site).await,
         StepKind::Migrate { to, root } => migrate::perform(to, root.as_deref(), site).await,

@@ -2,6 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::lint::{Judgement, Scope};
 use super::site::Preview;
 use super::{Report, Site, migrator, roots};
 use crate::config::Config;
@@ -19,7 +20,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    let text = crate::redact::redact(&pending.sql).into_owned();
+    let text = crate::redact::redact(&annotated(site, &pending.sql).await).into_owned();
     site.store.replace(&object, text.into()).await?;
     let preview = Preview {
         hash: hex::encode(hasher.finalize()),
@@ -33,6 +34,21 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         revisions => format!("{} pending: {}", revisions.len(), revisions.join(", ")),
     };
     Report::with(summary, &preview)
+}
+
+/// The SQL with the lint's findings beside its statements. They stand in what is shown and not in what is hashed:
+/// sizes and queries change between the approval and the window, what was approved does not.
+async fn annotated(site: &Site<'_>, sql: &str) -> String {
+    let judged = async {
+        let session = pg::connect(&site.live().await?, &site.session("lint")).await?;
+        let targets = &site.outline.migrations;
+        Judgement::of_plan(site.config, targets, Scope::Pending, Some(&session)).await
+    };
+    match judged.await {
+        Ok(judgement) => judgement.annotate(sql),
+        // A preview is worth having without it; a `lint` step says what is in its way.
+        Err(failure) => format!("-- lint: {}\n{sql}", failure.to_string().replace('\n', " ")),
+    }
 }
 
 /// What migrate steps would do now.

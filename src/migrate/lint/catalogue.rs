@@ -164,6 +164,11 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     OURS.iter().chain(SQUAWK).map(|rule| rule.name)
 }
 
+/// What the rule called `name` weighs where nobody says anything.
+pub fn default_level(name: &str) -> Option<Level> {
+    find(name).map(|rule| rule.level)
+}
+
 /// What a project thinks of the rules, and what it takes for a small table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {

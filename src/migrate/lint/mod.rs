@@ -19,7 +19,7 @@ mod tests;
 mod usage;
 mod world;
 
-pub use catalogue::{Policy, names};
+pub use catalogue::{Policy, default_level, names};
 pub use facts::{Facts, FactsError, read as look};
 pub use finding::{Finding, Level, show, tally};
 pub use subject::Subject;
@@ -209,8 +209,13 @@ fn finding(candidate: Candidate, subject: &Subject, policy: &Policy) -> Option<F
         line: statement.map(|statement| statement.line).or(candidate.line).unwrap_or(1),
         statement: candidate.statement.map(|number| number + 1),
         excerpt: statement.map(|statement| statement.excerpt()).unwrap_or_default(),
-        what: candidate.what,
-        evidence: candidate.evidence,
-        help: candidate.help,
+        what: plain(&candidate.what),
+        evidence: candidate.evidence.iter().map(|text| plain(text)).collect(),
+        help: candidate.help.iter().map(|text| plain(text)).collect(),
     })
+}
+
+/// A name may hold a line end or a terminal's escapes; a finding is one line, in a comment of SQL too.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

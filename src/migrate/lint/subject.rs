@@ -94,6 +94,16 @@ impl Subject {
             statements,
         })
     }
+
+    /// Its revision.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The statements of the upgrade, as the file has them.
+    pub fn texts(&self) -> impl Iterator<Item = &str> {
+        self.statements.iter().map(|statement| statement.text.as_str())
+    }
 }
 
 impl Statement {
