@@ -52,8 +52,7 @@ fn the<'a>(findings: &'a [Finding], rule: &str) -> &'a Finding {
 }
 
 async fn session_with(sql: &str) -> Session {
-    let name = common::fresh_database().await;
-    let session = common::session(&common::cluster().url(&name, &name)).await;
+    let session = common::session(&common::fresh_database().await).await;
     session.batch_execute(sql).await.expect("the schema");
     session
 }
@@ -74,8 +73,8 @@ async fn the_catalog_knows_who_uses_a_column() {
         "used by foreign key letters_to_fkey on public.letters",
         "used by publication",
         "used by function public.atomic(bigint)",
-        "used by the body of function mail(bigint)",
-        "used by the body of function touch()",
+        "used by the body of function public.mail(bigint)",
+        "used by the body of function public.touch()",
         "used by rule r on public.letters",
         "this is what the catalog knows; pg_stat_statements is not installed in this database",
     ] {
@@ -284,7 +283,7 @@ async fn the_plan_shows_findings_beside_their_statements() {
     p.ask("CREATE VIEW mails AS SELECT email FROM users").await;
     p.write(
         "migrations/2.sql",
-        "-- revision: b2\n-- revises: a1\n-- Drop\n\n-- upgrade\nSELECT 1;\n\nALTER TABLE users\n  DROP COLUMN email\n\
+        "-- revision: b2\n-- revises: a1\n-- Drop\n\n-- upgrade\nSELECT 1;\n\nALTER TABLE users\n  DROP COLUMN email;\n\
          -- downgrade\nSELECT 1;\n",
     );
     p.write(

@@ -22,37 +22,45 @@ impl From<FactsError> for crate::failure::Failure {
 }
 
 /// Schemas of users, for a WHERE: not the server's, not a session's.
-const OF_USERS: &str = "n.nspname OPERATOR(pg_catalog.<>) 'information_schema' \
-    AND n.nspname OPERATOR(pg_catalog.!~) '^pg_'";
+const OF_USERS: &str = "n.nspname <> 'information_schema' \
+    AND n.nspname !~ '^pg_'";
 
-/// Looks at the database, in a read-only transaction that ends before this returns. What a role may not see is
-/// left out; where that takes evidence away, the facts say so.
+/// Looks at the database, in read-only transactions that end before this returns. What a role may not see is left
+/// out; where that takes evidence away, the facts say so.
 ///
 /// # Errors
 /// If the connection breaks, or somebody holds a table locked for so long that its size can't be asked.
 pub async fn read(session: &Session) -> Result<Facts, FactsError> {
-    let failed = |what: &'static str| move |error| FactsError { what, why: describe_error(&error) };
-    let begin = "START TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '5s'";
-    session.batch_execute(begin).await.map_err(failed("a snapshot"))?;
-    let found = look(session).await;
-    // Whether it is the end of a failure or of a look, there is nothing to keep.
-    let ended = session.batch_execute("ROLLBACK").await;
-    let mut facts = found?;
-    ended.map_err(failed("a snapshot"))?;
+    let failed = |error| FactsError { what: "the search path", why: describe_error(&error) };
+    let path = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text";
+    let path: String = session.query_one(path, &[]).await.map_err(failed)?.get(0);
+    let mut facts = in_snapshot(session, look(session)).await??;
+    facts.version = session.server_version();
+    facts.search_path = serde_json::from_str(&path).unwrap_or_default();
     // By itself: an extension that is not loaded answers with an error, which ends a transaction.
-    facts.queries = queries(session).await;
+    facts.queries = match in_snapshot(session, seen(session)).await? {
+        Ok(Some(queries)) => queries,
+        Ok(None) => Queries::Unknown("pg_stat_statements is not installed in this database".into()),
+        Err(error) => {
+            Queries::Unknown(format!("pg_stat_statements can't be read: {}", describe_error(&error)))
+        }
+    };
     Ok(facts)
 }
 
+/// All looks see one state, and no function or operator that a user made.
+async fn in_snapshot<T>(session: &Session, look: impl Future<Output = T>) -> Result<T, FactsError> {
+    let failed = |error| FactsError { what: "a snapshot", why: describe_error(&error) };
+    let begin = "START TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path = pg_catalog; \
+        SET LOCAL lock_timeout = '5s'";
+    session.batch_execute(begin).await.map_err(failed)?;
+    let found = look.await;
+    session.batch_execute("ROLLBACK").await.map_err(failed)?;
+    Ok(found)
+}
+
 async fn look(session: &Session) -> Result<Facts, FactsError> {
-    let path = "SELECT pg_catalog.array_to_json(pg_catalog.current_schemas(false))::pg_catalog.text";
-    let path: String =
-        rows(session, "the search path", path).await?.first().map(|row| row.get(0)).unwrap_or_default();
-    let mut facts = Facts {
-        version: session.server_version(),
-        search_path: serde_json::from_str(&path).unwrap_or_default(),
-        ..Facts::default()
-    };
+    let mut facts = Facts::default();
     let mut by_oid: HashMap<u32, Relation> = HashMap::new();
     let mut names: Vec<(u32, (String, String))> = Vec::new();
     for row in rows(session, "tables and their sizes", &relations()).await? {
@@ -102,14 +110,14 @@ async fn rows(session: &Session, what: &'static str, query: &str) -> Result<Vec<
 fn relations() -> String {
     format!(
         "SELECT c.oid, n.nspname::pg_catalog.text, c.relname::pg_catalog.text, \
-           CASE WHEN c.relkind OPERATOR(pg_catalog.=) 'p' THEN coalesce((SELECT pg_catalog.sum(greatest(l.reltuples, 0)) \
-             FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid OPERATOR(pg_catalog.=) p.relid \
+           CASE WHEN c.relkind = 'p' THEN coalesce((SELECT pg_catalog.sum(greatest(l.reltuples, 0)) \
+             FROM pg_catalog.pg_partition_tree(c.oid) p JOIN pg_catalog.pg_class l ON l.oid = p.relid \
              WHERE p.isleaf), 0) ELSE c.reltuples END::pg_catalog.float8, \
            CASE c.relkind WHEN 'p' THEN coalesce((SELECT pg_catalog.sum(pg_catalog.pg_table_size(p.relid)) \
              FROM pg_catalog.pg_partition_tree(c.oid) p WHERE p.isleaf), 0) \
              WHEN 'r' THEN pg_catalog.pg_table_size(c.oid) WHEN 'm' THEN pg_catalog.pg_table_size(c.oid) ELSE 0 \
            END::pg_catalog.int8 \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {OF_USERS}"
     )
 }
@@ -117,9 +125,9 @@ fn relations() -> String {
 fn columns() -> String {
     format!(
         "SELECT a.attrelid, a.attname::pg_catalog.text, pg_catalog.format_type(a.atttypid, a.atttypmod) \
-         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) a.attrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
-         WHERE a.attnum OPERATOR(pg_catalog.>) 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
+         FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE a.attnum > 0 AND NOT a.attisdropped AND c.relkind IN ('r', 'p', 'v', 'm', 'f') \
          AND {OF_USERS} ORDER BY a.attrelid, a.attnum"
     )
 }
@@ -128,32 +136,32 @@ fn columns() -> String {
 fn indexes() -> String {
     format!(
         "SELECT i.indrelid, n.nspname::pg_catalog.text, x.relname::pg_catalog.text, ARRAY(\
-           SELECT a.attname::pg_catalog.text FROM pg_catalog.generate_series(0, i.indnkeyatts OPERATOR(pg_catalog.-) 1) k \
-           JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) i.indrelid \
-             AND a.attnum OPERATOR(pg_catalog.=) i.indkey[k] \
-           WHERE i.indpred IS NULL AND i.indisvalid AND a.attnum OPERATOR(pg_catalog.>) 0 ORDER BY k) \
-         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid OPERATOR(pg_catalog.=) i.indexrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) x.relnamespace WHERE {OF_USERS}"
+           SELECT a.attname::pg_catalog.text FROM pg_catalog.generate_series(0, i.indnkeyatts - 1) k \
+           JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid \
+             AND a.attnum = i.indkey[k] \
+           WHERE i.indpred IS NULL AND i.indisvalid AND a.attnum > 0 ORDER BY k) \
+         FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = x.relnamespace WHERE {OF_USERS}"
     )
 }
 
 fn checks() -> String {
     format!(
         "SELECT k.conrelid, ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a \
-           WHERE a.attrelid OPERATOR(pg_catalog.=) k.conrelid AND a.attnum OPERATOR(pg_catalog.=) ANY (k.conkey)) \
-         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) k.connamespace \
-         WHERE k.contype OPERATOR(pg_catalog.=) 'c' AND k.convalidated \
-         AND k.conrelid OPERATOR(pg_catalog.<>) 0::pg_catalog.oid AND {OF_USERS}"
+           WHERE a.attrelid = k.conrelid AND a.attnum = ANY (k.conkey)) \
+         FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_namespace n ON n.oid = k.connamespace \
+         WHERE k.contype = 'c' AND k.convalidated \
+         AND k.conrelid <> 0::pg_catalog.oid AND {OF_USERS}"
     )
 }
 
 fn partition_keys() -> String {
     format!(
         "SELECT p.partrelid, ARRAY(SELECT a.attname::pg_catalog.text FROM pg_catalog.pg_attribute a \
-           WHERE a.attrelid OPERATOR(pg_catalog.=) p.partrelid AND a.attnum OPERATOR(pg_catalog.>) 0 \
-           AND a.attnum OPERATOR(pg_catalog.=) ANY (p.partattrs::pg_catalog.int2[])) \
-         FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) p.partrelid \
-         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace WHERE {OF_USERS}"
+           WHERE a.attrelid = p.partrelid AND a.attnum > 0 \
+           AND a.attnum = ANY (p.partattrs::pg_catalog.int2[])) \
+         FROM pg_catalog.pg_partitioned_table p JOIN pg_catalog.pg_class c ON c.oid = p.partrelid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {OF_USERS}"
     )
 }
 
@@ -161,9 +169,9 @@ fn enums() -> String {
     format!(
         "SELECT n.nspname::pg_catalog.text, t.typname::pg_catalog.text, \
            ARRAY(SELECT e.enumlabel::pg_catalog.text FROM pg_catalog.pg_enum e \
-             WHERE e.enumtypid OPERATOR(pg_catalog.=) t.oid ORDER BY e.enumsortorder) \
-         FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) t.typnamespace \
-         WHERE t.typtype OPERATOR(pg_catalog.=) 'e' AND {OF_USERS}"
+             WHERE e.enumtypid = t.oid ORDER BY e.enumsortorder) \
+         FROM pg_catalog.pg_type t JOIN pg_catalog.pg_namespace n ON n.oid = t.typnamespace \
+         WHERE t.typtype = 'e' AND {OF_USERS}"
     )
 }
 
@@ -172,33 +180,33 @@ fn dependents() -> String {
     format!(
         "SELECT d.refobjid, a.attname::pg_catalog.text, d.classid::pg_catalog.regclass::pg_catalog.text, i.type, i.identity, \
            coalesce(vn.nspname, pn.nspname, n.nspname)::pg_catalog.text, \
-           coalesce(CASE WHEN r.rulename OPERATOR(pg_catalog.=) '_RETURN' THEN v.relname ELSE r.rulename END, \
+           coalesce(CASE WHEN r.rulename = '_RETURN' THEN v.relname ELSE r.rulename END, \
              p.proname, k.polname, t.tgname, f.conname, '')::pg_catalog.text, \
            coalesce(r.ev_class, k.polrelid, t.tgrelid, f.conrelid, g.adrelid), \
-           v.relkind::pg_catalog.text, r.rulename OPERATOR(pg_catalog.=) '_RETURN', \
-           g.adrelid OPERATOR(pg_catalog.=) d.refobjid AND g.adnum OPERATOR(pg_catalog.=) d.refobjsubid \
+           v.relkind::pg_catalog.text, r.rulename = '_RETURN', \
+           g.adrelid = d.refobjid AND g.adnum = d.refobjsubid \
          FROM pg_catalog.pg_depend d \
-         JOIN pg_catalog.pg_class c ON c.oid OPERATOR(pg_catalog.=) d.refobjid \
-         JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.relnamespace \
+         JOIN pg_catalog.pg_class c ON c.oid = d.refobjid \
+         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
          CROSS JOIN LATERAL pg_catalog.pg_identify_object(d.classid, d.objid, d.objsubid) i \
-         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid OPERATOR(pg_catalog.=) d.refobjid \
-           AND a.attnum OPERATOR(pg_catalog.=) d.refobjsubid AND d.refobjsubid OPERATOR(pg_catalog.>) 0 \
-         LEFT JOIN pg_catalog.pg_rewrite r ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
-           AND r.oid OPERATOR(pg_catalog.=) d.objid \
-         LEFT JOIN pg_catalog.pg_class v ON v.oid OPERATOR(pg_catalog.=) r.ev_class \
-         LEFT JOIN pg_catalog.pg_namespace vn ON vn.oid OPERATOR(pg_catalog.=) v.relnamespace \
-         LEFT JOIN pg_catalog.pg_proc p ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
-           AND p.oid OPERATOR(pg_catalog.=) d.objid \
-         LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid OPERATOR(pg_catalog.=) p.pronamespace \
-         LEFT JOIN pg_catalog.pg_policy k ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_policy'::pg_catalog.regclass \
-           AND k.oid OPERATOR(pg_catalog.=) d.objid \
-         LEFT JOIN pg_catalog.pg_trigger t ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_trigger'::pg_catalog.regclass \
-           AND t.oid OPERATOR(pg_catalog.=) d.objid AND NOT t.tgisinternal \
-         LEFT JOIN pg_catalog.pg_constraint f ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_constraint'::pg_catalog.regclass \
-           AND f.oid OPERATOR(pg_catalog.=) d.objid AND f.contype OPERATOR(pg_catalog.=) 'f' \
-         LEFT JOIN pg_catalog.pg_attrdef g ON d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
-           AND g.oid OPERATOR(pg_catalog.=) d.objid \
-         WHERE d.refclassid OPERATOR(pg_catalog.=) 'pg_catalog.pg_class'::pg_catalog.regclass \
+         LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid \
+           AND a.attnum = d.refobjsubid AND d.refobjsubid > 0 \
+         LEFT JOIN pg_catalog.pg_rewrite r ON d.classid = 'pg_catalog.pg_rewrite'::pg_catalog.regclass \
+           AND r.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_class v ON v.oid = r.ev_class \
+         LEFT JOIN pg_catalog.pg_namespace vn ON vn.oid = v.relnamespace \
+         LEFT JOIN pg_catalog.pg_proc p ON d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+           AND p.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_namespace pn ON pn.oid = p.pronamespace \
+         LEFT JOIN pg_catalog.pg_policy k ON d.classid = 'pg_catalog.pg_policy'::pg_catalog.regclass \
+           AND k.oid = d.objid \
+         LEFT JOIN pg_catalog.pg_trigger t ON d.classid = 'pg_catalog.pg_trigger'::pg_catalog.regclass \
+           AND t.oid = d.objid AND NOT t.tgisinternal \
+         LEFT JOIN pg_catalog.pg_constraint f ON d.classid = 'pg_catalog.pg_constraint'::pg_catalog.regclass \
+           AND f.oid = d.objid AND f.contype = 'f' \
+         LEFT JOIN pg_catalog.pg_attrdef g ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
+           AND g.oid = d.objid \
+         WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
          AND d.deptype IN ('n', 'a') AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {OF_USERS}"
     )
 }
@@ -237,12 +245,12 @@ async fn routines(session: &Session) -> Result<Vec<Routine>, FactsError> {
     let atomic = if session.server_version() >= 140_000 { "AND p.prosqlbody IS NULL" } else { "" };
     let query = format!(
         "SELECT p.oid, n.nspname::pg_catalog.text, p.proname::pg_catalog.text, p.oid::pg_catalog.regprocedure::pg_catalog.text, \
-           l.lanname OPERATOR(pg_catalog.=) 'plpgsql', p.prosrc \
-         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) p.pronamespace \
-         JOIN pg_catalog.pg_language l ON l.oid OPERATOR(pg_catalog.=) p.prolang \
+           l.lanname = 'plpgsql', p.prosrc \
+         FROM pg_catalog.pg_proc p JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace \
+         JOIN pg_catalog.pg_language l ON l.oid = p.prolang \
          WHERE l.lanname IN ('sql', 'plpgsql') {atomic} AND {OF_USERS} AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d \
-           WHERE d.classid OPERATOR(pg_catalog.=) 'pg_catalog.pg_proc'::pg_catalog.regclass \
-           AND d.objid OPERATOR(pg_catalog.=) p.oid AND d.deptype OPERATOR(pg_catalog.=) 'e')"
+           WHERE d.classid = 'pg_catalog.pg_proc'::pg_catalog.regclass \
+           AND d.objid = p.oid AND d.deptype = 'e')"
     );
     let triggers = "SELECT t.tgfoid, t.tgrelid FROM pg_catalog.pg_trigger t WHERE NOT t.tgisinternal";
     let mut of: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
@@ -261,28 +269,18 @@ async fn routines(session: &Session) -> Result<Vec<Routine>, FactsError> {
     Ok(found.iter().map(routine).collect())
 }
 
-/// What `pg_stat_statements` saw of this database; where it can't tell, why.
-async fn queries(session: &Session) -> Queries {
-    match seen(session).await {
-        Ok(Some(queries)) => queries,
-        Ok(None) => Queries::Unknown("pg_stat_statements is not installed in this database".into()),
-        Err(error) => {
-            Queries::Unknown(format!("pg_stat_statements can't be read: {}", describe_error(&error)))
-        }
-    }
-}
-
+/// What `pg_stat_statements` saw of this database; nothing, if it is not there.
 async fn seen(session: &Session) -> Result<Option<Queries>, tokio_postgres::Error> {
     let home = "SELECT n.nspname::pg_catalog.text FROM pg_catalog.pg_extension e \
-        JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) e.extnamespace \
-        WHERE e.extname OPERATOR(pg_catalog.=) 'pg_stat_statements'";
+        JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace \
+        WHERE e.extname = 'pg_stat_statements'";
     let Some(row) = session.query_opt(home, &[]).await? else { return Ok(None) };
     let schema = quote_ident(row.get(0));
     let query = format!(
         "SELECT s.query, pg_catalog.sum(s.calls)::pg_catalog.int8, \
            pg_catalog.min(pg_catalog.pg_get_userbyid(s.userid)::pg_catalog.text) FROM {schema}.pg_stat_statements s \
-         WHERE s.dbid OPERATOR(pg_catalog.=) (SELECT d.oid FROM pg_catalog.pg_database d \
-           WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()) AND s.query IS NOT NULL \
+         WHERE s.dbid = (SELECT d.oid FROM pg_catalog.pg_database d \
+           WHERE d.datname = pg_catalog.current_database()) AND s.query IS NOT NULL \
          GROUP BY s.query ORDER BY 2 DESC, 1"
     );
     let (mut queries, mut hidden) = (Vec::new(), 0);

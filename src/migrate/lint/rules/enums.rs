@@ -1,7 +1,7 @@
 //! Enum values that are taken away.
 
 use crate::migrate::lint::candidate::{Candidate, Turn};
-use crate::migrate::lint::sql::{Effect, Name};
+use crate::migrate::lint::sql::{Effect, Name, SqlType};
 use crate::migrate::lint::world::Standing;
 
 /// `told`: the enums that were told of, since one is taken away by several statements.
@@ -25,10 +25,10 @@ pub(super) fn judge(turn: &Turn<'_>, effect: &Effect, told: &mut Vec<Name>) -> O
         }
         Effect::SetType { table, column, to, .. } => {
             let Standing::There(_, relation) = world.standing(table) else { return None };
-            let from = named(&relation.column_type(column)?.name);
+            let from = relation.column_type(column)?.to_name();
             // By its old name the enum may be the new one already.
             let (old, before) = world.enum_before(&from).or_else(|| world.enum_values(&from))?;
-            (old, before.clone(), world.enum_values(&named(&to.name))?.1.clone())
+            (old, before.clone(), world.enum_values(&to.to_name())?.1.clone())
         }
         _ => return None,
     };
@@ -42,20 +42,13 @@ pub(super) fn judge(turn: &Turn<'_>, effect: &Effect, told: &mut Vec<Name>) -> O
     Some(found.help("change the rows first, and the code; or leave the value, which costs nothing"))
 }
 
-fn named(written: &str) -> Name {
-    match written.split_once('.') {
-        Some((schema, name)) => Name::full(schema, name),
-        None => Name::bare(written),
-    }
-}
-
 /// The columns of this type, which show how much depends on it.
 fn columns_of(turn: &Turn<'_>, ty: &Name) -> Vec<String> {
     let Some(facts) = turn.world.facts else { return Vec::new() };
     let is_it = |written: &str| {
-        let written = named(written.trim_end_matches("[]").trim_matches('"'));
-        written.name == ty.name
-            && (written.schema.is_none() || ty.schema.is_none() || written.schema == ty.schema)
+        let Some(written) = SqlType::read(written) else { return false };
+        let schemas = written.schema.is_none() || ty.schema.is_none() || written.schema == ty.schema;
+        schemas && written.name == ty.name
     };
     let mut lines = Vec::new();
     for ((schema, table), relation) in &facts.relations {

@@ -1,7 +1,7 @@
 //! `ALTER COLUMN … TYPE`: does it rewrite the table?
 
 use crate::migrate::lint::candidate::{Candidate, Turn};
-use crate::migrate::lint::sql::{Effect, Name};
+use crate::migrate::lint::sql::Effect;
 use crate::migrate::lint::world::{Standing, World};
 
 pub(super) fn judge(turn: &Turn<'_>, effect: &Effect) -> Option<Candidate> {
@@ -27,12 +27,5 @@ pub(in super::super) fn is_free(world: &World<'_>, effect: &Effect) -> Option<bo
     let Effect::SetType { table, column, to, computed } = effect else { return None };
     let Standing::There(_, relation) = world.standing(table) else { return None };
     let from = relation.column_type(column)?;
-    Some(!computed && (from.becomes_freely(to) || same_type(&from.name, &to.name, from.array == to.array)))
-}
-
-/// A schema may be written on one side only.
-fn same_type(a: &str, b: &str, same_shape: bool) -> bool {
-    let bare = |name: &str| Name::bare(name.rsplit('.').next().unwrap_or(name));
-    let known = |name: &str| name.contains('.');
-    same_shape && known(a) != known(b) && bare(a) == bare(b)
+    Some(!computed && from.becomes_freely(to))
 }

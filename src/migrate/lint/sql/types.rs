@@ -5,12 +5,14 @@ use std::fmt;
 use squawk_syntax::SourceFile;
 use squawk_syntax::ast::{self, AstNode};
 
-use super::name::cut;
+use super::name::{Name, cut};
 
 /// A type as the catalog words it: `character varying(40)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SqlType {
-    /// Its name in the server's own words, with the schema where one is written.
+    /// Its schema, where one is written; none for the server's own.
+    pub schema: Option<String>,
+    /// Its name, in the server's own words.
     pub name: String,
     /// The numbers in parentheses.
     pub arguments: Vec<u32>,
@@ -28,19 +30,24 @@ impl SqlType {
 
     /// Reads a written type.
     pub fn of(ty: &ast::Type) -> Option<Self> {
+        let (mut schema, plain) = (None, |name: &str| name.to_string());
         let (name, arguments) = match ty {
             ast::Type::ArrayType(array) => return Some(Self { array: true, ..Self::of(&array.ty()?)? }),
-            ast::Type::PathType(path) => (path_name(path)?, arguments(path.arg_list())),
-            ast::Type::VarcharType(ty) => ("character varying".into(), arguments(ty.arg_list())),
+            ast::Type::PathType(path) => {
+                let name = path_name(path)?;
+                schema = name.schema;
+                (name.name, arguments(path.arg_list()))
+            }
+            ast::Type::VarcharType(ty) => (plain("character varying"), arguments(ty.arg_list())),
             ast::Type::CharacterType(ty) => {
                 let given = arguments(ty.arg_list());
-                ("character".into(), if given.is_empty() { vec![1] } else { given })
+                (plain("character"), if given.is_empty() { vec![1] } else { given })
             }
-            ast::Type::BitType(ty) => ("bit".into(), arguments(ty.arg_list())),
-            ast::Type::BitVaryingType(ty) => ("bit varying".into(), arguments(ty.arg_list())),
-            ast::Type::DoubleType(_) => ("double precision".into(), vec![]),
+            ast::Type::BitType(ty) => (plain("bit"), arguments(ty.arg_list())),
+            ast::Type::BitVaryingType(ty) => (plain("bit varying"), arguments(ty.arg_list())),
+            ast::Type::DoubleType(_) => (plain("double precision"), vec![]),
             ast::Type::IntervalType(ty) => {
-                ("interval".into(), ty.literal().and_then(number).into_iter().collect())
+                (plain("interval"), ty.literal().and_then(number).into_iter().collect())
             }
             ast::Type::TimeType(ty) => {
                 (with_zone("time", ty.timezone()), ty.literal().and_then(number).into_iter().collect())
@@ -49,17 +56,29 @@ impl SqlType {
                 (with_zone("timestamp", ty.timezone()), ty.literal().and_then(number).into_iter().collect())
             }
         };
-        Some(Self { name, arguments, array: false })
+        Some(Self { schema, name, arguments, array: false })
+    }
+
+    /// Whether both are the same type; a name without a schema may mean one with it.
+    pub fn is(&self, other: &Self) -> bool {
+        let schemas = self.schema.is_none() || other.schema.is_none() || self.schema == other.schema;
+        schemas && self.name == other.name && self.arguments == other.arguments && self.array == other.array
+    }
+
+    /// Its name, to be looked up.
+    pub fn to_name(&self) -> Name {
+        Name { schema: self.schema.clone(), name: self.name.clone() }
     }
 
     /// Whether the server leaves rows and indexes alone when a column becomes `to`, without a `USING` that
     /// computes: after the notes of `ALTER TABLE` in the manual, and the length coercions that the server knows
     /// to be without effect (`varchar_support`, `numeric_support`, `TemporalSimplify`).
     pub fn becomes_freely(&self, to: &Self) -> bool {
-        if self == to {
+        if self.is(to) {
             return true;
         }
-        if self.array || to.array {
+        let own = [self, to].iter().any(|ty| ty.schema.is_some());
+        if own || self.array || to.array {
             return false;
         }
         let grows = || match (self.arguments.as_slice(), to.arguments.as_slice()) {
@@ -91,7 +110,7 @@ impl SqlType {
 impl fmt::Display for SqlType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let numbers: Vec<String> = self.arguments.iter().map(ToString::to_string).collect();
-        f.write_str(&self.name)?;
+        write!(f, "{}", self.to_name())?;
         if !numbers.is_empty() {
             write!(f, "({})", numbers.join(","))?;
         }
@@ -107,12 +126,12 @@ fn with_zone(stem: &str, zone: Option<ast::Timezone>) -> String {
 }
 
 /// The server's word for the names that people write.
-fn path_name(path: &ast::PathType) -> Option<String> {
+fn path_name(path: &ast::PathType) -> Option<Name> {
     let path = path.path_ref()?;
     let name = cut(path.segment()?.text());
     let schema = path.qualifier().and_then(|q| q.segment()).map(|s| s.text());
     if let Some(schema) = schema.filter(|schema| schema != "pg_catalog") {
-        return Some(format!("{schema}.{name}"));
+        return Some(Name::full(&schema, &name));
     }
     let plain = match name.as_str() {
         "int" | "int4" => "integer",
@@ -131,7 +150,7 @@ fn path_name(path: &ast::PathType) -> Option<String> {
         "smallserial" | "serial2" => "smallint",
         other => other,
     };
-    Some(plain.to_string())
+    Some(Name::bare(plain))
 }
 
 fn arguments(list: Option<ast::ArgList>) -> Vec<u32> {
