@@ -104,13 +104,30 @@ fn examples_of_the_configuration_are_read() {
 #[test]
 fn every_kind_of_step_and_every_shipped_runbook_is_documented() {
     let text = document("docs/configuration.md");
-    for kind in
-        ["preflight", "backup", "preview", "approve", "migrate", "command", "verify", "health", "record"]
-    {
+    for kind in [
+        "preflight",
+        "backup",
+        "lint",
+        "preview",
+        "approve",
+        "migrate",
+        "command",
+        "verify",
+        "health",
+        "record",
+    ] {
         assert!(text.contains(&format!("\n**`{kind}`** (")), "{kind}");
     }
     for (name, _) in SHIPPED {
         assert!(text.contains(&format!("runbooks/{name}.toml")), "{name}");
+    }
+}
+
+#[test]
+fn every_rule_of_our_own_is_documented() {
+    let text = document("docs/lint.md");
+    for rule in backstay::migrate::lint::ours() {
+        assert!(text.contains(&format!("\n| `{rule}` | ")), "{rule}");
     }
 }
 

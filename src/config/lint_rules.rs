@@ -1,8 +1,7 @@
 //! `[lint]`.
 
 use crate::document::{Finding, Read, Value};
-use crate::migrate::lint::{Level, Policy, names};
-use crate::nearest::nearest;
+use crate::migrate::lint::{Level, Policy, meant, names};
 use crate::words::either;
 
 const LEVELS: [(&str, Level); 3] = [("error", Level::Error), ("warn", Level::Warn), ("off", Level::Off)];
@@ -24,7 +23,7 @@ pub(super) fn policy(value: Value<'_>) -> Read<Policy> {
 
 fn level(name: &str, value: Value<'_>) -> Read<(String, Level)> {
     if !names().any(|known| known == name) {
-        let label = match nearest(name, names()) {
+        let label = match meant(name) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => "no rule is called so".into(),
         };

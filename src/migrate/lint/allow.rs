@@ -1,9 +1,8 @@
 //! `-- backstay: allow RULE because …`: what an author has thought about.
 
 use super::candidate::Candidate;
-use super::catalogue::{self, names};
+use super::catalogue;
 use super::subject::{Remark, Subject};
-use crate::nearest::nearest;
 
 /// One allowed rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,7 +80,7 @@ impl Comments {
             match catalogue::find(name) {
                 Some(rule) => self.allows.push(Allow { rule: rule.name, line, statement }),
                 None => {
-                    let meant = nearest(name, names()).map(|meant| format!("; did you mean {meant}?"));
+                    let meant = catalogue::meant(name).map(|meant| format!("; did you mean {meant}?"));
                     let what = format!("no rule is called {name:?}{}", meant.unwrap_or_default());
                     self.malformed.push(Malformed { line, statement, what });
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::finding::Level;
+use crate::nearest::nearest;
 use Level::{Error, Off, Warn};
 
 /// For what a finding is not worth a word.
@@ -162,6 +163,18 @@ pub(super) fn find(name: &str) -> Option<&'static Rule> {
 /// All names, for "did you mean".
 pub fn names() -> impl Iterator<Item = &'static str> {
     OURS.iter().chain(SQUAWK).map(|rule| rule.name)
+}
+
+/// The names of the rules that are not squawk's.
+pub fn ours() -> impl Iterator<Item = &'static str> {
+    OURS.iter().map(|rule| rule.name)
+}
+
+/// The rule that a wrong name was probably meant to be: a misspelt one, or the beginning of one.
+pub fn meant(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.replace(['-', '_'], "").to_lowercase();
+    let begins = || names().find(|known| name.len() > 6 && plain(known).starts_with(&plain(name)));
+    nearest(name, names()).or_else(begins)
 }
 
 /// What the rule called `name` weighs where nobody says anything.

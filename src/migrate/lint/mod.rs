@@ -19,7 +19,7 @@ mod tests;
 mod usage;
 mod world;
 
-pub use catalogue::{Policy, default_level, names};
+pub use catalogue::{Policy, default_level, meant, names, ours};
 pub use facts::{Facts, FactsError, read as look};
 pub use finding::{Finding, Level, show, tally};
 pub use subject::Subject;

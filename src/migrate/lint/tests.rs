@@ -408,7 +408,7 @@ fn no_text_makes_it_panic() {
     let facts = shop();
     let mut seed = 7u64;
     let mut read = 0;
-    for _ in 0..3_000 {
+    for _ in 0..600 {
         let mut text = String::new();
         for _ in 0..9 {
             seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -419,5 +419,5 @@ fn no_text_makes_it_panic() {
         read += 1;
         lint(&[subject], Some(&facts), &Policy::default()).unwrap_or_else(|error| panic!("{text}: {error}"));
     }
-    assert!(read > 300, "only {read} texts were migrations at all");
+    assert!(read > 60, "only {read} texts were migrations at all");
 }
