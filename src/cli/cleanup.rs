@@ -48,6 +48,7 @@ impl Leftover {
             Role::Failed => "a failed database",
             Role::Rehearsal => "a rehearsal's database",
             Role::Side => "a backup restored to be compared",
+            Role::Scratch => "a scratch database of migrations",
         };
         let invalid = if self.database.is_invalid { ", invalid: an interrupted clone" } else { "" };
         let size = self.database.size_bytes.map(|b| format!(", {}", show_bytes(b))).unwrap_or_default();
@@ -116,7 +117,7 @@ pub(super) async fn leftovers(
 /// Why a leftover must stay, if it must.
 async fn needed(trace: &Trace, store: &dyn Store) -> Result<Option<String>, Failure> {
     // Nobody comes back for these: who died over one left it for nobody, and makes a new one.
-    if matches!(trace.role, Role::Rehearsal | Role::Side) {
+    if matches!(trace.role, Role::Rehearsal | Role::Side | Role::Scratch) {
         return Ok(None);
     }
     if trace.role == Role::Window {

@@ -181,7 +181,7 @@ async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace
     let known = journal::runs(&**store).await?;
     // These stand in nobody's way, and no run need have made them: a doctor rehearses, a drill restores a
     // backup to compare it, and either can have died.
-    let harmless = |trace: &Trace| matches!(trace.role, Role::Rehearsal | Role::Side);
+    let harmless = |trace: &Trace| matches!(trace.role, Role::Rehearsal | Role::Side | Role::Scratch);
     let stranger = |trace: &Trace| !harmless(trace) && !known.contains(&trace.run);
     match companions.iter().find(|(_, trace)| stranger(trace)) {
         None => Ok(()),

@@ -13,6 +13,7 @@ pub mod history;
 pub mod lexer;
 pub mod lint;
 pub mod preview;
+pub mod scratch;
 pub mod script;
 pub mod show;
 pub mod statement;

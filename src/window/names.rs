@@ -16,6 +16,8 @@ pub enum Role {
     Rehearsal,
     /// A backup restored to be compared.
     Side,
+    /// Made for migrations to be tried in; the number of the server process of its maker is its epoch.
+    Scratch,
 }
 
 /// A name of ours, taken apart.
@@ -29,8 +31,14 @@ pub struct Trace {
     pub epoch: u32,
 }
 
-const LETTERS: [(Role, &str); 5] =
-    [(Role::Window, "w"), (Role::Guard, "g"), (Role::Failed, "f"), (Role::Rehearsal, "r"), (Role::Side, "s")];
+const LETTERS: [(Role, &str); 6] = [
+    (Role::Window, "w"),
+    (Role::Guard, "g"),
+    (Role::Failed, "f"),
+    (Role::Rehearsal, "r"),
+    (Role::Side, "s"),
+    (Role::Scratch, "t"),
+];
 
 /// The name of `database`'s companion; the database's part is shortened where it is too long, never the run's.
 pub fn companion(database: &str, role: Role, run: &str, epoch: u32) -> String {
@@ -46,6 +54,14 @@ pub fn trace(database: &str, name: &str) -> Option<Trace> {
     let role = LETTERS.iter().find(|(_, l)| *l == letter)?.0;
     let trace = Trace { role, run: run.to_string(), epoch: epoch.parse().ok()? };
     (companion(database, role, run, trace.epoch) == name && database.starts_with(stem)).then_some(trace)
+}
+
+/// The database that `name` is a companion of, as far as its name was kept; `name` itself if it is none.
+pub fn origin(name: &str) -> &str {
+    match name.rsplit_once("__") {
+        Some((stem, _)) if trace(stem, name).is_some() => stem,
+        _ => name,
+    }
 }
 
 fn letter(role: Role) -> &'static str {
@@ -74,6 +90,8 @@ mod tests {
                 assert!(name.len() <= LONGEST, "{name}");
                 let wanted = Trace { role, run: RUN.into(), epoch: 12 };
                 assert_eq!(trace(database, &name), Some(wanted), "{name}");
+                let again = companion(origin(&name), Role::Scratch, RUN, 12);
+                assert!(trace(database, &again).is_some(), "a companion's companion: {again}");
             }
         }
     }
@@ -83,5 +101,6 @@ mod tests {
         for name in ["shop", "shop__w", "shop__w_x", "other__w_20261120t230205z-k3f9_1", "shop__x_r_1"] {
             assert_eq!(trace("shop", name), None, "{name}");
         }
+        assert_eq!((origin("shop"), origin("a__w_b"), origin("__w")), ("shop", "a__w_b", "__w"));
     }
 }
