@@ -112,12 +112,48 @@ impl ProcessError {
 ///
 /// # Errors
 /// [`ProcessError`]; anything but exit status 0 is one.
-pub async fn run(program: &Program, mut heard: impl FnMut(&str)) -> Result<(), ProcessError> {
-    let name = program.argv.first().cloned().unwrap_or_default();
-    let mut child = start(program).map_err(|source| ProcessError::Start { program: name.clone(), source })?;
+pub async fn run(program: &Program, heard: impl FnMut(&str)) -> Result<(), ProcessError> {
+    let (sender, lines) = mpsc::channel(256);
+    let child = start(program)?;
+    attend(program, child, sender, lines, true, heard).await
+}
+
+/// As [`run`], for a program whose standard output is its result: that is given, whole; `heard` gets the lines of
+/// its standard error.
+///
+/// # Errors
+/// As [`run`].
+pub async fn collect(program: &Program, heard: impl FnMut(&str)) -> Result<String, ProcessError> {
+    let (sender, lines) = mpsc::channel(256);
+    let mut child = start(program)?;
+    let stdout = child.stdout.take();
+    let read = async {
+        let mut text = Vec::new();
+        if let Some(mut stdout) = stdout {
+            // What breaks the pipe ends the program too, and that is told.
+            let _ = tokio::io::AsyncReadExt::read_to_end(&mut stdout, &mut text).await;
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let attended = attend(program, child, sender, lines, false, heard);
+    let (ended, text) = tokio::join!(attended, read);
+    ended.map(|()| text)
+}
+
+/// Sees a child through to its end.
+async fn attend(
+    program: &Program,
+    mut child: Child,
+    sender: mpsc::Sender<String>,
+    mut lines: mpsc::Receiver<String>,
+    hear_output: bool,
+    mut heard: impl FnMut(&str),
+) -> Result<(), ProcessError> {
+    let name = program.name();
     let group = Group::of(&child);
-    let (sender, mut lines) = mpsc::channel(256);
-    listen(child.stdout.take(), sender.clone());
+    if hear_output {
+        listen(child.stdout.take(), sender.clone());
+    }
     listen(child.stderr.take(), sender);
     let mut tail = Tail::default();
     let mut hear = |line: String, tail: &mut Tail| {
@@ -148,9 +184,16 @@ pub async fn run(program: &Program, mut heard: impl FnMut(&str)) -> Result<(), P
     }
 }
 
-fn start(program: &Program) -> std::io::Result<Child> {
+impl Program {
+    fn name(&self) -> String {
+        self.argv.first().cloned().unwrap_or_default()
+    }
+}
+
+fn start(program: &Program) -> Result<Child, ProcessError> {
+    let failed = |source| ProcessError::Start { program: program.name(), source };
     let Some((name, arguments)) = program.argv.split_first() else {
-        return Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program is named"));
+        return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program is named")));
     };
     Command::new(name)
         .args(arguments)
@@ -161,6 +204,7 @@ fn start(program: &Program) -> std::io::Result<Child> {
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
+        .map_err(failed)
 }
 
 /// Sends the lines of one pipe; ends with the pipe, or when nobody hears any more.
@@ -260,6 +304,16 @@ mod tests {
         result.unwrap();
         lines.sort();
         assert_eq!(lines, ["a b$", "last", "one"]);
+    }
+
+    #[tokio::test]
+    async fn output_is_collected_whole() {
+        let script = shell("echo said >&2; head -c 100000 /dev/zero | tr '\\0' x; echo; printf end", LONG);
+        let mut lines = Vec::new();
+        let text = collect(&script, |line| lines.push(line.to_string())).await.unwrap();
+        assert_eq!((text.len(), text.ends_with("x\nend"), lines), (100_004, true, vec!["said".to_string()]));
+        let failing = collect(&shell("echo no; echo why >&2; exit 2", LONG), |_| ()).await.unwrap_err();
+        assert_eq!((failing.code(), failing.to_string().contains("why")), (Some(2), true));
     }
 
     #[tokio::test]

@@ -25,7 +25,7 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     let plan = Plan::compile(&runbook, &config);
     let outline = outline(&plan, &runbook.name);
     let session = shell.connect(&config, direct(&config), "plan").await?;
-    let Pending { sql, revisions: pending } =
+    let Pending { sql, revisions: pending, .. } =
         Pending::read(&config, &outline.migrations, None, &session).await?;
     let judgement = Judgement::of_plan(&config, &outline.migrations, Scope::Pending, Some(&session)).await?;
     let preview = preview(&pending, &judgement);

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use super::environment::{check_name, environments};
-use super::{Config, ConfigError, env_file, health, lint_rules, sections};
+use super::{
+    Config, ConfigError, Database, MigrationRoot, Tool, env_file, health, lint_rules, migrations, sections,
+};
 use crate::document::tree::{self, Node};
 use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
 
@@ -83,29 +85,47 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let variables = read_env_file(table, at.root, process);
     let protected = table.require("protected", "protected = true", Value::boolean);
     let database = table.require("database", "[database] with a url", |v| sections::database(v, at.root));
-    let migrations = sections::migration_roots(table, at.root);
+    let migrations = migrations::migration_roots(table, at.root);
     let lint = table.require("lint", "[lint]", lint_rules::policy);
     let store = table.require("store", "[store] with a url", |v| sections::store(v, at.root, process));
     let backup = table.require("backup", "[backup]", sections::backup);
     let flag = table.take("maintenance", |v| sections::flag(v, at.root));
     let window = table.require("window", "[window]", sections::window);
     let health = table.take_own("health", health::checks);
+    let (variables, database) = (variables?, database?);
+    let migrations = completed(migrations?, &variables, &database);
     Ok(Config {
         environment: at.environment.to_string(),
         root: at.root.to_path_buf(),
         path: at.path.clone(),
         hash: at.hash.clone(),
-        variables: variables?,
         protected: protected?,
-        database: database?,
-        migrations: migrations?,
+        database,
+        migrations,
         lint: lint?,
         store: store?,
         backup: backup?,
         flag: flag?.flatten(),
         window: window?,
         health: health?.unwrap_or_default(),
+        variables,
     })
+}
+
+/// Alembic's `env.py` needs what the application needs: its variables, and a URL for its driver.
+fn completed(
+    mut roots: Vec<MigrationRoot>,
+    variables: &BTreeMap<String, String>,
+    database: &Database,
+) -> Vec<MigrationRoot> {
+    let scheme = database.url.scheme().filter(|scheme| scheme.starts_with("postgresql+"));
+    for root in &mut roots {
+        if let Tool::Alembic(alembic) = &mut root.tool {
+            alembic.variables.clone_from(variables);
+            alembic.driver = alembic.driver.take().or(scheme.map(String::from));
+        }
+    }
+    roots
 }
 
 /// Reads the env file first: the rest of the file takes its variables.

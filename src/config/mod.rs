@@ -8,6 +8,7 @@ mod error;
 pub(crate) mod health;
 mod lint_rules;
 mod load;
+mod migrations;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -100,7 +101,7 @@ pub struct MigrationRoot {
     pub name: String,
     /// Who reads and runs the scripts.
     pub tool: Tool,
-    /// Absolute.
+    /// Where the files are; of an Alembic project, where its command runs. Absolute.
     pub directory: PathBuf,
     /// Schema and name of the version table.
     pub version_schema: String,
@@ -121,10 +122,33 @@ pub struct MigrationRoot {
 }
 
 /// Who runs migrations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Tool {
     /// Plain SQL files.
     Sql,
+    /// An Alembic project.
+    Alembic(Box<AlembicTool>),
+}
+
+/// How an Alembic project is run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlembicTool {
+    /// The program and its first arguments: `["poetry", "run", "alembic"]`.
+    pub command: Vec<String>,
+    /// Its file of settings (`-c`), from the directory.
+    pub ini: String,
+    /// The section of it (`-n`).
+    pub section: String,
+    /// What `env.py` is told (`-x`).
+    pub x: Vec<String>,
+    /// The variable from which `env.py` takes the database's URL.
+    pub url_env: String,
+    /// What stands before `://` in that URL, if the config says so.
+    pub driver: Option<String>,
+    /// A bound on each time that it is run.
+    pub timeout: Duration,
+    /// The variables of `env_file`, which are given to it.
+    pub variables: BTreeMap<String, String>,
 }
 
 /// `[store]`.

@@ -3,11 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{
-    Backup, Compression, Database, Flag, FreeDisk, MigrationRoot, OnWrites, StoreLocation, Tool, WindowPolicy,
-};
-use crate::document::{Finding, Noted, Read, Table, Value, absolute};
-use crate::migrate::draft::{IdKind, NamePattern};
+use super::{Backup, Compression, Database, Flag, FreeDisk, OnWrites, StoreLocation, WindowPolicy};
+use crate::document::{Finding, Read, Value, absolute};
 use crate::pg::ConnInfo;
 use crate::store::Location;
 
@@ -76,95 +73,6 @@ fn free_disk(value: Value<'_>, root: &Path) -> Read<FreeDisk> {
             )),
         }
     })
-}
-
-/// `[migrations]`, or each of several `[[migrations]]`.
-pub(super) fn migration_roots(table: &mut Table<'_>, base: &Path) -> Read<Vec<MigrationRoot>> {
-    if !table.says("migrations") {
-        let root = table.require("migrations", "[migrations]", |v| migration_root(v, base))?;
-        return Ok(vec![root]);
-    }
-    table.each("migrations", |value| Ok((value.clone(), migration_root(value, base)?))).and_then(|roots| {
-        let mut noted = None;
-        for (index, (value, root)) in roots.iter().enumerate() {
-            for (_, earlier) in &roots[..index] {
-                noted = clash(root, earlier).map(|finding| value.wrong(finding)).or(noted);
-            }
-        }
-        noted.map_or_else(|| Ok(roots.into_iter().map(|(_, root)| root).collect()), Err)
-    })
-}
-
-/// What two roots can't share.
-fn clash(root: &MigrationRoot, earlier: &MigrationRoot) -> Option<Finding> {
-    if root.name == earlier.name {
-        let finding = Finding::new(format!("two migration roots are called `{}`", root.name));
-        return Some(finding.label("the second").help("give each [[migrations]] a name of its own"));
-    }
-    let table = |r: &MigrationRoot| (r.version_schema.clone(), r.version_table.clone());
-    (table(root) == table(earlier)).then(|| {
-        Finding::new(format!(
-            "`{}` and `{}` note their revisions in the same table, {}.{}",
-            earlier.name, root.name, root.version_schema, root.version_table
-        ))
-        .label("the second")
-        .help(format!("give one of them its own: version_table = \"alembic_version_{}\"", root.name))
-    })
-}
-
-fn migration_root(value: Value<'_>, root: &Path) -> Read<MigrationRoot> {
-    value.table(|table| {
-        let name = table.require("name", "name = \"main\"", Value::line);
-        let tool = table.require("tool", "tool = \"sql\"", tool);
-        let directory = table.require("directory", "directory = \"migrations\"", |v| v.path(root));
-        let version_schema = table.require("version_schema", "version_schema = \"public\"", Value::line);
-        let version_table =
-            table.require("version_table", "version_table = \"alembic_version\"", Value::line);
-        let lock_timeout = table.require("lock_timeout", "lock_timeout = \"5s\"", Value::duration);
-        let lock_retries =
-            table.require("lock_retries", "lock_retries = 5", |v| v.number(0..=u64::from(u32::MAX)));
-        let statement_timeout = table.take("statement_timeout", Value::duration);
-        let file_name = table.require("file_name", "file_name = \"timestamp\"", file_name);
-        let ids = table.require("revision_ids", "revision_ids = \"random\"", |value| {
-            value.word(&[("random", IdKind::Random), ("timestamp", IdKind::Timestamp)])
-        });
-        let template = table.take("template", |value| value.path(root));
-        Ok(MigrationRoot {
-            name: name?,
-            tool: tool?,
-            directory: directory?,
-            version_schema: version_schema?,
-            version_table: version_table?,
-            lock_timeout: lock_timeout?,
-            lock_retries: u32::try_from(lock_retries?).unwrap_or(u32::MAX),
-            statement_timeout: statement_timeout?,
-            file_name: file_name?,
-            revision_ids: ids?,
-            template: template?,
-        })
-    })
-}
-
-fn file_name(value: Value<'_>) -> Read<NamePattern> {
-    let text = value.clone().line()?;
-    NamePattern::parse(&text)
-        .map_err(|error| value.wrong(Finding::new(error.to_string()).label("this pattern")))
-}
-
-fn tool(value: Value<'_>) -> Read<Tool> {
-    match value.node().as_text() {
-        Some("alembic") => Err(later(&value, "the migration tool `alembic`", "tool = \"sql\"")),
-        _ => value.word(&[("sql", Tool::Sql)]),
-    }
-}
-
-/// What the design has and this version has not.
-fn later(value: &Value<'_>, what: &str, instead: &str) -> Noted {
-    value.wrong(
-        Finding::new(format!("{what} is not yet supported in this version"))
-            .label("not yet")
-            .help(format!("until then: {instead}")),
-    )
 }
 
 /// `[store]`.

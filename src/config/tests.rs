@@ -141,6 +141,24 @@ expect = "select true"
 }
 
 #[test]
+fn an_alembic_project_has_its_own_keys() {
+    let text = "env_file = \"no.env\"\n[database]\nurl = \"postgres://app@db/shop\"\n[[migrations]]\nname = \"main\"\n\
+                tool = \"alembic\"\n[[migrations]]\nname = \"ai\"\ntool = \"alembic\"\ndirectory = \"backend\"\n\
+                command = [\"poetry\", \"run\", \"alembic\"]\nini = \"ai.ini\"\nsection = \"ai\"\nx = [\"tenant=a\"]\n\
+                url_env = \"SQLALCHEMY_DATABASE_URL\"\ndriver = \"postgresql+asyncpg\"\ntimeout = \"5m\"\n\
+                version_table = \"alembic_version_ai\"";
+    let config = parse(text, &[]).unwrap();
+    let [main, ai] = config.migrations.as_slice() else { panic!("two roots") };
+    let (Tool::Alembic(first), Tool::Alembic(second)) = (&main.tool, &ai.tool) else { panic!("{main:?}") };
+    assert_eq!(main.directory, Path::new("/srv/shop"), "the project's root");
+    assert_eq!((first.command.as_slice(), first.ini.as_str()), (&["alembic".to_string()][..], "alembic.ini"));
+    assert_eq!((first.url_env.as_str(), first.timeout), ("DATABASE_URL", Duration::from_secs(7200)));
+    assert_eq!(ai.directory, Path::new("/srv/shop/backend"));
+    assert_eq!((second.command.len(), second.section.as_str(), second.x.len()), (3, "ai", 1));
+    assert_eq!(second.driver.as_deref(), Some("postgresql+asyncpg"));
+}
+
+#[test]
 fn a_bucket_is_a_store_and_outlives_a_ci_runner() {
     let text = "[database]\nurl = \"postgres://app@db/shop\"\n[store]\nurl = \"gs://${BUCKET}/shop/\"";
     let config = parse(text, &[("CI", "true"), ("BUCKET", "acme-backups")]).unwrap();
@@ -281,7 +299,8 @@ fn wrong_values() {
         "[backup]\ncompression = \"lz4\"",
         "[migrations]\nfile_name = \"{rev}_{slug}\"\nrevision_ids = \"serial\"",
         "[migrations]\nfile_name = \"../{revision}\"",
-        "[migrations]\ntool = \"alembic\"",
+        "[migrations]\ncommand = [\"poetry\", \"run\", \"alembic\"]\nurl_env = \"URL\"",
+        "[migrations]\ntool = \"alembic\"\ncomand = [\"alembic\"]\nurl_env = \"$URL\"\ndriver = \"asyncpg\"\nx = \"tenant=a\"",
         "[migrations]\ntool = \"flyway\"\ndirectory = \"\"",
         "[[migrations]]\nname = \"a\"\n[[migrations]]\nname = \"a\"",
         "[[migrations]]\nname = \"main\"\n[[migrations]]\nname = \"ai\"",
@@ -400,6 +419,8 @@ fn the_annotated_defaults_name_only_keys_that_are_read() {
             }
         })
         .collect();
+    // A tool's own keys are refused with another.
+    let uncommented = uncommented.replace("tool = \"sql\"", "tool = \"alembic\"");
     let config = parse(
         &uncommented,
         &[("DATABASE_URL", "postgres://app@db/shop"), ("ADMIN_URL", "postgres://admin@db/shop")],
@@ -412,6 +433,14 @@ fn the_annotated_defaults_name_only_keys_that_are_read() {
     assert_eq!(config.window, from_file.window);
     assert_eq!(config.backup, from_file.backup);
     assert_eq!(config.lint, from_file.lint);
+    let silent = parse(&with_database("[migrations]\ntool = \"alembic\""), &[]).unwrap();
+    let (Tool::Alembic(shown), Tool::Alembic(silent)) =
+        (&config.migrations[0].tool, &silent.migrations[0].tool)
+    else {
+        panic!("alembic");
+    };
+    let as_silent = AlembicTool { x: vec![], driver: None, ..*shown.clone() };
+    assert_eq!(as_silent, **silent, "what stands there is what it is if not set");
 }
 
 /// The file shows what the rules weigh where nobody says anything, so it must be what they weigh.

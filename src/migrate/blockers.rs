@@ -107,6 +107,18 @@ pub(super) async fn holders(client: &Client, names: &[String]) -> Vec<Blocker> {
     rows.iter().map(Blocker::read).collect()
 }
 
+/// For whom the sessions of this application wait, in this database.
+pub(super) async fn of_application(client: &Client, application: &str) -> Vec<Blocker> {
+    let query = format!(
+        "SELECT b.pid, {COLUMNS} FROM (SELECT DISTINCT pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) AS pid \
+         FROM pg_catalog.pg_stat_activity w WHERE w.application_name = $1 \
+         AND w.datname = pg_catalog.current_database()) b LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = b.pid \
+         ORDER BY a.xact_start NULLS LAST LIMIT {NAMED}"
+    );
+    let rows = client.query(&query, &[&application]).await.unwrap_or_default();
+    rows.iter().map(Blocker::read).collect()
+}
+
 /// Who holds the advisory lock `key` of this database.
 pub(super) async fn advisory_holders(client: &Client, key: i64) -> Vec<Blocker> {
     let query = format!(

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::alembic::AlembicError;
 use super::blockers::Blocker;
 use super::graph::{Direction, GraphError, TargetError};
 use super::history::Attempt;
@@ -38,6 +39,7 @@ impl MigrateError {
                     done > done_before || batched > batched_before || !invalid.is_empty() || *open_ended
                 }
             },
+            Reason::Alembic(error) => error.may_have_changed(),
             _ => false,
         };
         partly || !self.committed.is_empty()
@@ -78,7 +80,7 @@ pub enum Reason {
         files: Vec<String>,
     },
     /// A downgrade over a revision without one.
-    #[error("{revision} is irreversible: {file} has no statement below `-- downgrade`")]
+    #[error("{revision} is irreversible: {file} has no downgrade")]
     Irreversible {
         /// The revision.
         revision: String,
@@ -126,6 +128,13 @@ pub enum Reason {
     Script(
         /// Where and how.
         Box<ScriptFailure>,
+    ),
+    /// Alembic failed, or must not be let.
+    #[error(transparent)]
+    Alembic(
+        /// Why.
+        #[from]
+        Box<AlembicError>,
     ),
     /// There is no session to be had.
     #[error(transparent)]
@@ -382,6 +391,7 @@ fn describe(reason: Reason) -> Failure {
             failure = blockers.fold(failure, Failure::because_of);
             failed.next().into_iter().fold(failure.leaving(failed.state()), Failure::then)
         }
+        Reason::Alembic(error) => (*error).into(),
         Reason::Connect(error) => error.into(),
         Reason::Query { what, source } => Failure::failed(what).because_of(source.line()),
         other => {

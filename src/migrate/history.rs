@@ -190,6 +190,12 @@ async fn if_there<T: Default>(
     if there { look.await } else { Ok(T::default()) }
 }
 
+/// The rows of the version table; none where there is no such table.
+pub(super) async fn rows(client: &Client, tables: &Tables) -> Result<BTreeSet<String>, MigrateError> {
+    let there = which_exist(client, tables).await?.0;
+    if_there(there, version_rows(client, tables)).await
+}
+
 async fn version_rows(client: &Client, tables: &Tables) -> Result<BTreeSet<String>, MigrateError> {
     let query = format!("SELECT version_num FROM {}", tables.version());
     let rows = client.query(&query, &[]).await.map_err(Reason::query("read the version table"))?;

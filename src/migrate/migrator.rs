@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::time::Duration;
 
+use super::alembic::AlembicMigrator;
 use super::apply::{self, Applied};
 use super::chain::Chain;
 use super::error::MigrateError;
@@ -20,6 +21,8 @@ use crate::pg::{self, ConnInfo, Session, SessionOptions};
 pub struct Database {
     /// The way there, past any pooler: the lock of those who migrate belongs to a session.
     pub info: ConnInfo,
+    /// Where scratch databases are made: a database that stays, as a role that may create others.
+    pub admin: ConnInfo,
     /// What its sessions set.
     pub session: SessionOptions,
     /// How long to wait for another who migrates it.
@@ -28,8 +31,8 @@ pub struct Database {
 
 impl Database {
     /// With the usual patience.
-    pub fn new(info: ConnInfo, session: SessionOptions) -> Self {
-        Self { info, session, lock_wait: Options::default().lock_wait }
+    pub fn new(info: ConnInfo, admin: ConnInfo, session: SessionOptions) -> Self {
+        Self { info, admin, session, lock_wait: Options::default().lock_wait }
     }
 }
 
@@ -81,6 +84,28 @@ pub trait Migrator: Send + Sync + Debug {
         from: &BTreeSet<String>,
         target: &str,
     ) -> Result<String, MigrateError>;
+
+    /// What [`Migrator::upgrade`] would do from the version rows `from`, for a person to read: a part that can't be
+    /// written as SQL stands there as a comment. Asks no database.
+    ///
+    /// # Errors
+    /// If the target leads nowhere.
+    async fn preview(&self, from: &BTreeSet<String>, target: &str) -> Result<String, MigrateError> {
+        self.sql(Direction::Up, from, target).await
+    }
+
+    /// What an approval of [`Migrator::preview`] holds for: it is the same as long as the upgrade is.
+    ///
+    /// # Errors
+    /// As [`Migrator::preview`].
+    async fn fixed(&self, from: &BTreeSet<String>, target: &str) -> Result<String, MigrateError> {
+        self.preview(from, target).await
+    }
+
+    /// The Alembic project, where it is one: it has verbs of its own.
+    fn alembic(&self) -> Option<&AlembicMigrator> {
+        None
+    }
 
     /// Applies what is missing up to `target`. A crash leaves whole revisions, or what the history table says.
     ///
@@ -211,6 +236,6 @@ impl SqlMigrator {
     }
 }
 
-async fn connect(database: &Database) -> Result<Session, MigrateError> {
+pub(super) async fn connect(database: &Database) -> Result<Session, MigrateError> {
     Ok(pg::connect(&database.info, &database.session).await?)
 }

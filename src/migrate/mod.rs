@@ -3,6 +3,7 @@
 //! [`graph`] is pure; [`lexer`], [`statement`] and [`script`] read files; [`apply`] changes a database,
 //! [`preview`] writes what it would do, and [`show`] words it. `migrate` knows no runbook and no config.
 
+pub mod alembic;
 pub mod apply;
 pub mod blockers;
 pub mod chain;
@@ -24,6 +25,7 @@ mod lock;
 mod migrator;
 mod options;
 
+pub use alembic::AlembicMigrator;
 pub use apply::{Applied, AppliedRevision, downgrade, pending, stamp, upgrade};
 pub use chain::{Chain, Text};
 pub use error::{MigrateError, Reason};

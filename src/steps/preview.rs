@@ -7,7 +7,6 @@ use super::site::Preview;
 use super::{Report, Site, migrator, roots};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::migrate::Direction;
 use crate::pg::{self, Session};
 use crate::process::{self, Program};
 
@@ -16,7 +15,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let commit = commit_of(site).await;
     let object = format!("runs/{}/preview.sql", site.run);
     let mut hasher = Sha256::new();
-    for part in [commit.as_deref().unwrap_or_default(), &pending.sql, &site.outline.digest] {
+    for part in [commit.as_deref().unwrap_or_default(), &pending.fixed, &site.outline.digest] {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
@@ -24,7 +23,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     site.store.replace(&object, text.into()).await?;
     let preview = Preview {
         hash: hex::encode(hasher.finalize()),
-        sql_hash: hash(&pending.sql),
+        sql_hash: hash(&pending.fixed),
         revisions: pending.revisions,
         object,
         commit,
@@ -56,6 +55,8 @@ async fn annotated(site: &Site<'_>, sql: &str) -> String {
 pub struct Pending {
     /// As a script.
     pub sql: String,
+    /// What an approval of it holds for.
+    pub fixed: String,
     /// The revisions, in order.
     pub revisions: Vec<String>,
 }
@@ -86,7 +87,8 @@ impl Pending {
                 let migrator = migrator(root, run)?;
                 let current = migrator.current(session).await?;
                 let steps = migrator.pending(session, target).await?;
-                pending.sql.push_str(&migrator.sql(Direction::Up, &current.revisions, target).await?);
+                pending.sql.push_str(&migrator.preview(&current.revisions, target).await?);
+                pending.fixed.push_str(&migrator.fixed(&current.revisions, target).await?);
                 pending.revisions.extend(steps.into_iter().map(|step| step.revision));
             }
         }

@@ -197,7 +197,8 @@ impl Site<'_> {
     /// # Errors
     /// As [`Site::present_name`].
     pub async fn migrated(&self) -> Result<Database, Failure> {
-        Ok(Database::new(self.live().await?, self.session("migrate")))
+        let admin = self.config.database.admin_url.with_database(&self.config.database.maintenance_database);
+        Ok(Database::new(self.live().await?, admin, self.session("migrate")))
     }
 }
 

@@ -108,11 +108,12 @@ impl Ground {
         let info = config.database.admin_url.with_database(&config.database.maintenance_database);
         let session = session_options(config, &format!("backstay migrate {verb} lock"));
         let name = config.database.url.database();
+        let admin = info.clone();
         // Shared: replicas that migrate as they start take turns at the migrations' own lock.
         let lock = Admin::share(info, session, name).await?;
         let session = session_options(config, &format!("backstay migrate {verb}"));
         let (info, lock_wait) = (direct(config).clone(), consent.lock_wait);
-        Ok(Self { database: Database { info, session, lock_wait }, _lock: lock })
+        Ok(Self { database: Database { info, admin, session, lock_wait }, _lock: lock })
     }
 }
 

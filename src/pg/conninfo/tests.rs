@@ -156,6 +156,33 @@ fn urls_for_a_child_speak_its_drivers_dialect() {
 }
 
 #[test]
+fn a_plain_url_has_nothing_that_another_driver_would_choke_on() {
+    let info = parse("postgresql://u:pa(ss$w%40rd@h/db?sslmode=require&application_name=x");
+    assert_eq!(info.to_plain_url("postgresql+psycopg"), "postgresql+psycopg://u:pa(ss$w%40rd@h:5432/db");
+    let env: Vec<String> =
+        info.session_env().into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(env, ["PGSSLMODE=require", "PGAPPNAME=x"]);
+    let socket = parse("host=/var/run/postgresql user=u dbname=d");
+    assert_eq!(socket.to_plain_url("postgresql"), "postgresql://u@/d?host=/var/run/postgresql&port=5432");
+    let several = parse("host=a,b port=1,2 user=u dbname=d");
+    assert_eq!(several.to_plain_url("postgresql"), "postgresql://u@/d?host=a,b&port=1,2");
+    let own = parse("postgresql+asyncpg://u:p@h/db?ssl=require&prepared_statement_cache_size=0");
+    let url = "postgresql+asyncpg://u:p@h:5432/db?prepared_statement_cache_size=0";
+    assert_eq!(
+        (own.to_plain_url("postgresql+asyncpg").as_str(), own.scheme()),
+        (url, Some("postgresql+asyncpg"))
+    );
+    assert_eq!(own.to_plain_url("postgresql"), "postgresql://u:p@h:5432/db");
+    for nasty in NASTY {
+        let quoted = nasty.replace('\\', r"\\").replace('\'', r"\'");
+        let info = parse(&format!("host=h user='{quoted}' password='{quoted}' dbname='{quoted}'"));
+        let back = parse(&info.to_plain_url("postgresql"));
+        assert_eq!((back.user(), back.database()), (*nasty, *nasty));
+        assert_eq!(back.password().map(Secret::reveal), Some(*nasty));
+    }
+}
+
+#[test]
 fn tools_get_everything_by_environment() {
     let info = parse("postgresql://u:p%40ss@a:1,b:2/db?sslmode=verify-ca&sslrootcert=/r.crt&options=-cx%3Dy");
     let env: std::collections::BTreeMap<_, _> = info.tool_env().into_iter().collect();

@@ -270,14 +270,24 @@ fn decode(text: &str, part: &'static str) -> Result<String, Problem> {
 
 /// Percent-encodes everything but the unreserved characters of RFC 3986.
 pub(super) fn encode(text: &str) -> String {
+    encode_except(text, b"-._~")
+}
+
+/// As [`encode`], but leaves what may stand in a user's name, a password or a path as it is (RFC 3986, section
+/// 3.2.1), all but `+`, which some readers take for a blank.
+pub(super) fn encode_lightly(text: &str) -> String {
+    encode_except(text, b"-._~!$&'()*,;=")
+}
+
+fn encode_except(text: &str, plain: &[u8]) -> String {
     use std::fmt::Write as _;
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(char::from(byte)),
-            _ => {
-                let _ = write!(out, "%{byte:02X}");
-            }
+        if byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            // Writing to a String can't fail.
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::text::{Dialect, encode};
+use super::text::{Dialect, encode, encode_lightly};
 use super::values::{ChannelBinding, Endpoint, Keepalives, TargetSession, name_of};
 use super::{ConnInfo, keys};
 
@@ -43,6 +43,54 @@ impl ConnInfo {
             url.push_str(&pairs.join("&"));
         }
         url
+    }
+
+    /// A URL of who, where and which database alone, with the password, and with `scheme` before its `://`: for a
+    /// child that may make a URL for another driver of it, or put it where a `%` has a meaning. All the rest is in
+    /// [`Self::session_env`], which every driver above libpq reads, and asyncpg as far as TLS goes.
+    ///
+    /// What was written for a driver alone is kept for that driver. The password, as it is spelled here, is
+    /// registered for masking.
+    pub fn to_plain_url(&self, scheme: &str) -> String {
+        let mut url = format!("{scheme}://{}", encode_lightly(&self.user));
+        if let Some(password) = self.password() {
+            let spelled = encode_lightly(password.reveal());
+            crate::redact::register(&spelled);
+            url.push(':');
+            url.push_str(&spelled);
+        }
+        url.push('@');
+        let mut query: Vec<(&str, String)> = Vec::new();
+        match self.endpoints.as_slice() {
+            [one] if one.socket().is_none() => url.push_str(&host_part(one)),
+            _ => query.extend([("host", self.host()), ("port", self.ports())]),
+        }
+        url.push('/');
+        url.push_str(&encode_lightly(&self.database));
+        if self.scheme.as_deref() == Some(scheme) {
+            query.extend(self.drivers_own.iter().map(|(key, value)| (key.as_str(), value.clone())));
+        }
+        let pairs: Vec<String> =
+            query.iter().map(|(key, value)| format!("{}={}", encode(key), encode_path(value))).collect();
+        if !pairs.is_empty() {
+            url.push('?');
+            url.push_str(&pairs.join("&"));
+        }
+        url
+    }
+
+    /// What stood before `://`, if it was a URL: `postgresql+asyncpg`.
+    pub fn scheme(&self) -> Option<&str> {
+        self.scheme.as_deref()
+    }
+
+    /// [`Self::tool_env`] without who, where and which database: how a session shall be.
+    pub fn session_env(&self) -> Vec<(String, String)> {
+        const ELSEWHERE: [&str; 7] =
+            ["PGHOST", "PGPORT", "PGUSER", "PGDATABASE", "PGPASSWORD", "PGPASSFILE", "PGGSSENCMODE"];
+        let mut env = self.tool_env();
+        env.retain(|(name, _)| !ELSEWHERE.contains(&name.as_str()));
+        env
     }
 
     /// The environment of `psql`, `pg_dump` and other children of libpq: everything, the password too, so
@@ -115,6 +163,11 @@ impl ConnInfo {
             self.endpoints.iter().map(|p| p.address.map(|a| a.to_string()).unwrap_or_default()).collect();
         all.iter().any(|address| !address.is_empty()).then(|| all.join(","))
     }
+}
+
+/// A value of a query, where `/` and `,` may stand as they are (RFC 3986, section 3.4).
+fn encode_path(value: &str) -> String {
+    encode(value).replace("%2F", "/").replace("%2C", ",")
 }
 
 fn host_part(place: &Endpoint) -> String {
