@@ -4,6 +4,7 @@ mod change;
 mod files;
 mod lint;
 mod look;
+mod passed;
 mod standing;
 mod write;
 
@@ -101,9 +102,19 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
         Verb::Branches => look::branches(shell, &config, &meant),
         Verb::Show { revision } => look::show(shell, &config, &meant, revision).await,
         Verb::Revision(command) => {
-            write::revision(shell, &config, the_one(&config, &meant, "revision")?, command)
+            let root = the_one(&config, &meant, "revision")?;
+            match passed::is_alembic(root) {
+                true => passed::revision(shell, &config, root, command).await,
+                false => write::revision(shell, &config, root, command),
+            }
         }
-        Verb::Merge(command) => write::merge(shell, &config, the_one(&config, &meant, "merge")?, command),
+        Verb::Merge(command) => {
+            let root = the_one(&config, &meant, "merge")?;
+            match passed::is_alembic(root) {
+                true => passed::merge(shell, &config, root, command).await,
+                false => write::merge(shell, &config, root, command),
+            }
+        }
         Verb::Lint(order) => lint::run(shell, &config, command.name.as_deref(), order).await,
         Verb::Upgrade(order) => {
             let root = the_one(&config, &meant, "upgrade")?;

@@ -102,6 +102,14 @@ pub trait Migrator: Send + Sync + Debug {
         self.preview(from, target).await
     }
 
+    /// Makes sure, before a window opens, of what [`Migrator::upgrade`] would refuse in it. Changes nothing.
+    ///
+    /// # Errors
+    /// What it would refuse.
+    async fn assure(&self, _database: &Database, _progress: &Progress) -> Result<(), MigrateError> {
+        Ok(())
+    }
+
     /// The Alembic project, where it is one: it has verbs of its own.
     fn alembic(&self) -> Option<&AlembicMigrator> {
         None

@@ -36,7 +36,7 @@ fn in_a_run(error: MigrateError) -> Failure {
 async fn expect_what_was_approved(site: &mut Site<'_>) -> Result<(), Failure> {
     let Some(preview) = site.recall.preview.clone() else { return Ok(()) };
     // A later migrate step, or this one again after a death: a part of what was approved is applied already.
-    let pending = Pending::of(site).await?;
+    let pending = Pending::unwritten(site).await?;
     let begun = pending.revisions.len() < preview.revisions.len();
     let known = if begun {
         preview.revisions.ends_with(&pending.revisions)

@@ -12,6 +12,9 @@ use crate::process::{self, Program};
 
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let pending = Pending::of(site).await?;
+    if !pending.revisions.is_empty() {
+        assure(site).await?;
+    }
     let commit = commit_of(site).await;
     let object = format!("runs/{}/preview.sql", site.run);
     let mut hasher = Sha256::new();
@@ -50,6 +53,17 @@ async fn annotated(site: &Site<'_>, sql: &str) -> String {
     }
 }
 
+/// What a migrate step would refuse behind the flag is refused before it.
+async fn assure(site: &Site<'_>) -> Result<(), Failure> {
+    let (database, progress) = (site.migrated().await?, site.progress());
+    for (name, _) in &site.outline.migrations {
+        for root in roots(site.config, name.as_deref())? {
+            migrator(root, Some(site.run))?.assure(&database, &progress).await?;
+        }
+    }
+    Ok(())
+}
+
 /// What migrate steps would do now.
 #[derive(Debug, Default)]
 pub struct Pending {
@@ -71,6 +85,16 @@ impl Pending {
         Self::read(site.config, &site.outline.migrations, Some(site.run), &session).await
     }
 
+    /// As [`Pending::of`], without the script: what an approval is held against.
+    ///
+    /// # Errors
+    /// As [`Pending::of`].
+    pub(super) async fn unwritten(site: &Site<'_>) -> Result<Self, Failure> {
+        let session = pg::connect(&site.live().await?, &site.session("preview")).await?;
+        let targets = &site.outline.migrations;
+        Self::gather(site.config, targets, Some(site.run), &session, false).await
+    }
+
     /// What steps that lead to these targets (root, or all of them, and target) would do now. Reads only.
     ///
     /// # Errors
@@ -81,13 +105,25 @@ impl Pending {
         run: Option<&str>,
         session: &Session,
     ) -> Result<Self, Failure> {
+        Self::gather(config, targets, run, session, true).await
+    }
+
+    async fn gather(
+        config: &Config,
+        targets: &[(Option<String>, String)],
+        run: Option<&str>,
+        session: &Session,
+        written: bool,
+    ) -> Result<Self, Failure> {
         let mut pending = Self::default();
         for (name, target) in targets {
             for root in roots(config, name.as_deref())? {
                 let migrator = migrator(root, run)?;
                 let current = migrator.current(session).await?;
                 let steps = migrator.pending(session, target).await?;
-                pending.sql.push_str(&migrator.preview(&current.revisions, target).await?);
+                if written {
+                    pending.sql.push_str(&migrator.preview(&current.revisions, target).await?);
+                }
                 pending.fixed.push_str(&migrator.fixed(&current.revisions, target).await?);
                 pending.revisions.extend(steps.into_iter().map(|step| step.revision));
             }

@@ -99,7 +99,7 @@ async fn data_migrations() {
         "aaaa00000001",
         "None",
         "op.execute('CREATE TABLE q (id int, code text, priority text)')\n\
-        op.bulk_insert(sa.table('q', sa.column('id'), sa.column('code')), [{'id': 1, 'code': 'TVI1'}, {'id': 2, 'code': 'X'}])",
+        op.bulk_insert(sa.table('q', sa.column('id', sa.Integer), sa.column('code', sa.String)), [{'id': 1, 'code': 'TVI1'}, {'id': 2, 'code': 'X'}])",
         "op.execute('DROP TABLE q')",
     );
     migration(
@@ -227,4 +227,37 @@ async fn replicas_that_start_at_once_all_succeed() {
     assert!(ends.iter().all(|end| end.status.success()), "{ends:?}");
     assert_eq!(applied, 1);
     assert_eq!(tables(&p).await, "11");
+}
+
+/// `revision` and `merge` write Python here, as Alembic writes it.
+#[tokio::test]
+async fn new_revisions_are_alembics_own() {
+    let p = eleven_tables("").await;
+    let written =
+        p.expect(0, &["migrate", "revision", "-m", "add custom indexes", "--rev-id", "aaaa00000001"]).stdout;
+    assert!(
+        written.contains("Generating") && written.contains("aaaa00000001_add_custom_indexes.py"),
+        "{written}"
+    );
+    p.expect(
+        0,
+        &["migrate", "revision", "-m", "a branch", "--rev-id", "bbbb00000002", "--head", "c080", "--splice"],
+    );
+    p.expect(
+        0,
+        &["migrate", "merge", "-m", "merge migration heads", "--rev-id", "dddd00000003", "aaaa", "bbbb"],
+    );
+    assert_eq!(p.expect(0, &["migrate", "heads"]).stdout, "dddd00000003 (head)\n");
+    p.expect(3, &["migrate", "revision", "-m", "no", "--rev-id", "aaaa00000001"]).says(&["aaaa00000001"]);
+
+    // Against the database, so it must be the right one, and up to date.
+    let models = "target_metadata = MetaData()\nimport sqlalchemy as sa\nsa.Table('plans', target_metadata, sa.Column('id', sa.Integer, primary_key=True))";
+    p.write("backend/alembic/env.py", &backend::ENV.replace("target_metadata = MetaData()", models));
+    let outdated = p.expect(3, &["migrate", "revision", "--autogenerate", "-m", "plans"]);
+    outdated.says(&["Target database is not up to date."]);
+    p.expect(0, &["migrate", "upgrade", "head"]);
+    p.expect(0, &["migrate", "revision", "--autogenerate", "-m", "plans", "--rev-id", "eeee00000004"]);
+    let file = std::fs::read_to_string(p.path().join("backend/alembic/versions/eeee00000004_plans.py"))
+        .expect("a file");
+    assert!(file.contains("create_table('plans'"), "{file}");
 }

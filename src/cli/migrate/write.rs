@@ -17,41 +17,41 @@ use crate::time::now;
 pub(super) struct NewRevision {
     /// What it is for, in one line
     #[arg(short, long, value_name = "TEXT")]
-    message: String,
+    pub message: String,
     /// What it stands on: a revision, BRANCH@head, or base for a new tree; the only head if not given
     #[arg(long, value_name = "REVISION")]
-    head: Option<String>,
+    pub head: Option<String>,
     /// Let it stand on a revision that is no head, and so begin a branch there
     #[arg(long)]
-    splice: bool,
+    pub splice: bool,
     /// A name for the branch that begins with it
     #[arg(long, value_name = "LABEL")]
-    branch_label: Vec<String>,
+    pub branch_label: Vec<String>,
     /// A revision or branch that must be applied before it
     #[arg(long, value_name = "REVISION")]
-    depends_on: Vec<String>,
+    pub depends_on: Vec<String>,
     /// Its id, instead of a fresh one
     #[arg(long, value_name = "ID")]
-    rev_id: Option<String>,
+    pub rev_id: Option<String>,
     /// Write it from the difference between models and database: for Alembic projects only
     #[arg(long)]
-    autogenerate: bool,
+    pub autogenerate: bool,
 }
 
 /// Write a migration file that joins several heads
 #[derive(Debug, Args)]
 pub(super) struct Merge {
     /// The revisions to join; all heads if none is named
-    revisions: Vec<String>,
+    pub revisions: Vec<String>,
     /// What it is for, in one line
     #[arg(short, long, value_name = "TEXT", default_value = "merge heads")]
-    message: String,
+    pub message: String,
     /// A name for the branch that begins with it
     #[arg(long, value_name = "LABEL")]
-    branch_label: Vec<String>,
+    pub branch_label: Vec<String>,
     /// Its id, instead of a fresh one
     #[arg(long, value_name = "ID")]
-    rev_id: Option<String>,
+    pub rev_id: Option<String>,
 }
 
 /// `revision`.

@@ -39,18 +39,20 @@ impl Caller<'_> {
     pub async fn run(
         &self,
         arguments: &[&str],
-        target: &Target<'_>,
+        target: Option<&Target<'_>>,
         steps: &[Step],
         progress: &Progress,
     ) -> (Heard, Result<(), ProcessError>) {
         let mut heard = Heard::new();
         let total = steps.len() as u64;
-        let ended = process::run(&self.program(arguments, Some(target)), |line| {
+        let ended = process::run(&self.program(arguments, target), |line| {
             let line = redact(line);
             if let Some((at, step)) = heard.line(&line, steps) {
                 progress.at(at as u64, Some(total), Unit::Items, title(step, self.chain()));
             }
-            if !line.trim().is_empty() {
+            if heard.is_tracing() {
+                tracing::debug!(%line, "alembic");
+            } else if !line.trim().is_empty() {
                 progress.output(line.into_owned());
             }
         })

@@ -10,6 +10,11 @@ use crate::migrate::graph::{Direction, Step};
 /// How many lines are kept for the cause: a traceback through SQLAlchemy and env.py has about a hundred.
 const KEPT: usize = 400;
 
+/// What its log's lines begin with, as every project's file has it.
+const LEVELS: [&str; 4] = ["INFO", "WARN", "DEBUG", "ERROR"];
+
+const TRACEBACK: &str = "Traceback (most recent call last)";
+
 /// How many lines of a cause are told.
 const TOLD: usize = 4;
 
@@ -20,11 +25,13 @@ pub(super) struct Heard {
     /// The revisions that it said to be running, and when.
     running: Vec<(String, Instant)>,
     ended: Instant,
+    /// A traceback has begun.
+    tracing: bool,
 }
 
 impl Heard {
     pub fn new() -> Self {
-        Self { lines: VecDeque::new(), running: Vec::new(), ended: Instant::now() }
+        Self { lines: VecDeque::new(), running: Vec::new(), ended: Instant::now(), tracing: false }
     }
 
     /// Takes one line; gives the step that begins with it, if one does.
@@ -37,6 +44,17 @@ impl Heard {
         let (at, step) = steps.iter().enumerate().find(|(_, step)| begins(said, step))?;
         self.running.push((step.revision.clone(), Instant::now()));
         Some((at, step))
+    }
+
+    /// Whether the line just taken belongs to a traceback: its end is told as the cause of a failure, and the rest
+    /// is for those who look for it.
+    pub fn is_tracing(&mut self) -> bool {
+        let Some(line) = self.lines.back() else { return false };
+        if LEVELS.iter().any(|level| line.starts_with(level)) {
+            self.tracing = false;
+        }
+        self.tracing |= line.starts_with(TRACEBACK);
+        self.tracing
     }
 
     /// Nothing more comes.
@@ -70,9 +88,20 @@ impl Heard {
 
     /// What it said beside what it logs: the answer of `current`.
     pub fn answers(&self) -> Vec<String> {
-        let logged = ["INFO", "WARN", "DEBUG", "ERROR", "Traceback", " ", "FAILED"];
-        let said = self.lines.iter().filter(|line| !logged.iter().any(|level| line.starts_with(level)));
+        let logged =
+            |line: &str| LEVELS.iter().chain(&[TRACEBACK, " ", "FAILED"]).any(|lead| line.starts_with(lead));
+        let said = self.lines.iter().filter(|line| !logged(line));
         said.filter(|line| !line.trim().is_empty()).take(TOLD).cloned().collect()
+    }
+
+    /// All that it said beside what it logs and how it failed.
+    pub fn said(&self) -> Vec<String> {
+        let end = self.traceback().unwrap_or(self.lines.len());
+        let logged = |line: &str| LEVELS.iter().any(|level| line.starts_with(level));
+        let said = self.lines.iter().take(end).map(|line| line.trim());
+        said.filter(|line| !line.is_empty() && !logged(line) && !line.starts_with("FAILED:"))
+            .map(String::from)
+            .collect()
     }
 
     /// The first cause of a failure: what the last traceback ends with, or what Alembic says to have failed, or
@@ -108,7 +137,7 @@ impl Heard {
     }
 
     fn traceback(&self) -> Option<usize> {
-        self.lines.iter().rposition(|line| line.starts_with("Traceback (most recent call last)"))
+        self.lines.iter().rposition(|line| line.starts_with(TRACEBACK))
     }
 
     /// The migration in which the failure arose, with its line: the innermost frame in a file of the chain.
@@ -188,6 +217,13 @@ mod tests {
             ]
         );
         assert!(!found.is_contention());
+        let mut told = Heard::new();
+        let mut shown = |line: &str| {
+            told.line(line, &[]);
+            !told.is_tracing()
+        };
+        let shown: Vec<&str> = FAILED.lines().chain(["INFO  [x] y"]).filter(|line| shown(line)).collect();
+        assert_eq!(shown, ["INFO  [alembic.runtime.migration] Running upgrade a -> b, Bad", "INFO  [x] y"]);
         let path = "alembic/versions/b.py".into();
         let chain = vec![(Revision::new("b", &[]), Text { path, ..Text::default() })];
         let chain = Chain::new(Path::new("/srv"), chain).unwrap();

@@ -71,6 +71,10 @@ impl Migrator for AlembicMigrator {
         self.files_of(from, target)
     }
 
+    async fn assure(&self, database: &Database, progress: &Progress) -> Result<(), MigrateError> {
+        self.prove(database, progress).await
+    }
+
     async fn upgrade(
         &self,
         database: &Database,
@@ -133,8 +137,13 @@ impl AlembicMigrator {
         self.project.env_py()
     }
 
+    /// Whether `env.py` is run even for a `revision` that compares nothing.
+    pub fn asks_for_revisions(&self) -> bool {
+        self.project.revision_environment
+    }
+
     /// Runs a verb of Alembic's own (`revision --autogenerate -m …`, `check`, `merge heads -m …`) with the URL of
-    /// `database` in its environment; its lines go to `progress` too.
+    /// `database` in its environment, or with one that leads nowhere. Its lines are not shown meanwhile.
     ///
     /// A verb that ends with another exit code than 0 is an answer as well: `check` does so where it finds a
     /// difference. Which database it compares with is proven first.
@@ -144,16 +153,19 @@ impl AlembicMigrator {
     pub async fn pass(
         &self,
         arguments: &[&str],
-        database: &Database,
+        database: Option<&Database>,
         progress: &Progress,
     ) -> Result<Output, MigrateError> {
-        self.prove(database, progress).await?;
-        let target = Target { info: &database.info, application: &database.session.application_name };
-        let (heard, ended) = self.caller().run(arguments, &target, &[], progress).await;
+        let mut target = None;
+        if let Some(database) = database {
+            self.prove(database, progress).await?;
+            target = Some(Target { info: &database.info, application: &database.session.application_name });
+        }
+        let (heard, ended) = self.caller().run(arguments, target.as_ref(), &[], &Progress::none()).await;
         match ended {
-            Ok(()) => Ok(Output { success: true, lines: heard.answers() }),
+            Ok(()) => Ok(Output { success: true, lines: heard.said() }),
             Err(ProcessError::Ended { .. }) => {
-                let lines = [heard.answers(), heard.cause()].concat();
+                let lines = [heard.said(), heard.cause()].concat();
                 Ok(Output { success: false, lines })
             }
             Err(error) => Err(Reason::Alembic(Box::new(error.into())).into()),
@@ -166,13 +178,20 @@ impl AlembicMigrator {
 
     /// A call that failed, with all that its reader needs.
     pub(super) fn failed(&self, verb: &str, heard: &Heard, error: ProcessError, left: Left) -> MigrateError {
-        if !matches!(error, ProcessError::Ended { .. }) {
-            return Reason::Alembic(Box::new(error.into())).into();
-        }
+        let cause = match &error {
+            ProcessError::Start { .. } => return Reason::Alembic(Box::new(error.into())).into(),
+            ProcessError::TimedOut { timeout, .. } => {
+                vec![format!("it did not end within {}, and was ended", show_duration(*timeout))]
+            }
+            ProcessError::Ended { status, .. } => match heard.cause() {
+                said if said.is_empty() => vec![status.to_string()],
+                said => said,
+            },
+        };
         let failure = CallFailure {
             verb: verb.to_string(),
             at: self.place(heard),
-            cause: heard.cause(),
+            cause,
             tries: 1,
             left,
             ..CallFailure::default()
@@ -261,7 +280,7 @@ impl AlembicMigrator {
     ) -> (Heard, Result<(), ProcessError>, Vec<Blocker>) {
         let target = Target { info: &ground.database.info, application: &ground.application };
         let caller = self.caller();
-        let work = caller.run(arguments, &target, steps, progress);
+        let work = caller.run(arguments, Some(&target), steps, progress);
         tokio::pin!(work);
         let every = match self.options.lock_timeout {
             Duration::ZERO => Duration::from_secs(1),

@@ -46,6 +46,8 @@ pub struct Project {
     pub(super) location: PathBuf,
     /// What stands before `://` in `sqlalchemy.url`, where that is PostgreSQL's.
     pub(super) scheme: Option<String>,
+    /// `env.py` is run for every new revision.
+    pub(super) revision_environment: bool,
 }
 
 /// What is known of one migration beside its place and its description.
@@ -142,7 +144,7 @@ impl Project {
             }
         };
         let (mut files, mut migrations) = (Vec::new(), BTreeMap::new());
-        for path in list(&folders, options.recursive()?)? {
+        for path in list(&folders, options.truth("recursive_version_locations")?)? {
             let Migration { revision, mut text, asks, commits } = header::read(&path)?;
             text.path = shown(&path, &settings.directory);
             let bytes = std::fs::read(&path).map_err(|source| ProjectError::Unreadable { path, source })?;
@@ -153,7 +155,8 @@ impl Project {
         let folder = folders.into_iter().next().unwrap_or_else(|| location.clone());
         let chain = Chain::new(&folder, files).map_err(|source| ProjectError::Graph { folder, source })?;
         let scheme = options.get("sqlalchemy.url")?.as_deref().and_then(scheme);
-        Ok(Self { chain, migrations, location, scheme })
+        let revision_environment = options.truth("revision_environment")?;
+        Ok(Self { chain, migrations, location, scheme, revision_environment })
     }
 
     /// Its migrations.
@@ -238,11 +241,10 @@ impl<'a> Options<'a> {
         text.replace("%(here)s", &self.toml_here).replace("%%", "%")
     }
 
-    fn recursive(&self) -> Result<bool, ProjectError> {
-        const KEY: &str = "recursive_version_locations";
-        Ok(match self.get(KEY)? {
+    fn truth(&self, key: &str) -> Result<bool, ProjectError> {
+        Ok(match self.get(key)? {
             Some(text) => text == "true",
-            None => self.toml.get(KEY).and_then(toml::Value::as_bool).unwrap_or(false),
+            None => self.toml.get(key).and_then(toml::Value::as_bool).unwrap_or(false),
         })
     }
 

@@ -80,7 +80,7 @@ impl AlembicMigrator {
         session.batch_execute(&sql).await.map_err(Reason::query("stamp the scratch database"))?;
         session.close().await;
         let target = Target { info: scratch, application: &database.session.application_name };
-        let (heard, ended) = self.caller().run(&["current"], &target, &[], &Progress::none()).await;
+        let (heard, ended) = self.caller().run(&["current"], Some(&target), &[], &Progress::none()).await;
         if heard.says(&[&stamp]) {
             return Ok(());
         }
@@ -92,9 +92,9 @@ impl AlembicMigrator {
             _ => Err(Reason::Alembic(Box::new(AlembicError::Unheeded {
                 env_py: self.project.env_py(),
                 url_env: self.settings.url_env.clone(),
-                said: match heard.answers() {
-                    said if said.is_empty() => heard.cause(),
-                    said => said,
+                said: match heard.says(&["FAILED:"]) {
+                    true => heard.cause(),
+                    false => heard.answers(),
                 },
                 table: tables.show(),
             }))
