@@ -14,6 +14,7 @@
 //! | [`proof`] | the records of that, beside the manifest |
 //! | [`fingerprint`] | the content of a database as numbers that can be compared |
 //! | [`schema`] | the schema of a database as text that can be compared |
+//! | [`objects`] | that text object by object, and what differs between two |
 //! | [`attributes`] | what belongs to the database itself and no clone or dump carries |
 //! | [`survey`](mod@survey) | what stands in a backup's way, found before it begins |
 //! | [`list`](mod@list) | which backups there are, which may go |
@@ -30,6 +31,7 @@ pub mod manifest;
 mod meter;
 mod mismatch;
 mod name;
+pub mod objects;
 mod owned;
 mod pack;
 mod pinned;

@@ -14,8 +14,20 @@ use crate::pg::{ConnInfo, SessionOptions};
 /// # Errors
 /// If the server or pg_dump refuses.
 pub async fn schema_of(info: &ConnInfo, session: &SessionOptions) -> Result<String, BackupError> {
-    let arguments = ["--schema-only", "--no-subscriptions"].map(String::from);
-    dump_text(info, session, &arguments).await
+    schema_with(info, session, &[]).await
+}
+
+/// As [`schema_of`], with further arguments for pg_dump: what to leave out.
+///
+/// # Errors
+/// If the server or pg_dump refuses.
+pub async fn schema_with(
+    info: &ConnInfo,
+    session: &SessionOptions,
+    further: &[String],
+) -> Result<String, BackupError> {
+    let always = ["--schema-only", "--no-subscriptions"].map(String::from);
+    dump_text(info, session, &[&always, further].concat()).await
 }
 
 /// pg_dump's text as [`schema_of`] gives it, with these arguments.
@@ -90,7 +102,7 @@ fn differences(first: &str, second: &str, form: impl Fn(&str) -> String) -> Vec<
 }
 
 /// The entries of pg_dump's text, each with its heading (`-- Name: …`).
-fn entries(text: &str) -> Vec<&str> {
+pub(super) fn entries(text: &str) -> Vec<&str> {
     let mut entries: Vec<&str> = text.split("\n--\n-- Name: ").collect();
     // Only the last one has the text's end.
     if let Some(last) = entries.last_mut() {
@@ -124,14 +136,24 @@ fn line_differences(first: &str, second: &str) -> Vec<String> {
 
 /// An entry without parentheses, spaces and casts, its lines in order.
 fn plain(entry: &str) -> String {
+    sorted_lines(&without_casts(entry))
+}
+
+/// A statement without parentheses, spaces and casts: PostgreSQL moves them when it reads back its own text.
+pub(super) fn without_casts(statement: &str) -> String {
     const CASTS: [&str; 6] =
         ["::text[]", "::text", "::character varying[]", "::character varying", "::bpchar[]", "::bpchar"];
-    let mut text = entry.to_string();
+    let mut text = statement.to_string();
     for cast in CASTS {
         text = text.replace(cast, "");
     }
     text.retain(|character| !matches!(character, '(' | ')' | ' '));
-    let mut lines: Vec<&str> = text.lines().map(|line| line.trim_end_matches(',')).collect();
+    text
+}
+
+/// The lines of a statement whatever their order: of a table's columns, say.
+pub(super) fn sorted_lines(statement: &str) -> String {
+    let mut lines: Vec<&str> = statement.lines().map(|line| line.trim_end_matches(',')).collect();
     lines.sort_unstable();
     lines.join("\n")
 }
