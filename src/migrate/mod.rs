@@ -8,7 +8,9 @@ pub mod apply;
 pub mod blockers;
 pub mod chain;
 pub mod draft;
+pub mod drift;
 pub mod error;
+pub mod extensions;
 pub mod graph;
 pub mod history;
 pub mod lexer;
@@ -18,6 +20,7 @@ pub mod scratch;
 pub mod script;
 pub mod show;
 pub mod statement;
+pub mod trial;
 
 mod folder;
 mod intent;
