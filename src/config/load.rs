@@ -87,6 +87,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let database = table.require("database", "[database] with a url", |v| sections::database(v, at.root));
     let migrations = migrations::migration_roots(table, at.root);
     let lint = table.require("lint", "[lint]", lint_rules::policy);
+    let drift = table.require("drift", "[drift]", sections::drift);
     let store = table.require("store", "[store] with a url", |v| sections::store(v, at.root, process));
     let backup = table.require("backup", "[backup]", sections::backup);
     let flag = table.take("maintenance", |v| sections::flag(v, at.root));
@@ -103,6 +104,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         database,
         migrations,
         lint: lint?,
+        drift: drift?,
         store: store?,
         backup: backup?,
         flag: flag?.flatten(),

@@ -44,6 +44,8 @@ pub struct Config {
     pub protected: bool,
     /// Where the database is.
     pub database: Database,
+    /// What counts as drift between the database and its migrations.
+    pub drift: DriftPolicy,
     /// Migration roots, at least one; the unnamed single one is called `main`.
     pub migrations: Vec<MigrationRoot>,
     /// What the lint thinks of their scripts.
@@ -211,6 +213,17 @@ pub enum Flag {
         /// A bound on each.
         timeout: Duration,
     },
+}
+
+/// `[drift]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DriftPolicy {
+    /// Owners are compared.
+    pub owners: bool,
+    /// Privileges are compared.
+    pub privileges: bool,
+    /// Schemas that are not looked at: pg_dump's patterns.
+    pub ignore_schemas: Vec<String>,
 }
 
 /// `[window]` of the config.

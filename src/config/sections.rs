@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Backup, Compression, Database, Flag, FreeDisk, OnWrites, StoreLocation, WindowPolicy};
+use super::{
+    Backup, Compression, Database, DriftPolicy, Flag, FreeDisk, OnWrites, StoreLocation, WindowPolicy,
+};
 use crate::document::{Finding, Read, Value, absolute};
 use crate::pg::ConnInfo;
 use crate::store::Location;
@@ -190,6 +192,17 @@ fn one_flag(value: Value<'_>, root: &Path) -> Read<Flag> {
                 Finding::new("a flag is a file or commands, not both").label("a file").help(FORMS),
             )),
         }
+    })
+}
+
+/// `[drift]`.
+pub(super) fn drift(value: Value<'_>) -> Read<DriftPolicy> {
+    value.table(|table| {
+        let owners = table.require("owners", "owners = false", Value::boolean);
+        let privileges = table.require("privileges", "privileges = false", Value::boolean);
+        let ignore_schemas = table
+            .require("ignore_schemas", "ignore_schemas = []", |v| v.list("a list of schemas", Value::line));
+        Ok(DriftPolicy { owners: owners?, privileges: privileges?, ignore_schemas: ignore_schemas? })
     })
 }
 
