@@ -168,6 +168,23 @@ impl Shell {
             .map_err(|error| Failure::usage(format!("get an answer to: {question}")).caused_by(&error))
     }
 
+    /// Has `name` typed for a yes, or takes `--yes` for one.
+    ///
+    /// # Errors
+    /// No terminal and no `--yes` (exit 2).
+    pub async fn confirm_by_name(&self, question: &str, name: &str, yes: bool) -> Result<bool, Failure> {
+        if yes {
+            return Ok(true);
+        }
+        if !self.terminal || self.global.json || self.global.plain {
+            return Err(Failure::usage(format!("get an answer to: {question}"))
+                .because_of("there is no terminal to ask on")
+                .then("give --yes"));
+        }
+        self.note(question);
+        Ok(crate::ui::is_typed(name, self.look).await)
+    }
+
     /// Shows a result: a text for people, a document for programs.
     pub fn tell(&self, text: &str, document: serde_json::Value) {
         if self.json() {

@@ -6,6 +6,7 @@ pub mod catalog;
 pub mod connect;
 mod connect_error;
 pub mod conninfo;
+pub mod create_database;
 pub mod drop_database;
 mod options;
 mod record;

@@ -53,6 +53,14 @@ pub async fn show_work(live: bool, look: Look, events: UnboundedReceiver<Event>)
     on_a_thread("work", work::show(live, look, events)).await;
 }
 
+/// Asks a person to type `expects`; gives whether they did. Where there is no terminal nobody can.
+pub(crate) async fn is_typed(expects: &str, look: Look) -> bool {
+    match prompt::Prompt::ask(expects, look) {
+        Some(mut prompt) => prompt.answered().await.is_some(),
+        None => false,
+    }
+}
+
 async fn on_a_thread(name: &str, reading: impl Future<Output = ()> + Send + 'static) {
     let runtime = Handle::current();
     let (shown, until_shown) = oneshot::channel::<()>();
