@@ -65,7 +65,7 @@ pub(super) async fn run(shell: &Shell, command: &Cleanup) -> Result<Verdict, Tro
     let config = shell.config()?;
     let store = shell.store(&config);
     let name = config.database.url.database();
-    let info = config.database.admin_url.with_database(&config.database.maintenance_database);
+    let info = config.database.maintenance();
     // The run's lock: nothing is dropped beside a run.
     let options = session_options(&config, &format!("backstay cleanup of {}", config.environment));
     let admin = Admin::acquire(info, options, name, Patience::of(Duration::from_secs(3))).await?;

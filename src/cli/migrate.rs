@@ -1,11 +1,14 @@
 //! `backstay migrate …`: Alembic's verbs, outside of a window.
 
 mod change;
+mod check;
 mod files;
 mod lint;
 mod look;
 mod passed;
+mod reset;
 mod standing;
+mod test;
 mod write;
 
 use std::time::Duration;
@@ -51,10 +54,22 @@ enum Verb {
     Merge(write::Merge),
     /// What is dangerous about the pending migrations: exit 3 if anything is an error
     Lint(lint::Lint),
+    /// Whether the database has the schema that its migrations make; differences object by object, exit 3
+    Check(check::Check),
+    /// Try the migrations on a scratch database: up, down and up again, step by step and as a whole
+    Test(test::Test),
     /// Apply what is missing up to TARGET: head, heads, a revision or its beginning, +2, branch@head
-    Upgrade(Move),
+    Upgrade {
+        #[command(flatten)]
+        order: Move,
+        /// Create the database first, as createdb does, if it is not there
+        #[arg(long, conflicts_with = "sql")]
+        create_database: bool,
+    },
     /// Take back what stands above TARGET: base, a revision or its beginning, -1, branch@-1
     Downgrade(Move),
+    /// Drop the database with all that is in it, create it anew and apply everything; not in production
+    Reset(reset::Reset),
     /// Declare TARGET applied without running anything
     Stamp {
         /// A revision or its beginning, head, heads, base
@@ -116,14 +131,30 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
             }
         }
         Verb::Lint(order) => lint::run(shell, &config, command.name.as_deref(), order).await,
-        Verb::Upgrade(order) => {
-            let root = the_one(&config, &meant, "upgrade")?;
-            change::migrate(shell, &config, root, Direction::Up, order).await
+        Verb::Check(command) => {
+            // An Alembic project has models: whether a migration is missing for them is Alembic's to say.
+            for root in meant.iter().filter(|root| passed::is_alembic(root)) {
+                passed::check(shell, &config, root).await?;
+            }
+            match meant.iter().all(|root| passed::is_alembic(root)) {
+                true => Ok(Verdict::Done),
+                false => check::run(shell, &config, command).await,
+            }
+        }
+        Verb::Test(command) => test::run(shell, &config, &meant, command).await,
+        Verb::Upgrade { order, create_database } => {
+            // To the heads all roots go, in the config's order; any other target is one root's.
+            let to_heads = matches!(order.target.as_str(), "head" | "heads") && !order.sql;
+            if !to_heads {
+                the_one(&config, &meant, "upgrade")?;
+            }
+            change::migrate(shell, &config, &meant, Direction::Up, order, *create_database).await
         }
         Verb::Downgrade(order) => {
-            let root = the_one(&config, &meant, "downgrade")?;
-            change::migrate(shell, &config, root, Direction::Down, order).await
+            the_one(&config, &meant, "downgrade")?;
+            change::migrate(shell, &config, &meant, Direction::Down, order, false).await
         }
+        Verb::Reset(command) => reset::run(shell, &config, command).await,
         Verb::Stamp { target, purge, consent } => {
             let root = the_one(&config, &meant, "stamp")?;
             change::stamp(shell, &config, root, target, *purge, consent).await
@@ -143,9 +174,11 @@ fn the_one<'a>(
     let names: Vec<&str> = meant.iter().map(|root| root.name.as_str()).collect();
     Err(Failure::usage(format!("know which migrations of {} to {verb}", config.environment))
         .because_of(format!("there are several: {}", names.join(", ")))
-        .leaving("nothing was changed")
+        .leaving(NOTHING_CHANGED)
         .then(format!("name one: backstay migrate {verb} … --name {}", names[0])))
 }
+
+const NOTHING_CHANGED: &str = "nothing was changed";
 
 /// The failure of a direct migration, with the verdict that its committed part makes.
 fn trouble(error: MigrateError) -> Trouble {
@@ -153,7 +186,7 @@ fn trouble(error: MigrateError) -> Trouble {
     let failure = Failure::from(error);
     match (changed, &failure.state) {
         (true, _) => Trouble::Verdict(failure, Verdict::ChangedButFailing),
-        (false, None) => failure.leaving("nothing was changed").into(),
+        (false, None) => failure.leaving(NOTHING_CHANGED).into(),
         (false, Some(_)) => failure.into(),
     }
 }

@@ -129,7 +129,7 @@ impl Shell {
 
     /// A session on the maintenance database.
     pub async fn connect_admin(&self, config: &Config, verb: &str) -> Result<Session, Failure> {
-        let info = config.database.admin_url.with_database(&config.database.maintenance_database);
+        let info = config.database.maintenance();
         self.connect(config, &info, verb).await
     }
 

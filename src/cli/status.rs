@@ -172,8 +172,10 @@ fn fence_fact(config: &Config, production: Option<&Database>, fence: Option<&Lef
         (None, None) => {
             let name = config.database.url.database();
             let text = format!("unknown: there is no database called {name}");
-            Fact::new(FENCE, text, json!({ "closed": null }))
-                .mended_by(format!("create it (createdb {name}), or correct [database] url"))
+            Fact::new(FENCE, text, json!({ "closed": null })).mended_by(format!(
+                "backstay migrate upgrade heads --create-database -e {}, or correct [database] url",
+                config.environment
+            ))
         }
     }
 }

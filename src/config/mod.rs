@@ -81,6 +81,13 @@ pub struct Database {
     pub free_disk: FreeDisk,
 }
 
+impl Database {
+    /// The way to the database that stays reachable while ours is closed, as the role that may create others.
+    pub fn maintenance(&self) -> ConnInfo {
+        self.admin_url.with_database(&self.maintenance_database)
+    }
+}
+
 /// Where the server's free disk space is known from: it can't be asked in SQL.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FreeDisk {

@@ -137,7 +137,7 @@ fn copy_of(runbook: &Runbook) -> RunbookCopy {
 }
 
 async fn take_lock(config: &Config, verb: &str, patience: Patience) -> Result<Admin, Failure> {
-    let info = config.database.admin_url.with_database(&config.database.maintenance_database);
+    let info = config.database.maintenance();
     let name = format!("backstay {verb} of {}", config.environment);
     Admin::acquire(info, session_options(config, &name), config.database.url.database(), patience).await
 }

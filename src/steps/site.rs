@@ -197,7 +197,7 @@ impl Site<'_> {
     /// # Errors
     /// As [`Site::present_name`].
     pub async fn migrated(&self) -> Result<Database, Failure> {
-        let admin = self.config.database.admin_url.with_database(&self.config.database.maintenance_database);
+        let admin = self.config.database.maintenance();
         Ok(Database::new(self.live().await?, admin, self.session("migrate")))
     }
 }

@@ -247,7 +247,7 @@ async fn one_of_several_roots_is_named() {
     )
     .await;
     p.write("ai/1.sql", "-- revision: a1\n-- First\n-- upgrade\nCREATE TABLE ai (i int);\n");
-    p.expect(2, &["migrate", "upgrade", "head"]).says(&["main, ai", "--name main"]);
+    p.expect(2, &["migrate", "upgrade", "+1"]).says(&["main, ai", "--name main"]);
     p.expect(2, &["migrate", "--name", "x", "upgrade", "head"]).says(&["called x", "main, ai"]);
     p.expect(0, &["migrate", "--name", "ai", "upgrade", "head"]);
     p.expect(0, &["migrate", "upgrade", "c08", "-n", "main"]);

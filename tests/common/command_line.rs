@@ -112,7 +112,9 @@ impl CommandLine {
 
     /// The first value of a query, as text.
     pub async fn ask(&self, query: &str) -> String {
-        let answer = self.session().await.simple_query(query).await.expect(query);
+        let session = self.session().await;
+        let answer = session.simple_query(query).await.expect(query);
+        session.close().await;
         let row = answer.into_iter().find_map(|message| match message {
             tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(String::from),
             _ => None,

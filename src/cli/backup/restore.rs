@@ -58,7 +58,7 @@ pub(super) async fn run(
     check_name(config, database)?;
     let admin = match server {
         Some(url) => ConnInfo::parse(url).map_err(Failure::from)?,
-        None => config.database.admin_url.with_database(&config.database.maintenance_database),
+        None => config.database.maintenance(),
     };
     let store = shell.store(config);
     let place = backup::find(&*store, &config.environment, wanted).await.map_err(Failure::from)?;

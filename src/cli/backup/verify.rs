@@ -53,7 +53,7 @@ pub(super) async fn run(
 /// A side database whose name `cleanup` knows, should we die before it is dropped.
 fn scratch(config: &Config) -> Scratch {
     let database = companion(config.database.url.database(), Role::Side, &id::fresh(now()), 1);
-    let admin = config.database.admin_url.with_database(&config.database.maintenance_database);
+    let admin = config.database.maintenance();
     Scratch { admin, database }
 }
 

@@ -1,59 +1,146 @@
 //! The verbs that change the database, or print the SQL that would.
 
-use serde_json::json;
+use std::time::{Duration, Instant};
 
-use super::files::Files;
-use super::{Consent, Move, trouble};
+use serde_json::{Value, json};
+
+use super::files::{Files, named};
+use super::{Consent, Move, NOTHING_CHANGED, trouble};
 use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
 use crate::config::{Config, MigrationRoot};
+use crate::event::Progress;
 use crate::failure::{Failure, Verdict};
-use crate::migrate::{Database, Direction, Migrator, RowChange};
+use crate::migrate::{AppliedRevision, Database, Direction, Migrator, RowChange};
+use crate::pg::create_database::create_database;
+use crate::pg::{Session, refused};
 use crate::redact::redact;
 use crate::steps::{direct, session_options};
 use crate::time::show_duration;
 use crate::window::admin::Admin;
 
-/// `upgrade` and `downgrade`.
+/// `upgrade` and `downgrade`, of one root after the other.
 pub(super) async fn migrate(
     shell: &Shell,
     config: &Config,
-    root: &MigrationRoot,
+    roots: &[&MigrationRoot],
     direction: Direction,
     order: &Move,
+    create_database: bool,
 ) -> Result<Verdict, Trouble> {
     let verb = direction.verb();
-    let files = Files::of(root)?;
-    if order.sql {
-        return print_sql(shell, &*files.migrator, direction, &order.target).await;
+    let files = Files::load(roots)?;
+    if let ([one], true) = (files.as_slice(), order.sql) {
+        return print_sql(shell, &*one.migrator, direction, &order.target).await;
     }
     refuse_range(verb, &order.target)?;
     let ground = Ground::enter(shell, config, verb, &order.consent).await?;
-    let began = std::time::Instant::now();
+    let created = create_database && create(shell, config, ground.lock.session()).await?;
     let work = Work::begin(shell);
-    let done = files.migrator.go(direction, &ground.database, &order.target, &work.progress).await;
+    let done = go(&files, direction, &ground.database, &order.target, &work.progress).await;
     work.end().await;
-    let done = done.map_err(trouble)?.revisions;
-    let ids: Vec<&str> = done.iter().map(|revision| revision.revision.as_str()).collect();
-    let text = match (direction, ids.as_slice()) {
-        (_, []) => format!("nothing to {verb}"),
-        (Direction::Up, ids) => format!("applied {} in {}", ids.join(", "), show_duration(began.elapsed())),
-        (Direction::Down, ids) => {
-            format!("took back {} in {}", ids.join(", "), show_duration(began.elapsed()))
+    let done = done?;
+    let lines: Vec<String> =
+        done.iter().flat_map(|done| named(&done.files, files.len(), vec![done.line(direction)])).collect();
+    let mut document = json!({ "environment": config.environment, "verb": verb, "target": order.target });
+    match done.as_slice() {
+        [one] => {
+            document["name"] = json!(one.files.root.name);
+            document["revisions"] = one.document();
         }
-    };
-    let revisions: Vec<_> = done
-        .iter()
-        .map(|r| json!({ "revision": r.revision, "description": r.description, "millis": r.millis }))
-        .collect();
-    shell.tell(
-        &text,
-        json!({
-            "environment": config.environment, "name": root.name, "verb": verb, "target": order.target,
-            "revisions": revisions,
-        }),
-    );
+        several => {
+            let one = |done: &Done<'_>| json!({ "name": done.files.root.name, "revisions": done.document() });
+            document["migrations"] = several.iter().map(one).collect();
+        }
+    }
+    if create_database {
+        document["created_database"] = json!(created);
+    }
+    shell.tell(&lines.join("\n"), document);
     Ok(Verdict::Done)
+}
+
+/// What was done with one root.
+pub(super) struct Done<'a> {
+    files: &'a Files<'a>,
+    revisions: Vec<AppliedRevision>,
+    took: Duration,
+}
+
+impl Done<'_> {
+    fn line(&self, direction: Direction) -> String {
+        let ids: Vec<&str> = self.revisions.iter().map(|revision| revision.revision.as_str()).collect();
+        let (ids, took) = (ids.join(", "), show_duration(self.took));
+        match (direction, ids.is_empty()) {
+            (_, true) => format!("nothing to {}", direction.verb()),
+            (Direction::Up, false) => format!("applied {ids} in {took}"),
+            (Direction::Down, false) => format!("took back {ids} in {took}"),
+        }
+    }
+
+    /// How many revisions.
+    pub fn count(&self) -> usize {
+        self.revisions.len()
+    }
+
+    fn document(&self) -> Value {
+        let one = |r: &AppliedRevision| json!({ "revision": r.revision, "description": r.description, "millis": r.millis });
+        self.revisions.iter().map(one).collect()
+    }
+}
+
+/// Goes with every root to `target`; a failure tells what those before it have done.
+pub(super) async fn go<'a>(
+    files: &'a [Files<'a>],
+    direction: Direction,
+    database: &Database,
+    target: &str,
+    progress: &Progress,
+) -> Result<Vec<Done<'a>>, Trouble> {
+    let mut all: Vec<Done<'a>> = Vec::new();
+    for files in files {
+        let began = Instant::now();
+        match files.migrator.go(direction, database, target, progress).await {
+            Ok(applied) => all.push(Done { files, revisions: applied.revisions, took: began.elapsed() }),
+            Err(error) => return Err(after_others(trouble(error), &all)),
+        }
+    }
+    Ok(all)
+}
+
+/// The failure of one root, where others went before it.
+fn after_others(trouble: Trouble, before: &[Done<'_>]) -> Trouble {
+    let done: Vec<String> = before
+        .iter()
+        .filter(|done| !done.revisions.is_empty())
+        .map(|done| {
+            let ids: Vec<&str> = done.revisions.iter().map(|r| r.revision.as_str()).collect();
+            format!("{} of {}", ids.join(", "), done.files.root.name)
+        })
+        .collect();
+    match trouble {
+        Trouble::Failure(failure) | Trouble::Verdict(failure, _) if !done.is_empty() => {
+            let state = failure.state.as_ref().filter(|state| *state != NOTHING_CHANGED);
+            let state = state.map(|state| format!("{state}; ")).unwrap_or_default();
+            let state = format!("{state}committed before it: {}", done.join("; "));
+            Trouble::Verdict(failure.leaving(state), Verdict::ChangedButFailing)
+        }
+        other => other,
+    }
+}
+
+/// `createdb`: for the application's role, if it is not the one that creates.
+pub(super) async fn create(shell: &Shell, config: &Config, admin: &Session) -> Result<bool, Failure> {
+    let (url, admin_url) = (&config.database.url, &config.database.admin_url);
+    let owner = (url.user() != admin_url.user()).then(|| url.user());
+    let created = create_database(admin, url.database(), owner).await;
+    let created = created.map_err(|error| {
+        refused(&format!("create database {}", url.database()), &error).leaving(NOTHING_CHANGED)
+    })?;
+    if created {
+        shell.note(&format!("created database {}, owned by {}", url.database(), url.user()));
+    }
+    Ok(created)
 }
 
 /// `stamp`.
@@ -98,14 +185,14 @@ pub(super) async fn stamp(
 struct Ground {
     database: Database,
     /// Held to the end, so that no run begins meanwhile.
-    _lock: Admin,
+    lock: Admin,
 }
 
 impl Ground {
     /// Refuses a protected environment, and one that a run has locked.
     async fn enter(shell: &Shell, config: &Config, verb: &str, consent: &Consent) -> Result<Self, Failure> {
         shell.allow_unguarded(config, consent.unguarded, &format!("{verb} the database of"))?;
-        let info = config.database.admin_url.with_database(&config.database.maintenance_database);
+        let info = config.database.maintenance();
         let session = session_options(config, &format!("backstay migrate {verb} lock"));
         let name = config.database.url.database();
         let admin = info.clone();
@@ -113,7 +200,7 @@ impl Ground {
         let lock = Admin::share(info, session, name).await?;
         let session = session_options(config, &format!("backstay migrate {verb}"));
         let (info, lock_wait) = (direct(config).clone(), consent.lock_wait);
-        Ok(Self { database: Database { info, admin, session, lock_wait }, _lock: lock })
+        Ok(Self { database: Database { info, admin, session, lock_wait }, lock })
     }
 }
 

@@ -39,6 +39,11 @@ pub(super) async fn revision(
     pass(shell, config, root, &arguments, command.autogenerate).await
 }
 
+/// `check`: whether the models have changes that no migration makes.
+pub(super) async fn check(shell: &Shell, config: &Config, root: &MigrationRoot) -> Result<Verdict, Trouble> {
+    pass(shell, config, root, &["check"], true).await
+}
+
 /// `merge`.
 pub(super) async fn merge(
     shell: &Shell,
@@ -68,7 +73,7 @@ async fn pass(
     let Some(alembic) = files.migrator.alembic() else {
         return Err(Failure::internal(format!("pass {verb} on to Alembic")).into());
     };
-    let admin = config.database.admin_url.with_database(&config.database.maintenance_database);
+    let admin = config.database.maintenance();
     let session = session_options(config, &format!("backstay migrate {verb}"));
     let database = Database::new(direct(config).clone(), admin, session);
     let asked = (compares || alembic.asks_for_revisions()).then_some(&database);

@@ -18,7 +18,7 @@ pub(super) struct Sessions {
 pub(super) async fn examine(premises: &Premises<'_>) -> (Vec<Check>, Option<Sessions>) {
     let config = premises.config;
     let mut checks = Vec::new();
-    let maintenance = config.database.admin_url.with_database(&config.database.maintenance_database);
+    let maintenance = config.database.maintenance();
     let admin = connect(premises, &maintenance, "maintenance database", &mut checks).await;
     let app = connect(premises, direct(config), "database", &mut checks).await;
     if !std::ptr::eq(direct(config), &raw const config.database.url) {
