@@ -7,7 +7,7 @@ mod lint;
 mod look;
 mod passed;
 mod reset;
-mod standing;
+pub(super) mod standing;
 mod test;
 mod write;
 

@@ -6,6 +6,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::cleanup::{Leftover, leftovers};
+use super::migrate::standing;
 use super::runs::verdict_word;
 use super::{Shell, Trouble};
 use crate::config::Config;
@@ -13,6 +14,7 @@ use crate::engine::begin;
 use crate::engine::state::State;
 use crate::failure::{Failure, Verdict};
 use crate::journal;
+use crate::migrate::show;
 use crate::pg::catalog::{self, Database};
 use crate::pg::refused;
 use crate::steps::{direct, migrator};
@@ -184,19 +186,28 @@ async fn revision(shell: &Shell, config: &Config) -> Fact {
     const NAME: &str = "revision";
     let look = async {
         let session = shell.connect(config, direct(config), "status").await?;
-        let mut said = Vec::new();
+        let (mut said, mut values) = (Vec::new(), Vec::new());
         for root in &config.migrations {
             let migrator = migrator(root, None)?;
             let current = migrator.current(&session).await?;
             let pending = migrator.pending(&session, "heads").await?;
-            let at = current.revisions.iter().cloned().collect::<Vec<_>>().join(", ");
+            let last = standing::last(&*migrator, &session).await?;
+            let at = show::current(migrator.chain(), &current.revisions).join(", ");
             let at = if at.is_empty() { "base".to_string() } else { at };
-            said.push(format!("{}: {at}, {} pending", root.name, pending.len()));
+            let told = last.as_ref().map(|entry| format!(" (last: {})", standing::told(entry)));
+            said.push(format!("{}: {at}, {} pending{}", root.name, pending.len(), told.unwrap_or_default()));
+            values.push(json!({
+                "name": root.name,
+                "revisions": current.revisions,
+                "heads": migrator.chain().graph().heads(),
+                "pending": pending.iter().map(|step| step.revision.as_str()).collect::<Vec<_>>(),
+                "last": last.as_ref().map(standing::entry_document),
+            }));
         }
-        Ok::<_, Failure>(said.join("; "))
+        Ok::<_, Failure>((said.join("; "), Value::from(values)))
     };
     match look.await {
-        Ok(said) => Fact::new(NAME, said.clone(), json!(said)),
+        Ok((said, value)) => Fact::new(NAME, said, value),
         Err(failure) => Fact::unknown(NAME, &failure),
     }
 }

@@ -143,14 +143,24 @@ pub struct VerifyStep {
     pub table_count: Option<u64>,
     /// Tables that must be there, by name (`tables = ["users", …]`).
     pub tables: Vec<String>,
+    /// No other tables may be there, but for the version tables (`tables = { exactly = ["users", …] }`).
+    pub only_these_tables: bool,
     /// Columns that tables must have: table → column → type, or empty for any type.
     pub columns: BTreeMap<String, BTreeMap<String, String>>,
     /// The owner that every user table must have.
     pub owner: Option<String>,
     /// At least so many indexes.
     pub indexes: Option<u64>,
+    /// Indexes that must be there and valid, by name.
+    pub index_names: Vec<String>,
     /// At least so many foreign keys.
     pub foreign_keys: Option<u64>,
+    /// Foreign keys that must be there: by name, or as `orders(customer_id) -> customers(id)`.
+    pub foreign_key_names: Vec<String>,
+    /// The schema is what the migrations make: no drift (`schema = "as migrated"`).
+    pub as_migrated: bool,
+    /// The migrations are tried on a scratch database: up, down and up again.
+    pub round_trip: bool,
     /// Tables whose row counts may fall; `["*"]` for all.
     pub may_shrink: Vec<String>,
 }

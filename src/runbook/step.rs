@@ -143,28 +143,80 @@ fn verify(table: &mut Table<'_>) -> Read<StepKind> {
         v.table(|names| names.every(|name, value| Ok((name.to_string(), columns(value)?))))
     });
     let owner = table.take("owner", Value::line);
-    let indexes = table.take("indexes", |v| v.number(0..=u64::MAX));
-    let foreign_keys = table.take("foreign_keys", |v| v.number(0..=u64::MAX));
+    let indexes = table.take("indexes", |v| number_or_names(v, "indexes", Value::line));
+    let foreign_keys = table.take("foreign_keys", |v| number_or_names(v, "foreign keys", foreign_key));
+    let schema = table.take("schema", |v| v.word(&[("as migrated", ())]));
+    let round_trip = table.take("round_trip", Value::boolean);
     let may_shrink = table.take("may_shrink", |v| v.list("a list of tables", Value::line));
-    let (table_count, tables) = tables?.unwrap_or_default();
+    let tables = tables?.unwrap_or_default();
+    let (indexes, index_names) = indexes?.unwrap_or_default();
+    let (foreign_keys, foreign_key_names) = foreign_keys?.unwrap_or_default();
     Ok(StepKind::Verify(VerifyStep {
-        table_count,
-        tables,
+        table_count: tables.count,
+        tables: tables.names,
+        only_these_tables: tables.only,
         columns: columns?.unwrap_or_default().into_iter().collect(),
         owner: owner?,
-        indexes: indexes?,
-        foreign_keys: foreign_keys?,
+        indexes,
+        index_names,
+        foreign_keys,
+        foreign_key_names,
+        as_migrated: schema?.is_some(),
+        round_trip: round_trip?.unwrap_or(false),
         may_shrink: may_shrink?.unwrap_or_default(),
     }))
 }
 
-/// How many tables, or which.
-fn tables(value: Value<'_>) -> Read<(Option<u64>, Vec<String>)> {
-    const FORM: &str = "a number of tables, or a list of their names";
+#[derive(Default)]
+struct Tables {
+    count: Option<u64>,
+    names: Vec<String>,
+    only: bool,
+}
+
+/// How many tables, which at least, or exactly which.
+fn tables(value: Value<'_>) -> Read<Tables> {
+    if value.node().is_table() {
+        const EXAMPLE: &str = "exactly = [\"users\", \"orders\"]";
+        let names = value.table(|table| {
+            table.require("exactly", EXAMPLE, |names| names.list("a list of tables", Value::line))
+        })?;
+        return Ok(Tables { names, only: true, ..Tables::default() });
+    }
+    let (count, names) = number_or_names(value, "tables", Value::line)?;
+    Ok(Tables { count, names, only: false })
+}
+
+/// How many `things`, or which.
+fn number_or_names<'a>(
+    value: Value<'a>,
+    things: &str,
+    name: impl Fn(Value<'a>) -> Read<String>,
+) -> Read<(Option<u64>, Vec<String>)> {
     if value.node().is_number() {
         return value.number(0..=u64::MAX).map(|count| (Some(count), Vec::new()));
     }
-    value.list(FORM, Value::line).map(|names| (None, names))
+    value.list(&format!("a number of {things}, or a list of them"), name).map(|names| (None, names))
+}
+
+/// A foreign key's name, or what it is: in one form, whatever the blanks.
+fn foreign_key(value: Value<'_>) -> Read<String> {
+    let text = value.clone().line()?;
+    let Some((from, to)) = text.split_once("->") else { return Ok(text) };
+    let end = |text: &str| {
+        let (table, columns) = text.trim().strip_suffix(')')?.rsplit_once('(')?;
+        let columns: Vec<&str> = columns.split(',').map(str::trim).collect();
+        let whole = !table.trim().is_empty() && columns.iter().all(|column| !column.is_empty());
+        whole.then(|| format!("{}({})", table.trim(), columns.join(", ")))
+    };
+    match (end(from), end(to)) {
+        (Some(from), Some(to)) => Ok(format!("{from} -> {to}")),
+        _ => Err(value.wrong(
+            Finding::new(format!("`{text}` is no foreign key"))
+                .label("this one")
+                .help("write its name, or \"orders(customer_id) -> customers(id)\""),
+        )),
+    }
 }
 
 /// Columns by name, or by name and type.

@@ -2,15 +2,16 @@
 //! migrations, and whether the migrations themselves are sound.
 
 use super::roots::migrator;
-use super::site::{direct, session_options};
+use super::site::session_options;
 use crate::config::{Config, MigrationRoot};
 use crate::event::Progress;
 use crate::failure::Failure;
 use crate::migrate::drift::{self, Conformity, View};
+use crate::migrate::extensions;
 use crate::migrate::scratch::Scratch;
 use crate::migrate::trial::{Finding, Made, Trial};
 use crate::migrate::{Database, Migrator};
-use crate::pg::ConnInfo;
+use crate::pg::{self, ConnInfo};
 
 /// Every root of an environment with who runs its migrations, in the config's order.
 pub type Roots<'a> = [(&'a MigrationRoot, Box<dyn Migrator>)];
@@ -23,21 +24,28 @@ pub fn every_root(config: &Config) -> Result<Vec<(&MigrationRoot, Box<dyn Migrat
     config.migrations.iter().map(|root| Ok((root, migrator(root, None)?))).collect()
 }
 
+/// What the config says of drift.
+pub fn view(config: &Config) -> View {
+    View {
+        owners: config.drift.owners,
+        privileges: config.drift.privileges,
+        without_schemas: config.drift.ignore_schemas.clone(),
+    }
+}
+
 /// Holds `database` against what all `roots` of the environment make of a scratch database.
 ///
 /// # Errors
 /// As [`drift::check`]; if there is no scratch database to be had.
 pub async fn look_for_drift(
-    config: &Config,
     roots: &Roots<'_>,
     database: &Database,
     view: &View,
 ) -> Result<Conformity, Failure> {
     let migrators: Vec<&dyn Migrator> = roots.iter().map(|(_, migrator)| &**migrator).collect();
-    let admin = config.database.maintenance();
-    let scratch = Scratch::create(&admin, &database.info, &database.session).await?;
+    let scratch = Scratch::create(&database.admin, &database.info, &database.session).await?;
     let place = Database { info: scratch.info().clone(), ..database.clone() };
-    let way = admin.with_database(place.info.database());
+    let way = database.admin.with_database(place.info.database());
     let found = drift::check(&migrators, database, &place, &way, view).await;
     let dropped = scratch.drop().await;
     // What went wrong first is what is told.
@@ -46,9 +54,9 @@ pub async fn look_for_drift(
     Ok(found)
 }
 
-/// Tries out the migrations of the roots called `wanted`, those before them only applied, on a scratch database
-/// beside the real one, or on `server`. `tell` is told of each finding, with the name of its root. Gives what
-/// tables each makes.
+/// Tries out the migrations of the roots called `wanted`, those before them only applied, on a scratch database.
+/// `admin` may create databases on its server; `like` is the database there that it is made like, where there is
+/// one. `tell` is told of each finding, with the name of its root. Gives what tables each makes.
 ///
 /// # Errors
 /// If there is no scratch database to be had, or it can't be looked at.
@@ -56,22 +64,30 @@ pub async fn try_out(
     config: &Config,
     roots: &Roots<'_>,
     wanted: &[&MigrationRoot],
-    server: Option<&ConnInfo>,
+    (admin, like): (&ConnInfo, &ConnInfo),
     tell: &mut (dyn FnMut(&str, Finding) + Send),
 ) -> Result<Vec<Made>, Failure> {
     let session = session_options(config, "backstay migrate test");
-    let own = config.database.maintenance();
-    let (admin, like) = match server {
-        Some(server) => (server.clone(), server.with_database(config.database.url.database())),
-        None => (own, direct(config).clone()),
+    let scratch = Scratch::create(admin, like, &session).await?;
+    let place = Database::new(scratch.info().clone(), admin.clone(), session);
+    let tried = async {
+        install_extensions(admin, like, &place).await?;
+        try_each(roots, wanted, &place, tell).await
     };
-    let scratch = Scratch::create(&admin, &like, &session).await?;
-    let place = Database::new(scratch.info().clone(), admin, session);
-    let tried = try_each(roots, wanted, &place, tell).await;
+    let tried = tried.await;
     let dropped = scratch.drop().await;
     let tried = tried?;
     dropped?;
     Ok(tried)
+}
+
+/// Installs what only an administrator can, where the real database has it.
+async fn install_extensions(admin: &ConnInfo, like: &ConnInfo, scratch: &Database) -> Result<(), Failure> {
+    // There need be none.
+    let Ok(session) = pg::connect(like, &scratch.session).await else { return Ok(()) };
+    let beyond = extensions::beyond(&session).await;
+    session.close().await;
+    extensions::install(&beyond?, &admin.with_database(scratch.info.database()), &scratch.session).await
 }
 
 async fn try_each(

@@ -1,27 +1,23 @@
 //! `step = "verify"`: the schema and the data are as expected.
 
+mod seen;
+mod soundness;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Report, Site, migrator, roots};
 use crate::failure::Failure;
-use crate::pg::{self, Session, quote_ident};
+use crate::pg::{self, Session};
 use crate::runbook::VerifyStep;
 use crate::words::count;
-
-/// What `\dt` would show, and more.
-struct Seen {
-    /// By the name that a person would write: without `public.`.
-    tables: BTreeMap<String, String>,
-    columns: BTreeMap<String, BTreeMap<String, String>>,
-    indexes: u64,
-    foreign_keys: u64,
-}
+use seen::{Seen, look, rows};
 
 pub(super) async fn perform(expected: &VerifyStep, site: &mut Site<'_>) -> Result<Report, Failure> {
     let session = pg::connect(&site.live().await?, &site.session("verify")).await?;
     let mut wrong = revisions_wrong(&session, site).await?;
-    let seen = look(&session).await?;
+    let seen = look(&session, &records(site)).await?;
     wrong.extend(compare(expected, &seen));
+    wrong.extend(soundness::wrong(expected, site).await?);
     let before = site.recall.guard.as_ref().map(|facts| facts.rows.clone()).unwrap_or_default();
     if !before.is_empty() {
         wrong.extend(shrunk(&before, &rows(&session).await?, &expected.may_shrink));
@@ -30,11 +26,17 @@ pub(super) async fn perform(expected: &VerifyStep, site: &mut Site<'_>) -> Resul
         let mut said = format!(
             "{}, {}, {}",
             count(seen.tables.len() as u64, "table", "tables"),
-            count(seen.indexes, "index", "indexes"),
-            count(seen.foreign_keys, "foreign key", "foreign keys")
+            count(seen.indexes.len() as u64, "index", "indexes"),
+            count(seen.foreign_keys.len() as u64, "foreign key", "foreign keys")
         );
         if !before.is_empty() {
             said.push_str(", no table lost rows");
+        }
+        if expected.as_migrated {
+            said.push_str(", the schema as migrated");
+        }
+        if expected.round_trip {
+            said.push_str(", round trip");
         }
         return Ok(Report::saying(said));
     }
@@ -66,6 +68,15 @@ async fn revisions_wrong(session: &Session, site: &Site<'_>) -> Result<Vec<Strin
     Ok(wrong)
 }
 
+/// The version tables, by the names that a person would write.
+fn records(site: &Site<'_>) -> BTreeSet<String> {
+    let name = |schema: &str, table: &str| match schema {
+        "public" => table.to_string(),
+        schema => format!("{schema}.{table}"),
+    };
+    site.config.migrations.iter().map(|root| name(&root.version_schema, &root.version_table)).collect()
+}
+
 /// What differs from what is expected. **Pure.**
 fn compare(expected: &VerifyStep, seen: &Seen) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -80,6 +91,11 @@ fn compare(expected: &VerifyStep, seen: &Seen) -> Vec<String> {
         .filter(|t| !seen.tables.contains_key(*t))
         .collect();
     wrong.extend(missing.into_iter().map(|table| format!("there is no table {table}")));
+    if expected.only_these_tables {
+        let listed = |table: &&String| expected.tables.contains(table) || seen.records.contains(*table);
+        let others = seen.tables.keys().filter(|table| !listed(table));
+        wrong.extend(others.map(|table| format!("there is a table {table}, which is not expected")));
+    }
     for (table, columns) in &expected.columns {
         let Some(found) = seen.columns.get(table) else { continue };
         for (column, kind) in columns {
@@ -96,9 +112,19 @@ fn compare(expected: &VerifyStep, seen: &Seen) -> Vec<String> {
         let others = seen.tables.iter().filter(|(_, o)| *o != owner);
         wrong.extend(others.map(|(table, other)| format!("{table} is owned by {other}, not {owner}")));
     }
+    for index in &expected.index_names {
+        match seen.indexes.iter().find(|found| found.is_called(index)) {
+            None => wrong.push(format!("there is no index {index}")),
+            Some(found) if !found.valid => wrong.push(format!("index {index} is INVALID")),
+            Some(_) => {}
+        }
+    }
+    let lacking =
+        expected.foreign_key_names.iter().filter(|key| !seen.foreign_keys.iter().any(|k| k.is(key)));
+    wrong.extend(lacking.map(|key| format!("there is no foreign key {key}")));
     for (what, at_least, found) in [
-        ("indexes", expected.indexes, seen.indexes),
-        ("foreign keys", expected.foreign_keys, seen.foreign_keys),
+        ("indexes", expected.indexes, seen.indexes.len() as u64),
+        ("foreign keys", expected.foreign_keys, seen.foreign_keys.len() as u64),
     ] {
         if let Some(count) = at_least.filter(|count| *count > found) {
             wrong.push(format!("there are {found} {what}, fewer than {count}"));
@@ -125,84 +151,9 @@ fn shrunk(
         .collect()
 }
 
-const USER_TABLES: &str = "c.relkind IN ('r', 'p') AND c.relpersistence <> 't' AND NOT c.relispartition \
-     AND n.nspname NOT IN ('pg_catalog', 'information_schema') \
-     AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.objid = c.oid \
-         AND d.classid = 'pg_catalog.pg_class'::regclass AND d.deptype = 'e') \
-     AND NOT (c.relname = 'backstay_history')";
-
-const NAME: &str =
-    "CASE WHEN n.nspname = 'public' THEN c.relname::text ELSE n.nspname || '.' || c.relname END";
-
-async fn look(session: &Session) -> Result<Seen, Failure> {
-    let failed = |error: tokio_postgres::Error| {
-        Failure::failed("look at the schema").because_of(pg::describe_error(&error))
-    };
-    let from = "FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
-    let tables = session
-        .query(
-            &format!(
-                "SELECT {NAME}, pg_catalog.pg_get_userbyid(c.relowner)::text {from} WHERE {USER_TABLES}"
-            ),
-            &[],
-        )
-        .await
-        .map_err(failed)?;
-    let columns = session
-        .query(
-            &format!(
-                "SELECT {NAME}, a.attname::text, pg_catalog.format_type(a.atttypid, a.atttypmod) {from} \
-                 JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-                 WHERE {USER_TABLES}"
-            ),
-            &[],
-        )
-        .await
-        .map_err(failed)?;
-    let count = format!(
-        "SELECT (SELECT pg_catalog.count(*) FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {USER_TABLES}), \
-                (SELECT pg_catalog.count(*) FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_class c ON c.oid = k.conrelid \
-                 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE k.contype = 'f' AND {USER_TABLES})"
-    );
-    let counts = session.query_one(&count, &[]).await.map_err(failed)?;
-    let mut seen = Seen {
-        tables: tables.iter().map(|row| (row.get(0), row.get(1))).collect(),
-        columns: BTreeMap::new(),
-        indexes: u64::try_from(counts.get::<_, i64>(0)).unwrap_or_default(),
-        foreign_keys: u64::try_from(counts.get::<_, i64>(1)).unwrap_or_default(),
-    };
-    for row in &columns {
-        let table: String = row.get(0);
-        seen.columns.entry(table).or_default().insert(row.get(1), row.get(2));
-    }
-    Ok(seen)
-}
-
-async fn rows(session: &Session) -> Result<BTreeMap<String, i64>, Failure> {
-    let failed = |what: &str, error: &tokio_postgres::Error| {
-        Failure::failed(format!("count the rows of {what}")).because_of(pg::describe_error(error))
-    };
-    let list = format!(
-        "SELECT {NAME}, n.nspname::text, c.relname::text FROM pg_catalog.pg_class c \
-         JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE {USER_TABLES}"
-    );
-    let tables = session.query(&list, &[]).await.map_err(|error| failed("the tables", &error))?;
-    let mut counts = BTreeMap::new();
-    for row in &tables {
-        let name: String = row.get(0);
-        let table = format!("{}.{}", quote_ident(row.get(1)), quote_ident(row.get(2)));
-        let count = session
-            .query_one(&format!("SELECT pg_catalog.count(*) FROM {table}"), &[])
-            .await
-            .map_err(|error| failed(&name, &error))?;
-        counts.insert(name, count.get(0));
-    }
-    Ok(counts)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::seen::{ForeignKey, Index};
     use super::*;
 
     fn seen() -> Seen {
@@ -210,8 +161,18 @@ mod tests {
         Seen {
             tables: [("users".to_string(), "app".to_string())].into(),
             columns: [("users".to_string(), columns)].into(),
-            indexes: 2,
-            foreign_keys: 0,
+            indexes: vec![
+                Index { schema: "public".into(), name: "users_pkey".into(), valid: true },
+                Index { schema: "public".into(), name: "broken".into(), valid: false },
+            ],
+            foreign_keys: vec![ForeignKey {
+                name: "users_team_fkey".into(),
+                table: "users".into(),
+                columns: vec!["team".into(), "country".into()],
+                target: "hr.teams".into(),
+                target_columns: vec!["id".into(), "country".into()],
+            }],
+            records: ["alembic_version".to_string()].into(),
         }
     }
 
@@ -224,8 +185,8 @@ mod tests {
             columns: [("users".to_string(), columns)].into(),
             owner: Some("shop".into()),
             indexes: Some(20),
-            foreign_keys: Some(0),
-            may_shrink: vec![],
+            foreign_keys: Some(1),
+            ..VerifyStep::default()
         };
         assert_eq!(
             compare(&expected, &seen()),
@@ -239,6 +200,39 @@ mod tests {
             ]
         );
         assert!(compare(&VerifyStep::default(), &seen()).is_empty());
+    }
+
+    #[test]
+    fn exactly_these_tables_but_for_the_version_tables() {
+        let mut seen = seen();
+        seen.tables.extend(["alembic_version", "extra"].map(|table| (table.to_string(), "app".to_string())));
+        let expected =
+            VerifyStep { tables: vec!["users".into()], only_these_tables: true, ..VerifyStep::default() };
+        assert_eq!(compare(&expected, &seen), ["there is a table extra, which is not expected"]);
+        seen.tables.remove("extra");
+        assert!(compare(&expected, &seen).is_empty());
+    }
+
+    #[test]
+    fn indexes_and_foreign_keys_by_name_or_by_what_they_are() {
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect();
+        let expected = VerifyStep {
+            index_names: names(&["users_pkey", "public.users_pkey", "broken", "gone"]),
+            foreign_key_names: names(&[
+                "users_team_fkey",
+                "users(team, country) -> hr.teams(id, country)",
+                "users(team) -> hr.teams(id)",
+            ]),
+            ..VerifyStep::default()
+        };
+        assert_eq!(
+            compare(&expected, &seen()),
+            [
+                "index broken is INVALID",
+                "there is no index gone",
+                "there is no foreign key users(team) -> hr.teams(id)",
+            ]
+        );
     }
 
     #[test]

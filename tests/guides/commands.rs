@@ -20,6 +20,12 @@ impl Shell {
             let toml = "env_file = \".env.production\"\n[database]\nurl = \"${DATABASE_URL}\"\n";
             project.write(&format!("config/{environment}.toml"), toml);
         }
+        // What guide 1 counts by hand behind its migration.
+        project.edit(
+            "runbooks/release.toml",
+            "step = \"verify\"\n",
+            "step = \"verify\"\nschema = \"as migrated\"\nround_trip = true\nforeign_keys = 10\nindexes = 11\n",
+        );
         write_migrations(&project.path("migrations"));
         let chain =
             [("abc123", INDEX), ("def456", "abc123"), ("abc123def456", "def456"), ("xyz789", "abc123def456")];

@@ -9,3 +9,4 @@ mod project;
 mod reset;
 mod roots;
 mod trial;
+mod verify;

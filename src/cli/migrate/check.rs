@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::failure::Verdict;
 use crate::migrate::drift::{Conformity, View};
 use crate::migrate::{Database, Migrator};
-use crate::steps::{Roots, direct, every_root, look_for_drift, session_options};
+use crate::steps::{Roots, direct, every_root, look_for_drift, session_options, view};
 use crate::words::count;
 
 /// Whether the database has the schema that its migrations make; differences object by object, exit 3
@@ -31,12 +31,11 @@ pub struct Check {
 impl Check {
     /// What the config says, and more.
     fn view(&self, config: &Config) -> View {
-        let ignored = config.drift.ignore_schemas.iter().chain(&self.ignore_schema);
-        View {
-            owners: self.owners || config.drift.owners,
-            privileges: self.privileges || config.drift.privileges,
-            without_schemas: ignored.cloned().collect(),
-        }
+        let mut view = view(config);
+        view.owners |= self.owners;
+        view.privileges |= self.privileges;
+        view.without_schemas.extend(self.ignore_schema.iter().cloned());
+        view
     }
 }
 
@@ -48,7 +47,7 @@ pub(super) async fn run(shell: &Shell, config: &Config, command: &Check) -> Resu
         config.database.maintenance(),
         session_options(config, "backstay migrate check"),
     );
-    let found = look_for_drift(config, &roots, &database, &command.view(config)).await?;
+    let found = look_for_drift(&roots, &database, &command.view(config)).await?;
     shell.tell(&lines(config, &roots, &found).join("\n"), document(config, &roots, &found));
     Ok(if found.holds() { Verdict::Done } else { Verdict::Refused })
 }

@@ -6,13 +6,16 @@ use super::files::Files;
 use super::trouble;
 use crate::cli::{Shell, Trouble};
 use crate::config::{Config, MigrationRoot};
-use crate::migrate::{Current, State, Step, show};
+use crate::migrate::{Current, Entry, MigrateError, Migrator, State, Step, show};
+use crate::pg::Session;
 use crate::steps::direct;
 
 /// One root's files, and where the database stands against them.
 pub(super) struct Standing<'a> {
     pub files: Files<'a>,
     pub current: Current,
+    /// What was last applied, taken back or stamped.
+    last: Option<Entry>,
     /// What is missing up to the heads; none where a row is unknown.
     pending: Option<Vec<Step>>,
 }
@@ -31,7 +34,8 @@ impl<'a> Standing<'a> {
         for files in loaded {
             let current = files.migrator.current(&session).await.map_err(trouble)?;
             let pending = files.chain().graph().plan_upgrade(&current.revisions, "heads").ok();
-            standings.push(Standing { files, current, pending });
+            let last = last(&*files.migrator, &session).await.map_err(trouble)?;
+            standings.push(Standing { files, current, last, pending });
         }
         Ok(standings)
     }
@@ -82,8 +86,11 @@ impl<'a> Standing<'a> {
             (_, n) => format!(", {n} pending"),
         };
         let mut lines = vec![format!("{} ({}): {at}{count}", self.files.root.name, self.table())];
+        lines.extend(self.last.as_ref().map(|entry| format!("  last: {}", told(entry))));
         for step in pending {
-            lines.push(format!("  pending: {}, {}", step.revision, self.description(&step.revision)));
+            let id = &step.revision;
+            let created = self.created(id).map(|at| format!(" (written {at})")).unwrap_or_default();
+            lines.push(format!("  pending: {id}, {}{created}", self.description(id)));
         }
         let wrong = self.wrong(config);
         if !pending.is_empty() && wrong.is_empty() {
@@ -107,6 +114,10 @@ impl<'a> Standing<'a> {
         self.files.chain().description(id)
     }
 
+    fn created(&self, id: &str) -> Option<&str> {
+        self.files.chain().text(id)?.created.as_deref()
+    }
+
     fn document(&self) -> Value {
         let state = match self.current.state {
             State::At(_) => "at",
@@ -115,7 +126,8 @@ impl<'a> Standing<'a> {
         };
         let pending = self.pending.as_ref().map(|steps| {
             let one = |step: &Step| {
-                json!({ "revision": step.revision, "description": self.description(&step.revision) })
+                let id = step.revision.as_str();
+                json!({ "revision": id, "description": self.description(id), "created": self.created(id) })
             };
             steps.iter().map(one).collect::<Vec<_>>()
         });
@@ -131,12 +143,38 @@ impl<'a> Standing<'a> {
             "state": state,
             "revisions": self.current.revisions,
             "heads": self.files.chain().graph().heads(),
+            "last": self.last.as_ref().map(entry_document),
             "pending": pending,
             "unknown": self.current.unknown,
             "edited": self.current.edited,
             "unfinished": unfinished.collect::<Vec<_>>(),
         })
     }
+}
+
+/// The newest entry of the history that was carried through.
+///
+/// # Errors
+/// If a query fails.
+pub(in crate::cli) async fn last(
+    migrator: &dyn Migrator,
+    session: &Session,
+) -> Result<Option<Entry>, MigrateError> {
+    Ok(migrator.entries(session).await?.into_iter().find(|entry| entry.state == "done"))
+}
+
+/// `upgrade of c08085465bad, 2026-11-21T06:15:12Z by app, in run …`.
+pub(in crate::cli) fn told(entry: &Entry) -> String {
+    let at = entry.applied_at.as_ref().map(|at| format!(", {at}")).unwrap_or_default();
+    let run = entry.run.as_ref().map(|run| format!(", in run {run}")).unwrap_or_default();
+    format!("{} of {}{at} by {}{run}", entry.direction, entry.revision, entry.applied_by)
+}
+
+pub(in crate::cli) fn entry_document(entry: &Entry) -> Value {
+    json!({
+        "revision": entry.revision, "direction": entry.direction, "applied_at": entry.applied_at,
+        "applied_by": entry.applied_by, "millis": entry.duration_ms, "run": entry.run,
+    })
 }
 
 /// The answer as a document.

@@ -24,6 +24,19 @@ pub struct Test {
     server: Option<String>,
 }
 
+impl Test {
+    /// Where scratch databases are made, and what they are made like.
+    fn place(&self, config: &Config) -> Result<(ConnInfo, ConnInfo), Failure> {
+        let Some(url) = &self.server else {
+            return Ok((config.database.maintenance(), direct(config).clone()));
+        };
+        let server =
+            ConnInfo::parse(url).map_err(|error| Failure::usage("read --server").caused_by(&error))?;
+        let like = server.with_database(config.database.url.database());
+        Ok((server, like))
+    }
+}
+
 /// What was found so far, printed as it comes.
 struct Sheet<'a> {
     shell: &'a Shell,
@@ -77,19 +90,15 @@ pub(super) async fn run(
     meant: &[&MigrationRoot],
     command: &Test,
 ) -> Result<Verdict, Trouble> {
-    let server = match &command.server {
-        Some(url) => {
-            Some(ConnInfo::parse(url).map_err(|error| Failure::usage("read --server").caused_by(&error))?)
-        }
-        None => None,
-    };
+    let place = command.place(config)?;
     let mut sheet = Sheet { shell, several: meant.len() > 1, findings: Vec::new() };
     let mut standing = Standing::default();
     if let Some(roots) = readable(config, &mut sheet) {
-        let made =
-            try_out(config, &roots, meant, server.as_ref(), &mut |root, finding| sheet.add(root, finding))
-                .await?;
-        if server.is_none() {
+        let made = try_out(config, &roots, meant, (&place.0, &place.1), &mut |root, finding| {
+            sheet.add(root, finding)
+        })
+        .await?;
+        if command.server.is_none() {
             standing = look_at_real(shell, config, &roots, meant, &made, &mut sheet).await?;
         }
     }
