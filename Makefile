@@ -49,6 +49,14 @@ test-crash: postgres ## The crash tests at length: every record, both kinds of k
 test-gcs-emulator: ## The store on Cloud Storage against an emulator from PyPI
 	.ci/gcs-emulator $(CARGO_FLAGS)
 
+.PHONY: test-alembic
+test-alembic: ## The revision graph against Alembic (PyPI): 2,000 random graphs; BACKSTAY_SEED=… repeats a run
+	$(CARGO) test $(CARGO_FLAGS) --test alembic_graph -- --ignored --nocapture random_graphs_agree
+
+.PHONY: record-alembic
+record-alembic: ## What Alembic says about 100 graphs, anew into tests/alembic_graph/recorded.jsonl, for `make test`
+	BACKSTAY_SEED=$(or $(BACKSTAY_SEED),100) $(CARGO) test $(CARGO_FLAGS) --test alembic_graph -- --ignored --exact record
+
 .PHONY: test-matrix
 test-matrix: postgres ## The backup's round trip on servers 13 to 18, which it fetches (npm, PyPI)
 	@.ci/matrix
@@ -72,3 +80,7 @@ bench-migrate: postgres alembic ## Migrations against Alembic and psql, 500 revi
 .PHONY: bench-backup
 bench-backup: postgres ## Backup and restore against pg_dump and pg_restore; 15 minutes, an idle machine, 12 GB of disk
 	$(CARGO) bench $(CARGO_FLAGS) --bench backup
+
+.PHONY: bench-graph
+bench-graph: ## What the revision graph costs at 100, 1,000 and 10,000 revisions
+	$(CARGO) bench $(CARGO_FLAGS) --bench graph

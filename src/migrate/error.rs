@@ -403,11 +403,18 @@ fn describe(reason: Reason) -> Failure {
 }
 
 fn kind(reason: &Reason) -> Kind {
-    use TargetError::{Ambiguous, NotOnBranch, Unknown, WrongWay};
+    use TargetError::{Ambiguous, BadRange, NotOnBranch, RelativeStamp, Unknown, WrongWay};
     match reason {
         Reason::BadName(_)
         | Reason::Unprovable { .. }
-        | Reason::Target(Unknown(_) | Ambiguous { .. } | WrongWay { .. } | NotOnBranch { .. }) => Kind::Usage,
+        | Reason::Target(
+            Unknown(_)
+            | Ambiguous { .. }
+            | WrongWay { .. }
+            | NotOnBranch { .. }
+            | RelativeStamp { .. }
+            | BadRange { .. },
+        ) => Kind::Usage,
         Reason::RowsMoved(_) => Kind::Failed,
         _ => Kind::Refused,
     }

@@ -211,7 +211,7 @@ impl Graph {
             };
             let below_highest = |&i: &Index| rank[i] <= rank[highest];
             let children = dependents.iter().flat_map(|&i| self.nodes[i].next.iter().copied());
-            walk.from(children.filter(below_highest).collect(), |i| {
+            walk.spread(children.filter(below_highest).collect(), |i| {
                 self.nodes[i].next.iter().copied().filter(below_highest)
             });
             for &heir in dependents.iter().filter(|&&i| walk.reached(i)) {
@@ -232,7 +232,7 @@ impl Graph {
                 continue;
             }
             let labels = self.nodes[i].revision.labels.clone();
-            let mut members = walk.from(vec![i], |i| self.nodes[i].next.iter().copied());
+            let mut members = walk.spread(vec![i], |i| self.nodes[i].next.iter().copied());
             if members.iter().all(|&m| straight(&self.nodes[m])) {
                 let mut parent = self.nodes[i].down.first().copied();
                 while let Some(p) = parent.filter(|&p| straight(&self.nodes[p])) {
@@ -259,7 +259,7 @@ impl Reached {
     }
 
     /// `todo` and everything reached from it along `edges`, each once.
-    fn from<E: Iterator<Item = Index>>(
+    fn spread<E: Iterator<Item = Index>>(
         &mut self,
         mut todo: Vec<Index>,
         edges: impl Fn(Index) -> E,

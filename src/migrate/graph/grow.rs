@@ -27,7 +27,7 @@ pub enum GrowError {
     #[error(transparent)]
     Graph(#[from] GraphError),
     /// Something stands on that revision already.
-    #[error("{revision} is no head: {} stands on it", .children.join(", "))]
+    #[error("{revision} is no head: it has {} on it", .children.join(", "))]
     NotAHead {
         /// What it should stand on.
         revision: String,
@@ -54,7 +54,7 @@ impl GrowError {
         match self {
             Self::Target(TargetError::SeveralHeads { heads, .. }) => vec![
                 format!("join them first: backstay migrate merge -m \"merge heads\" {}", heads.join(" ")),
-                format!("or say on which the new one stands: --head {}", heads[0]),
+                format!("or say on which of them the new one stands: --head {}", heads.join(" or ")),
             ],
             Self::Target(error) => error.remedy(),
             Self::NotAHead { .. } => vec!["--splice begins a new branch there".to_string()],
@@ -140,5 +140,83 @@ impl Graph {
             });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// abcd - b1 (branch web) and b2
+    fn graph() -> Graph {
+        let mut web = Revision::new("b1", &["abcd"]);
+        web.labels = vec!["web".to_string()];
+        Graph::new(vec![Revision::new("abcd", &[]), web, Revision::new("b2", &["abcd"])]).unwrap()
+    }
+
+    fn on<'a>(targets: &'a [&'a str]) -> Wanted<'a> {
+        Wanted { id: "new", on: targets, ..Wanted::default() }
+    }
+
+    #[test]
+    fn the_only_head_is_the_parent() {
+        let chain = Graph::new(vec![Revision::new("a", &[]), Revision::new("b", &["a"])]).unwrap();
+        assert_eq!(chain.grow(on(&[])).unwrap().down, ["b"]);
+        assert_eq!(Graph::default().grow(on(&[])).unwrap().down, [""; 0]);
+        assert_eq!(chain.grow(on(&["base"])).unwrap().down, [""; 0]);
+    }
+
+    #[test]
+    fn among_several_heads_one_must_be_named() {
+        let error = graph().grow(on(&[])).unwrap_err();
+        assert_eq!(error.to_string(), "there are several heads: b1, b2; \"head\" could be any of them");
+        assert_eq!(
+            error.remedy(),
+            [
+                "join them first: backstay migrate merge -m \"merge heads\" b1 b2",
+                "or say on which of them the new one stands: --head b1 or b2"
+            ]
+        );
+        assert_eq!(graph().grow(on(&["web@head"])).unwrap().down, ["b1"]);
+    }
+
+    #[test]
+    fn a_branch_begins_only_on_purpose() {
+        let error = graph().grow(on(&["abcd"])).unwrap_err();
+        assert_eq!(error.to_string(), "abcd is no head: it has b1, b2 on it");
+        assert_eq!(graph().grow(Wanted { splice: true, ..on(&["ab"]) }).unwrap().down, ["abcd"]);
+    }
+
+    #[test]
+    fn labels_and_dependencies_are_written_in_full() {
+        let wanted = Wanted { labels: &["ai"], depends_on: &["ab", "web"], ..on(&["base"]) };
+        let new = graph().grow(wanted).unwrap();
+        assert_eq!((new.labels, new.depends_on), (vec!["ai".to_string()], vec!["abcd".into(), "web".into()]));
+        let nobody = Wanted { depends_on: &["zz"], ..on(&["base"]) };
+        assert!(matches!(graph().grow(nobody), Err(GrowError::Target(TargetError::Unknown(_)))));
+    }
+
+    #[test]
+    fn names_that_are_taken_are_refused_before_a_file_is_written() {
+        for (id, label) in
+            [("b1", "ai"), ("new", "web"), ("new", "b2"), ("new", "new"), ("head", "ai"), ("a-b", "ai")]
+        {
+            let wanted = Wanted { id, labels: &[label], ..on(&["b1"]) };
+            assert!(matches!(graph().grow(wanted), Err(GrowError::Graph(_))), "{id} {label}");
+        }
+        let twice = Wanted { labels: &["ai", "ai"], ..on(&["b1"]) };
+        assert!(matches!(graph().grow(twice), Err(GrowError::Graph(GraphError::LabelTaken { .. }))));
+    }
+
+    #[test]
+    fn a_merge_joins_two_or_more_heads() {
+        assert_eq!(graph().merge(on(&[])).unwrap().down, ["b1", "b2"]);
+        assert_eq!(graph().merge(on(&["b2", "web"])).unwrap().down, ["b2", "b1"]);
+        assert_eq!(graph().merge(on(&["b1", "web"])), Err(GrowError::Twice("b1".to_string())));
+        assert_eq!(
+            graph().merge(on(&["b1"])).unwrap_err().to_string(),
+            "there is nothing to merge: b1 is the only one"
+        );
+        assert!(matches!(graph().merge(on(&["b1", "abcd"])), Err(GrowError::NotAHead { .. })));
     }
 }

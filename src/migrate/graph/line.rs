@@ -114,3 +114,37 @@ impl Graph {
         places.filter(|p| p.branchpoint).map(|place| BranchPoint { into: into(&place), place }).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ways_that_part_are_shown_as_alembic_shows_them() {
+        let list = vec![
+            Revision { labels: vec!["web".into()], ..Revision::new("abc", &[]) },
+            Revision::new("b1", &["abc"]),
+            Revision { depends_on: vec!["b1".into()], ..Revision::new("b2", &["abc"]) },
+        ];
+        let graph = Graph::new(list).unwrap();
+        let about = |id: &str| (id == "b1").then(|| "Add a column".to_string());
+        let lines: Vec<String> = graph.branch_points().iter().flat_map(|point| point.lines(about)).collect();
+        assert_eq!(
+            lines,
+            [
+                "abc (web) (branchpoint)",
+                "    -> b1 (web) (effective head), Add a column",
+                "    -> b2 (web) (head)",
+                ""
+            ]
+        );
+        let place = graph.place("b2").unwrap();
+        assert_eq!(place.line(Detail::HISTORY, true), "abc (b1) -> b2 (web) (head) (current)");
+        assert_eq!(place.line(Detail::HEADS, false), "b2 (web) (head)");
+        assert_eq!(place.line(Detail::CURRENT, false), "b2 (head)");
+        assert_eq!(
+            graph.place("abc").unwrap().line(Detail::HISTORY, false),
+            "<base> -> abc (web) (branchpoint)"
+        );
+    }
+}

@@ -159,6 +159,15 @@ impl Graph {
         self.ids(self.all().filter(|&i| marks[i])).into_iter().collect()
     }
 
+    /// What `current` shows: the applied revisions of which no child is applied. A branch's tip is one of them even if
+    /// the version table has no row for it, because a row of another branch depends on it.
+    pub fn tips(&self, rows: &BTreeSet<String>) -> Vec<Place<'_>> {
+        let known: Vec<Index> = rows.iter().filter_map(|row| self.by_id.get(row).copied()).collect();
+        let applied = self.reach(&known, |node| &node.below);
+        let tip = |&i: &Index| applied[i] && !self.nodes[i].next.iter().any(|&child| applied[child]);
+        self.ids(self.all().filter(tip)).into_iter().filter_map(|id| self.place(id)).collect()
+    }
+
     fn all(&self) -> std::ops::Range<Index> {
         0..self.nodes.len()
     }

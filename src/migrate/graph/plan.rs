@@ -70,7 +70,7 @@ impl Graph {
         for (want, &have) in wanted.iter_mut().zip(&applied) {
             *want &= !have;
         }
-        let order = self.from_the_top(wanted, &targets);
+        let order = self.top_down(wanted, &targets);
         let mut table = vec![false; self.nodes.len()];
         rows.iter().for_each(|&row| table[row] = true);
         Ok(order.into_iter().rev().map(|i| self.step_up(i, &mut table)).collect())
@@ -106,7 +106,7 @@ impl Graph {
         if floor.at.is_some_and(|at| !rows.contains(&at)) && !doomed.contains(&true) {
             return Err(not_below());
         }
-        let order = self.from_the_top(doomed, &rows);
+        let order = self.top_down(doomed, &rows);
         let mut standing = self.standing_counts(&applied);
         Ok(order.into_iter().map(|i| self.step_down(i, &mut standing)).collect())
     }
@@ -153,7 +153,7 @@ impl Graph {
 
     /// Everything from the heads down to the bases: the order of `history`.
     pub fn newest_first(&self) -> Vec<&str> {
-        self.ids(self.from_the_top(vec![true; self.nodes.len()], &self.real_heads()))
+        self.ids(self.top_down(vec![true; self.nodes.len()], &self.real_heads()))
     }
 
     /// The rows as places; refused where a row is unknown or stands below another.

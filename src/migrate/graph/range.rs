@@ -107,7 +107,7 @@ impl Graph {
 
     /// From the ends down. What only a dependency leads to is not found so: then from whatever is highest.
     fn newest_first_of(&self, wanted: &[bool], between: Vec<bool>, ends: &[Index]) -> Vec<Index> {
-        let order = self.from_the_top(wanted.to_vec(), ends);
+        let order = self.top_down(wanted.to_vec(), ends);
         if order.len() == wanted.iter().filter(|&&want| want).count() {
             return order;
         }
@@ -115,7 +115,7 @@ impl Graph {
             self.all().filter(|&i| between[i]).flat_map(|i| self.nodes[i].below.iter().copied());
         let below = self.reach(&directly_below.collect::<Vec<_>>(), |node| &node.below);
         let highest: Vec<Index> = self.all().filter(|&i| between[i] && !below[i]).collect();
-        let order = self.from_the_top(between, &highest);
+        let order = self.top_down(between, &highest);
         order.into_iter().filter(|&i| wanted[i]).collect()
     }
 
@@ -211,7 +211,12 @@ impl Graph {
             (None, Direction::Up) => ("base", range),
             (None, Direction::Down) => return Err(bad("without a database it must be START:TARGET")),
         };
-        let start = if start.is_empty() { None } else { self.revision_at(start)? };
+        let start = match start {
+            "" | "base" => None,
+            start => {
+                Some(self.revision_at(start)?.ok_or_else(|| bad("it must start at a revision, or at base"))?)
+            }
+        };
         let target = match (direction, target) {
             (Direction::Up, "") => "heads",
             (Direction::Down, "") => "base",
@@ -235,5 +240,100 @@ impl Graph {
             Direction::Down => self.plan_downgrade(&rows, target)?,
         };
         Ok((rows, steps))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Revision;
+    use super::*;
+
+    /// a - b - c - d, and e on b
+    fn graph() -> Graph {
+        let list = [("a", None), ("b", Some("a")), ("c", Some("b")), ("d", Some("c")), ("e", Some("b"))];
+        let revision = |(id, down): (&str, Option<&str>)| Revision::new(id, down.as_slice());
+        Graph::new(list.into_iter().map(revision).collect()).unwrap()
+    }
+
+    fn listed(range: &str, rows: &[&str]) -> Result<String, TargetError> {
+        let rows = rows.iter().map(ToString::to_string).collect();
+        Ok(graph().history(Range::parse(range)?, &rows)?.concat())
+    }
+
+    #[test]
+    fn both_ends_belong_to_it() {
+        for (range, wanted) in
+            [("a:c", "cba"), (":b", "ba"), ("c:", "dc"), (":", "dceba"), ("b:heads", "dceb")]
+        {
+            assert_eq!(listed(range, &[]).as_deref(), Ok(wanted), "{range}");
+        }
+    }
+
+    #[test]
+    fn ends_may_be_counted_and_current() {
+        let cases = [
+            ("a:+1", "ba", &[][..]),
+            ("c:+9", "dc", &[]),
+            ("b:d-1", "cb", &[]),
+            ("current:d", "dcb", &["b"]),
+            ("a:current", "cba", &["c"]),
+            ("-1:current", "cb", &["c"]),
+            ("-9:current", "cba", &["c"]),
+            (":current", "", &[]),
+            ("current:d", "dcba", &[]),
+        ];
+        for (range, wanted, rows) in cases {
+            assert_eq!(listed(range, rows).as_deref(), Ok(wanted), "{range}");
+        }
+        assert!(matches!(listed("a:+2", &[]), Err(TargetError::Fork { .. })));
+    }
+
+    #[test]
+    fn a_range_must_be_one() {
+        for range in ["a", "a:b:c", "current:current", "-1:+1", "a+1:b", "+1:b"] {
+            assert!(matches!(listed(range, &["b"]), Err(TargetError::BadRange { .. })), "{range}");
+        }
+        for range in ["d:a", "e:d", "d:current"] {
+            assert!(matches!(listed(range, &["b"]), Err(TargetError::NotOnOneLine { .. })), "{range}");
+        }
+        let error = listed("d:e", &[]).unwrap_err();
+        assert_eq!(error.to_string(), "d is not below e: there is no way between them");
+    }
+
+    #[test]
+    fn only_current_asks_the_database() {
+        let asks = |range| Range::parse(range).unwrap().asks_database();
+        assert!(asks("current:") && asks("-3:current"));
+        assert!(!asks("a:head") && !asks(":"));
+    }
+
+    #[test]
+    fn what_only_a_dependency_leads_to_is_listed() {
+        // main: a - b; ai: x - y, which needs b. Alembic asserts here.
+        let mut y = Revision::new("y", &["x"]);
+        y.depends_on = vec!["b".to_string()];
+        let list = vec![Revision::new("a", &[]), Revision::new("b", &["a"]), Revision::new("x", &[]), y];
+        let graph = Graph::new(list).unwrap();
+        let range = Range::parse("a:").unwrap();
+        assert_eq!(graph.history(range, &BTreeSet::new()).unwrap(), ["b", "a"]);
+    }
+
+    #[test]
+    fn a_range_for_sql_has_rows_and_steps() {
+        let plan = |direction, range: &str| {
+            let (rows, steps) = graph().plan_range(direction, range)?;
+            let rows: Vec<String> = rows.into_iter().collect();
+            let steps: Vec<String> = steps.into_iter().map(|step| step.revision).collect();
+            Ok::<_, TargetError>(format!("{}:{}", rows.concat(), steps.concat()))
+        };
+        assert_eq!(plan(Direction::Up, "b:d").as_deref(), Ok("b:cd"));
+        assert_eq!(plan(Direction::Up, "c").as_deref(), Ok(":abc"));
+        assert_eq!(plan(Direction::Up, "b:").as_deref(), Ok("b:ecd"));
+        assert_eq!(plan(Direction::Down, "d:b").as_deref(), Ok("d:dc"));
+        assert_eq!(plan(Direction::Down, "d:").as_deref(), Ok("d:dcba"));
+        assert_eq!(plan(Direction::Down, "d:-1").as_deref(), Ok("d:d"));
+        assert!(matches!(plan(Direction::Down, "b"), Err(TargetError::BadRange { .. })));
+        assert!(matches!(plan(Direction::Up, "heads:d"), Err(TargetError::SeveralHeads { .. })));
+        assert!(matches!(plan(Direction::Up, "a:b:c"), Err(TargetError::BadRange { .. })));
     }
 }

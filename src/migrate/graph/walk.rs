@@ -18,7 +18,7 @@ type Heap = BinaryHeap<Reverse<(Slot, Index)>>;
 
 impl Graph {
     /// `todo` from the top down, beginning at `tops`: what is reached from them through `todo`.
-    pub(super) fn from_the_top(&self, todo: Vec<bool>, tops: &[Index]) -> Vec<Index> {
+    pub(super) fn top_down(&self, todo: Vec<bool>, tops: &[Index]) -> Vec<Index> {
         let mut walk = Walk::new(self, todo, tops);
         let mut order = Vec::new();
         let mut here = walk.first;
