@@ -63,6 +63,11 @@ pub(super) async fn invalid(runner: &Runner<'_>) -> Vec<String> {
     rows.iter().map(|row| row.get(0)).collect()
 }
 
+/// Whether `REINDEX CONCURRENTLY` gave an index this name: the new one beside the old, or the old one on its way out.
+pub(super) fn is_of_reindex(name: &str) -> bool {
+    name.contains("_ccnew") || name.contains("_ccold")
+}
+
 /// Whether the invalid index is what the statement of `intent` left.
 pub(super) fn is_ours(intent: &Intent, built: &Built, on_its_table: bool) -> bool {
     on_its_table && intent.builds.as_ref() == Some(built) && !intent.invalid.contains(&built.index)

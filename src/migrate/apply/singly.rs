@@ -111,8 +111,7 @@ async fn clear_what_it_left(
 ) -> Result<Option<State>, Reason> {
     let Some(intent) = intent else { return Ok(None) };
     for name in index::invalid(runner).await {
-        let left_by_reindex = ["_ccnew", "_ccold"].iter().any(|mark| name.contains(mark));
-        if left_by_reindex && !intent.invalid.contains(&name) {
+        if index::is_of_reindex(&name) && !intent.invalid.contains(&name) {
             runner.progress.note(format!(
                 "the INVALID index {name} may be left of this; if nobody rebuilds it now: DROP INDEX CONCURRENTLY {name};"
             ));
@@ -273,7 +272,10 @@ async fn clear_after_failure(
         return Vec::new();
     }
     let mut left = index::invalid(runner).await;
-    left.retain(|name| !intent.invalid.contains(name));
+    // Others may be building theirs just now.
+    let may_be_ours =
+        |name: &str| index::is_of_reindex(name) || intent.builds.as_ref().is_some_and(|b| b.index == name);
+    left.retain(|name| !intent.invalid.contains(name) && may_be_ours(name));
     // "Already exists": then it is another's.
     if let Some(built) = intent.builds.as_ref().filter(|_| error.code != "42P07")
         && left.contains(&built.index)

@@ -95,10 +95,9 @@ pub(in crate::migrate) struct IndexBuild {
     pub name: String,
     /// Its table, as it is written.
     pub table: String,
-    /// The same index on another table, in a transaction: `CREATE UNIQUE INDEX name ON table USING …`; here what
-    /// comes before the name, and what comes after the table.
+    /// Whether it is `UNIQUE`.
     pub unique: bool,
-    /// From behind the table's name to the end.
+    /// The statement from behind the table's name on, without a semicolon: all that tells what index it is.
     pub rest: String,
 }
 
