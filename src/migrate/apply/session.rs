@@ -166,10 +166,11 @@ impl<'a> Runner<'a> {
 
     /// Undoes what scripts set: role first, since the others may need it.
     pub fn restoring(&self, settings: usize) -> String {
-        let sets = SETTINGS.iter().zip(&self.settings).take(settings).map(|(name, value)| {
-            format!("SELECT pg_catalog.set_config('{name}', {}, false);", quote_literal(value))
-        });
-        format!("RESET SESSION AUTHORIZATION; {}", sets.collect::<String>())
+        let sets =
+            SETTINGS.iter().zip(&self.settings).take(settings).map(|(name, value)| {
+                format!("pg_catalog.set_config('{name}', {}, false)", quote_literal(value))
+            });
+        format!("RESET SESSION AUTHORIZATION; SELECT {};", sets.collect::<Vec<_>>().join(", "))
     }
 
     /// As [`Runner::restoring`], done: at the end of everything. A broken session needs none.
