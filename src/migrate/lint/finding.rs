@@ -37,7 +37,7 @@ pub struct Finding {
     pub revision: String,
     /// Its file.
     pub file: PathBuf,
-    /// The line, from 1.
+    /// The line, from 1; 0 where the statement was written by a tool, and stands on no line of the file.
     pub line: u32,
     /// The number of the statement in its section, from 1; `None`: the file as a whole.
     pub statement: Option<usize>,
@@ -86,7 +86,11 @@ pub fn show(findings: &[Finding]) -> Vec<String> {
         }
         if place.replace((finding.line, finding.statement)) != Some((finding.line, finding.statement)) {
             let excerpt = if finding.excerpt.is_empty() { "the file as a whole" } else { &finding.excerpt };
-            lines.push(format!("  {}: {excerpt}", finding.line));
+            let place = match (finding.line, finding.statement) {
+                (0, Some(number)) => format!("statement {number}"),
+                (line, _) => line.to_string(),
+            };
+            lines.push(format!("  {place}: {excerpt}"));
         }
         lines.push(format!("    {}", finding.line()));
         lines.extend(finding.evidence.iter().map(|evidence| format!("      {evidence}")));

@@ -22,7 +22,7 @@ mod world;
 pub use catalogue::{Policy, default_level, meant, names, ours};
 pub use facts::{Facts, FactsError, read as look};
 pub use finding::{Finding, Level, show, tally};
-pub use subject::Subject;
+pub use subject::{Rendered, Subject};
 
 use self::allow::Comments;
 use self::candidate::{Candidate, Turn};

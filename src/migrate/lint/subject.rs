@@ -22,6 +22,23 @@ pub struct Subject {
     pub(super) remarks: Vec<Remark>,
 }
 
+/// A migration that another tool wrote as SQL.
+#[derive(Debug, Clone, Default)]
+pub struct Rendered {
+    /// The revision.
+    pub revision: String,
+    /// Its file, which is not SQL.
+    pub path: PathBuf,
+    /// The statements of the upgrade, each with the comments above it.
+    pub statements: Vec<String>,
+    /// They share one transaction.
+    pub transactional: bool,
+    /// There is a way down.
+    pub reversible: bool,
+    /// What comments of the file say, with their lines: `(7, "backstay: allow … because …")`.
+    pub comments: Vec<(u32, String)>,
+}
+
 /// One statement of the upgrade.
 #[derive(Debug)]
 pub(super) struct Statement {
@@ -103,6 +120,38 @@ impl Subject {
     /// The statements of the upgrade, as the file has them.
     pub fn texts(&self) -> impl Iterator<Item = &str> {
         self.statements.iter().map(|statement| statement.text.as_str())
+    }
+}
+
+impl From<Rendered> for Subject {
+    fn from(rendered: Rendered) -> Self {
+        let mut text = String::new();
+        let mut statements = Vec::new();
+        for written in &rendered.statements {
+            let begins = text.len();
+            text.push_str(written);
+            text.push('\n');
+            // What is no SQL to the lexer is none to the parser, which says so.
+            let split = lexer::split(written).unwrap_or_default();
+            let start = split.statements.first().map_or(0, |first| first.start);
+            let above = split.comments.iter().filter(|mark| mark.span.start < start);
+            let remarks = above.map(|mark| Remark { line: 0, text: words(&written[mark.span.clone()]) });
+            statements.push(Statement {
+                text: written[start..].trim_end().to_string(),
+                line: 0,
+                span: begins..text.len(),
+                remarks: remarks.collect(),
+            });
+        }
+        Self {
+            revision: rendered.revision,
+            path: rendered.path,
+            transactional: rendered.transactional,
+            reversible: rendered.reversible,
+            text,
+            statements,
+            remarks: rendered.comments.into_iter().map(|(line, text)| Remark { line, text }).collect(),
+        }
     }
 }
 

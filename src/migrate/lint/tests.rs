@@ -327,6 +327,36 @@ fn comments_allow_and_are_held_to_it() {
 }
 
 #[test]
+fn migrations_of_another_tool_are_judged_by_their_sql() {
+    let statements = [
+        "CREATE TABLE fresh (a int);",
+        "-- why\nCREATE INDEX i ON orders (id);",
+        "ALTER TABLE fresh ADD b int NOT NULL;",
+    ];
+    let rendered = |comments: &[&str]| {
+        let source = Rendered {
+            revision: "c08085465bad".into(),
+            path: "versions/c0_x.py".into(),
+            statements: statements.map(String::from).into(),
+            transactional: true,
+            reversible: true,
+            comments: comments.iter().map(|text| (3, text.to_string())).collect(),
+        };
+        lint(&[Subject::from(source)], Some(&shop()), &Policy::default()).unwrap()
+    };
+    let found = rendered(&[]);
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert_eq!(
+        (found[0].line, found[0].statement, found[0].excerpt.as_str()),
+        (0, Some(2), "CREATE INDEX i ON orders (id);")
+    );
+    assert!(show(&found)[1].starts_with("  statement 2: CREATE INDEX"), "{:?}", show(&found));
+    assert!(rendered(&["backstay: allow require-concurrent-index-creation because x"]).is_empty());
+    let malformed = rendered(&["backstay: allow vacuum-full"]);
+    assert!(malformed.iter().any(|f| (f.rule, f.line) == ("malformed-allow", 3)), "{malformed:#?}");
+}
+
+#[test]
 fn levels_are_the_projects_own() {
     let judged = |rule: &str, level| {
         let policy = Policy { levels: [(rule.to_string(), level)].into(), ..Policy::default() };
@@ -366,8 +396,11 @@ fn what_can_not_be_read_or_probed_is_told() {
     assert_eq!(rules_of("ALTER TABLE orders FROBNICATE;"), ["unparsed-statement"]);
     let deep = format!("SELECT {}1{};", "(".repeat(100_000), ")".repeat(100_000));
     assert_eq!(rules_of(&deep), ["unparsed-statement"]);
-    assert_eq!(rules_outside("ALTER SYSTEM SET work_mem = '1MB';"), ["not-probeable"]);
-    assert!(rules_outside("-- idempotent\nALTER SYSTEM SET work_mem = '1MB';").is_empty());
+    assert_eq!(rules_outside("CREATE INDEX CONCURRENTLY ON orders (id);"), ["not-probeable"]);
+    assert_eq!(rules_outside("CALL backfill();"), ["not-probeable"]);
+    assert!(rules_outside("-- idempotent\nCALL backfill();").is_empty());
+    assert!(rules_of("CALL backfill();").is_empty());
+    assert!(rules_outside("ALTER SYSTEM SET work_mem = '1MB'; VACUUM orders;").is_empty());
     assert!(rules_outside("CREATE INDEX CONCURRENTLY i ON orders (id);").is_empty());
 }
 

@@ -207,7 +207,9 @@ fn dependents() -> String {
          LEFT JOIN pg_catalog.pg_attrdef g ON d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass \
            AND g.oid = d.objid \
          WHERE d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass \
-         AND d.deptype IN ('n', 'a') AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {OF_USERS}"
+         AND d.deptype IN ('n', 'a') AND d.classid = ANY (ARRAY['pg_catalog.pg_rewrite', 'pg_catalog.pg_policy', \
+           'pg_catalog.pg_trigger', 'pg_catalog.pg_constraint', 'pg_catalog.pg_attrdef', 'pg_catalog.pg_publication_rel', \
+           'pg_catalog.pg_proc']::pg_catalog.regclass[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND {OF_USERS}"
     )
 }
 

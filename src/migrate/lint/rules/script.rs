@@ -6,7 +6,7 @@ use crate::migrate::lint::candidate::{Candidate, Turn};
 use crate::migrate::lint::sql::{Effect, Name};
 use crate::migrate::lint::subject::Subject;
 use crate::migrate::lint::world::{Standing, World};
-use crate::migrate::statement::{self, Nature};
+use crate::migrate::statement::{self, ProbeKind};
 
 /// What is said of the file, not of a statement.
 pub(in super::super) fn whole(subject: &Subject, comments: &Comments) -> Vec<Candidate> {
@@ -116,21 +116,14 @@ fn named(table: &Name, world: &World<'_>) -> Name {
 /// A statement outside a transaction, of which nobody could tell after a death whether it took effect.
 pub(super) fn not_probeable(turn: &Turn<'_>) -> Option<Candidate> {
     let statement = turn.statement;
-    let alone = !turn.subject.transactional && statement::nature(&statement.text) == Nature::OutsideOnly;
-    if !alone || is_probeable(&statement.text) || statement.is_idempotent() {
+    let known = || statement::probe_kind(&statement.text) != ProbeKind::Unknown;
+    if turn.subject.transactional || statement.is_idempotent() || known() {
         return None;
     }
     let title = statement::title(&statement.text);
-    let what =
-        format!("{title} runs outside a transaction, and nobody can see afterwards whether it took effect");
+    let what = format!("{title} commits by itself, and nobody can see after a crash whether it took effect");
     let found = Candidate::new("not-probeable", what)?;
-    Some(found.help("write `-- idempotent` above it if it does no harm to run it twice"))
-}
-
-/// Whether a look at the database tells if the statement took effect.
-fn is_probeable(text: &str) -> bool {
-    matches!(
-        statement::title(text).as_str(),
-        "CREATE INDEX CONCURRENTLY" | "DROP INDEX CONCURRENTLY" | "REINDEX" | "VACUUM"
-    )
+    Some(found.help(
+        "write `-- idempotent` above it if it does no harm to run it twice; an index needs only a name",
+    ))
 }

@@ -99,6 +99,10 @@ impl<'a> Uses<'a> {
         statement: &[Effect],
     ) -> Option<Self> {
         let Standing::There(full, relation) = world.standing(name) else { return None };
+        // Not there (any more): the statement fails, or an earlier one saw to it.
+        if column.is_some_and(|column| !relation.has_column(column)) {
+            return None;
+        }
         let facts = world.facts?;
         let wanted = Wanted { schema: full.schema.as_deref()?, table: &full.name, column };
         let mut objects = Vec::new();
