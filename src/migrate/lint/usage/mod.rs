@@ -39,7 +39,7 @@ pub(super) fn of_query(text: &str, wanted: Wanted<'_>, facts: &Facts) -> Usage {
     let Some(tree) = squawk_tree(text) else { return Usage::None };
     tree.tree()
         .stmts()
-        .filter(is_of_application)
+        .filter(|stmt| is_of_application(stmt, facts))
         .map(|stmt| within(stmt.syntax(), wanted, facts, false))
         .max()
         .unwrap_or(Usage::None)
@@ -86,10 +86,11 @@ fn may_name(text: &str, wanted: Wanted<'_>) -> bool {
     text.contains(&wanted.table.to_lowercase()) || text.contains("u&\"")
 }
 
-fn is_of_application(stmt: &Stmt) -> bool {
+/// Whether an application may have sent it, and not a restore, or backstay itself.
+fn is_of_application(stmt: &Stmt, facts: &Facts) -> bool {
     match stmt {
-        Stmt::Select(_)
-        | Stmt::CompoundSelect(_)
+        Stmt::Select(select) => !is_our_count(select),
+        Stmt::CompoundSelect(_)
         | Stmt::ParenSelect(_)
         | Stmt::Values(_)
         | Stmt::Table(_)
@@ -99,9 +100,27 @@ fn is_of_application(stmt: &Stmt) -> bool {
         | Stmt::Merge(_)
         | Stmt::Declare(_)
         | Stmt::Prepare(_) => true,
-        Stmt::Copy(copy) => matches!(copy.copy_direction(), Some(ast::CopyDirection::CopyFrom(_))),
+        Stmt::Copy(copy) => {
+            matches!(copy.copy_direction(), Some(ast::CopyDirection::CopyFrom(_)))
+                && !is_of_a_dump(copy, facts)
+        }
         _ => false,
     }
+}
+
+/// A dump is loaded by a `COPY` that names every column.
+fn is_of_a_dump(copy: &ast::Copy, facts: &Facts) -> bool {
+    let table = copy.copy_table();
+    let name = table.as_ref().and_then(|table| Name::of_ref(table.table_name_ref()?.path_ref()));
+    let Some((_, relation)) = name.and_then(|name| facts.find(&name)) else { return false };
+    let listed = table.and_then(|table| table.column_ref_list()).map(|list| list.column_name_refs().count());
+    listed.is_none_or(|listed| listed >= relation.columns.len())
+}
+
+/// How rows are counted behind the fence: `SELECT pg_catalog.count(*) FROM …`, as nobody else writes it.
+fn is_our_count(select: &ast::Select) -> bool {
+    let list = select.syntax().descendants().find_map(ast::TargetList::cast);
+    list.is_some_and(|list| list.syntax().text() == "pg_catalog.count(*)")
 }
 
 fn within(tree: &SyntaxNode, wanted: Wanted<'_>, facts: &Facts, of_trigger: bool) -> Usage {

@@ -77,6 +77,8 @@ fn queries_that_do_not() {
         "INSERT INTO users DEFAULT VALUES",
         "UPDATE letters SET email = $1 FROM users WHERE users.id = letters.id",
         "COPY users (id, email) TO STDOUT",
+        "COPY public.users (id, email, name) FROM STDIN",
+        "COPY users FROM STDIN",
         "ALTER TABLE users ADD COLUMN email text",
         "CREATE INDEX ON users (email)",
         "-- SELECT email FROM users\nSELECT 1",
@@ -113,6 +115,8 @@ fn tables_are_told_from_their_namesakes() {
         "SELECT users FROM orders users",
         "WITH users AS (SELECT 1) SELECT * FROM users",
         "SELECT 'users'",
+        "SELECT pg_catalog.count(*) FROM users",
+        "COPY public.users (id, email, name) FROM STDIN",
     ] {
         assert_eq!(of_query(text, USERS, &facts()), Usage::None, "{text}");
     }
