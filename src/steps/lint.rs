@@ -94,6 +94,10 @@ impl Judgement {
             }
         };
         for script in steps.iter().filter_map(|step| files.script(&step.revision)) {
+            // A second step leads on from where the first one led to.
+            if self.subjects.iter().any(|subject| subject.is_of(&script.path)) {
+                continue;
+            }
             self.subjects.push(Subject::read(script)?);
             self.revisions.push(script.revision.id.clone());
         }

@@ -208,7 +208,7 @@ fn finding(candidate: Candidate, subject: &Subject, policy: &Policy) -> Option<F
         file: subject.path.clone(),
         line: statement.map(|statement| statement.line).or(candidate.line).unwrap_or(1),
         statement: candidate.statement.map(|number| number + 1),
-        excerpt: statement.map(|statement| statement.excerpt()).unwrap_or_default(),
+        excerpt: statement.map(|statement| plain(&statement.excerpt())).unwrap_or_default(),
         what: plain(&candidate.what),
         evidence: candidate.evidence.iter().map(|text| plain(text)).collect(),
         help: candidate.help.iter().map(|text| plain(text)).collect(),

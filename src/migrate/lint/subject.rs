@@ -112,6 +112,11 @@ impl Subject {
         })
     }
 
+    /// Whether it was read from this file.
+    pub fn is_of(&self, path: &Path) -> bool {
+        self.path == path
+    }
+
     /// Its revision.
     pub fn revision(&self) -> &str {
         &self.revision

@@ -405,6 +405,21 @@ fn what_can_not_be_read_or_probed_is_told() {
 }
 
 #[test]
+fn a_hostile_name_stays_in_its_line() {
+    let sql = "ALTER TABLE orders RENAME note TO \"\u{1b}[31m\nDROP TABLE orders; --\";";
+    let mut facts = shop();
+    facts.queries = Queries::Seen {
+        queries: vec![Query { text: "SELECT note\nFROM orders\u{1b}".into(), calls: 1, role: "a\nb".into() }],
+        since: None,
+        hidden: 0,
+    };
+    let found = findings(Some(&facts), sql);
+    assert_eq!(found[0].rule, "renamed-column-still-used", "{found:#?}");
+    let told = show(&found);
+    assert!(told.iter().all(|line| !line.contains(char::is_control)), "{told:#?}");
+}
+
+#[test]
 fn no_text_makes_it_panic() {
     const PIECES: [&str; 30] = [
         "ALTER TABLE ",

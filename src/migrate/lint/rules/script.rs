@@ -9,7 +9,7 @@ use crate::migrate::lint::world::{Standing, World};
 use crate::migrate::statement::{self, ProbeKind};
 
 /// What is said of the file, not of a statement.
-pub(in super::super) fn whole(subject: &Subject, comments: &Comments) -> Vec<Candidate> {
+pub(in crate::migrate::lint) fn whole(subject: &Subject, comments: &Comments) -> Vec<Candidate> {
     let mut found = Vec::new();
     for wrong in &comments.malformed {
         let candidate = Candidate::new("malformed-allow", wrong.what.clone());
@@ -38,7 +38,7 @@ pub(in super::super) fn whole(subject: &Subject, comments: &Comments) -> Vec<Can
 
 /// The locks that a script in one transaction holds, statement after statement.
 #[derive(Debug, Default)]
-pub(in super::super) struct Locks {
+pub(in crate::migrate::lint) struct Locks {
     held: Vec<Name>,
 }
 

@@ -23,7 +23,7 @@ pub(super) fn judge(turn: &Turn<'_>, effect: &Effect) -> Option<Candidate> {
 }
 
 /// Whether the change of a type leaves the rows alone; `None` where the type is not known.
-pub(in super::super) fn is_free(world: &World<'_>, effect: &Effect) -> Option<bool> {
+pub(in crate::migrate::lint) fn is_free(world: &World<'_>, effect: &Effect) -> Option<bool> {
     let Effect::SetType { table, column, to, computed } = effect else { return None };
     let Standing::There(_, relation) = world.standing(table) else { return None };
     let from = relation.column_type(column)?;

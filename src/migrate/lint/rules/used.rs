@@ -56,7 +56,7 @@ pub(super) fn judge(turn: &Turn<'_>, effect: &Effect) -> Option<Candidate> {
 }
 
 /// Evidence for a finding that something goes, where nobody was found to use it.
-pub(in super::super) fn nothing_found(world: &World<'_>) -> Vec<String> {
+pub(in crate::migrate::lint) fn nothing_found(world: &World<'_>) -> Vec<String> {
     let Some(facts) = world.facts else { return Vec::new() };
     vec![match &facts.queries {
         Queries::Unknown(why) => {

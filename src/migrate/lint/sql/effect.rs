@@ -6,7 +6,7 @@ use super::{Name, SqlType};
 
 /// What a relation is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in super::super) enum Kind {
+pub(in crate::migrate::lint) enum Kind {
     Table,
     View,
     MaterializedView,
@@ -24,7 +24,7 @@ impl Kind {
 
 /// One thing that a statement does. A statement has several.
 #[derive(Debug, Clone, PartialEq)]
-pub(in super::super) enum Effect {
+pub(in crate::migrate::lint) enum Effect {
     /// A relation is made, or replaced.
     Create {
         name: Name,

@@ -13,7 +13,7 @@ const LONGEST: usize = 16 << 20;
 const STACK: usize = 256 << 20;
 
 /// What came of reading a text.
-pub(in super::super) enum Outcome {
+pub(in crate::migrate::lint) enum Outcome {
     /// One statement.
     Statement(Stmt),
     /// Nothing that can be judged; why.
@@ -21,7 +21,7 @@ pub(in super::super) enum Outcome {
 }
 
 /// Reads one statement.
-pub(in super::super) fn parse(text: &str) -> Outcome {
+pub(in crate::migrate::lint) fn parse(text: &str) -> Outcome {
     let Some(tree) = squawk_tree(text) else {
         return Outcome::Unread("it is too large or too deep to be read".into());
     };
@@ -35,12 +35,12 @@ pub(in super::super) fn parse(text: &str) -> Outcome {
 }
 
 /// The tree of a whole text, with whatever errors; `None` beyond the bounds.
-pub(in super::super) fn squawk_tree(text: &str) -> Option<Parse<SourceFile>> {
+pub(in crate::migrate::lint) fn squawk_tree(text: &str) -> Option<Parse<SourceFile>> {
     fits(text).then(|| SourceFile::parse(text))
 }
 
 /// The tree of a PL/pgSQL body; parts that are no PL/pgSQL to the parser are `ERROR` nodes in it.
-pub(in super::super) fn plpgsql(body: &str) -> Option<SyntaxNode> {
+pub(in crate::migrate::lint) fn plpgsql(body: &str) -> Option<SyntaxNode> {
     if !fits(body) {
         return None;
     }
@@ -55,7 +55,9 @@ pub(in super::super) fn plpgsql(body: &str) -> Option<SyntaxNode> {
 ///
 /// # Errors
 /// If it panicked (a defect of the parser): what it said goes to standard error.
-pub(in super::super) fn on_a_deep_stack<T: Send>(work: impl FnOnce() -> T + Send) -> std::io::Result<T> {
+pub(in crate::migrate::lint) fn on_a_deep_stack<T: Send>(
+    work: impl FnOnce() -> T + Send,
+) -> std::io::Result<T> {
     std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("lint".into()).stack_size(STACK);
         let ended = thread.spawn_scoped(scope, work)?.join();

@@ -9,7 +9,7 @@ use super::{plpgsql, table};
 
 /// What the statement does. What only a `DO` block does is in it too, as far as it stands there in words: whether
 /// a branch of it runs is not known, and it counts as if it ran.
-pub(in super::super) fn effects(stmt: &Stmt) -> Vec<Effect> {
+pub(in crate::migrate::lint) fn effects(stmt: &Stmt) -> Vec<Effect> {
     let mut effects = Vec::new();
     read(stmt, &mut effects);
     effects
