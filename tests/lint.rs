@@ -227,8 +227,8 @@ async fn the_verb_tells_and_its_exit_code_counts() {
         told,
         "migrations/2.sql (b2)\n\
          \x20 1: the file as a whole\n\
-         \x20   warn missing-downgrade: there is no statement below `-- downgrade`\n\
-         \x20     -> write it, or say `-- backstay: irreversible because …` below `-- downgrade`\n\
+         \x20   warn missing-downgrade: there is no way back: its downgrade does nothing\n\
+         \x20     -> write it, or say in a comment `backstay: irreversible because …`\n\
          \x20 6: CREATE INDEX i ON users (email);\n\
          \x20   error require-concurrent-index-creation: During normal index creation, table updates are blocked, but \
          reads are still allowed\n\

@@ -11,6 +11,7 @@ use super::error::MigrateError;
 use super::folder::Migrations;
 use super::graph::{Direction, RowChange, Step};
 use super::history::{self, Current, Entry};
+use super::lint::Rendered;
 use super::options::Options;
 use super::preview;
 use crate::event::Progress;
@@ -48,6 +49,16 @@ pub trait Migrator: Send + Sync + Debug {
     /// The files as SQL, where they are SQL.
     fn scripts(&self) -> Option<&Migrations> {
         None
+    }
+
+    /// The migrations that lead from the version rows `from` up to `target`, as SQL to be judged; none of them where
+    /// [`Migrator::scripts`] has them. Asks no database.
+    ///
+    /// # Errors
+    /// [`MigrateError`] if the target leads nowhere. What can't be written as SQL says so itself.
+    async fn rendered(&self, from: &BTreeSet<String>, target: &str) -> Result<Vec<Rendered>, MigrateError> {
+        let _ = (from, target);
+        Ok(Vec::new())
     }
 
     /// Where the database stands. Reads only.

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Report, Site, migrator, roots};
 use crate::config::{Config, MigrationRoot};
 use crate::failure::Failure;
-use crate::migrate::Step;
+use crate::migrate::MigrateError;
 use crate::migrate::lint::{self, Finding, Level, Subject, show, tally};
 use crate::pg::{self, Session};
 
@@ -27,8 +27,6 @@ pub struct Judgement {
     pub findings: Vec<Finding>,
     /// The revisions that were judged, in order.
     pub revisions: Vec<String>,
-    /// Roots that are no SQL files.
-    pub unread: Vec<String>,
     subjects: Vec<Subject>,
 }
 
@@ -82,24 +80,27 @@ impl Judgement {
         session: Option<&Session>,
     ) -> Result<(), Failure> {
         let migrator = migrator(root, None)?;
-        let Some(files) = migrator.scripts() else {
-            self.unread.push(root.name.clone());
-            return Ok(());
+        let from = match (session, scope) {
+            (Some(session), Scope::Pending) => migrator.current(session).await?.revisions,
+            _ => BTreeSet::new(),
         };
-        let steps: Vec<Step> = match (session, scope) {
-            (Some(session), Scope::Pending) => migrator.pending(session, target).await?,
-            _ => {
-                let graph = migrator.chain().graph();
-                graph.plan_upgrade(&BTreeSet::new(), target).map_err(crate::migrate::MigrateError::from)?
+        let subjects = match migrator.scripts() {
+            None => migrator.rendered(&from, target).await?.into_iter().map(Subject::from).collect(),
+            Some(files) => {
+                let steps = match (session, scope) {
+                    (Some(session), Scope::Pending) => migrator.pending(session, target).await?,
+                    _ => migrator.chain().graph().plan_upgrade(&from, target).map_err(MigrateError::from)?,
+                };
+                let scripts = steps.iter().filter_map(|step| files.script(&step.revision));
+                scripts.map(Subject::read).collect::<Result<Vec<_>, _>>()?
             }
         };
-        for script in steps.iter().filter_map(|step| files.script(&step.revision)) {
+        for subject in subjects {
             // A second step leads on from where the first one led to.
-            if self.subjects.iter().any(|subject| subject.is_of(&script.path)) {
-                continue;
+            if !self.subjects.iter().any(|earlier| earlier.path() == subject.path()) {
+                self.revisions.push(subject.revision().to_string());
+                self.subjects.push(subject);
             }
-            self.subjects.push(Subject::read(script)?);
-            self.revisions.push(script.revision.id.clone());
         }
         Ok(())
     }
@@ -122,11 +123,6 @@ impl Judgement {
     /// For people: by file, then the summary.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = show(&self.findings);
-        lines.extend(
-            self.unread
-                .iter()
-                .map(|root| format!("{root}: its migrations are no SQL files, and are not checked")),
-        );
         lines.push(self.summary());
         lines
     }

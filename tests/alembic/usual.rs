@@ -261,3 +261,56 @@ async fn new_revisions_are_alembics_own() {
         .expect("a file");
     assert!(file.contains("create_table('plans'"), "{file}");
 }
+
+/// Judged by what `--sql` writes, and by the comments of the file.
+#[tokio::test]
+async fn the_lint_reads_what_alembic_would_run() {
+    let p = backend::empty("").await;
+    let table = "op.execute('CREATE TABLE q (id int, code text)')";
+    migration(&p, "aaaa00000001", "None", table, "op.execute('DROP TABLE q')");
+    p.expect(0, &["migrate", "upgrade", "head"]);
+    p.ask("INSERT INTO q SELECT n, 'x' FROM generate_series(1, 20000) n").await;
+    p.ask("ANALYZE q").await;
+    p.ask("CREATE VIEW codes AS SELECT code FROM q").await;
+    migration(
+        &p,
+        "bbbb00000002",
+        "'aaaa00000001'",
+        "op.create_index('q_id', 'q', ['id'])",
+        "op.drop_index('q_id')",
+    );
+    let drop = "op.drop_column('q', 'code')";
+    let file = migration(&p, "cccc00000003", "'bbbb00000002'", drop, "pass");
+    let told = p.expect(3, &["migrate", "lint"]).stdout;
+    for text in [
+        "backend/alembic/versions/bbbb00000002_about.py (bbbb00000002)\n  statement 1: CREATE INDEX q_id ON q (id);\n",
+        "error require-concurrent-index-creation: ",
+        "      q has about 20000 rows",
+        "cccc00000003_about.py (cccc00000003)\n",
+        "error dropped-column-still-used: q.code is dropped, and 1 object uses it\n",
+        "warn missing-downgrade: ",
+        "2 errors, 1 warning in 2 migrations\n",
+    ] {
+        assert!(told.contains(text), "no {text:?} in\n{told}");
+    }
+    let text = std::fs::read_to_string(&file).expect("the file");
+    let allowed = "# backstay: allow dropped-column-still-used because the view goes next week\n\
+        # backstay: irreversible because the codes are gone\n";
+    std::fs::write(&file, format!("{allowed}{text}")).expect("written");
+    let told = p.expect(3, &["migrate", "lint"]).stdout;
+    assert!(
+        told.ends_with("1 error, 1 warning in 2 migrations\n") && told.contains("irreversible-downgrade"),
+        "{told}"
+    );
+    // One that asks the database can't be written as SQL; the others are judged all the same.
+    let asks = "op.get_bind().execute(sa.text('SELECT id FROM q')).fetchall()";
+    migration(&p, "dddd00000004", "'cccc00000003'", asks, "op.execute('SELECT 1')");
+    let told = p.expect(3, &["migrate", "lint"]).stdout;
+    assert!(
+        told.contains(
+            "warn unparsed-statement: this migration is not checked, for it can't be written as SQL"
+        ),
+        "{told}"
+    );
+    assert!(told.contains("require-concurrent-index-creation"), "{told}");
+}

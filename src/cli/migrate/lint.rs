@@ -43,7 +43,6 @@ pub(super) async fn run(
         json!({
             "environment": config.environment,
             "revisions": judgement.revisions,
-            "unread": judgement.unread,
             "errors": count(Level::Error),
             "warnings": count(Level::Warn),
             "findings": judgement.findings.iter().map(Finding::document).collect::<Vec<_>>(),

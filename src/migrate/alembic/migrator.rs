@@ -17,6 +17,7 @@ use crate::migrate::chain::Chain;
 use crate::migrate::error::{MigrateError, Reason};
 use crate::migrate::graph::{Direction, RowChange, Step};
 use crate::migrate::history;
+use crate::migrate::lint::Rendered;
 use crate::migrate::lock;
 use crate::migrate::migrator::{Database, Migrator, connect};
 use crate::migrate::options::{Options, Tables};
@@ -52,6 +53,10 @@ impl Migrator for AlembicMigrator {
 
     fn alembic(&self) -> Option<&AlembicMigrator> {
         Some(self)
+    }
+
+    async fn rendered(&self, from: &BTreeSet<String>, target: &str) -> Result<Vec<Rendered>, MigrateError> {
+        self.to_be_judged(from, target).await
     }
 
     async fn sql(

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
@@ -11,6 +12,7 @@ use crate::migrate::error::{MigrateError, Reason};
 use crate::migrate::graph::{Direction, Step};
 use crate::migrate::history;
 use crate::migrate::lexer;
+use crate::migrate::lint::Rendered;
 use crate::migrate::options::Tables;
 
 /// The statements of one migration, as `--sql` has them.
@@ -120,6 +122,47 @@ impl AlembicMigrator {
         Ok(sql)
     }
 
+    /// Every migration that leads from the rows `from` up to `target`, for the lint: what `--sql` writes of it, and
+    /// what comments of its file allow.
+    pub(super) async fn to_be_judged(
+        &self,
+        from: &BTreeSet<String>,
+        target: &str,
+    ) -> Result<Vec<Rendered>, MigrateError> {
+        let steps = self.plan(Direction::Up, from, target)?;
+        let tables = Tables::offline(&self.options)?;
+        // One call for all, as long as all can be written.
+        let whole = self.script(Direction::Up, from, target).await.unwrap_or_default();
+        let mut found = Vec::new();
+        for step in &steps {
+            let title = format!("-- Running upgrade {} -> {}", step.from.join(", "), step.to.join(", "));
+            let body = match body_of(&whole, &title, &tables) {
+                Some(body) => Ok(body),
+                None => self.body(step).await,
+            };
+            let text = self.project.chain().text(&step.revision);
+            let path = text.map(|text| self.settings.directory.join(&text.path)).unwrap_or_default();
+            let mut rendered = Rendered {
+                revision: step.revision.clone(),
+                reversible: text.is_none_or(|text| text.reversible),
+                transactional: true,
+                comments: comments(&path),
+                path,
+                ..Rendered::default()
+            };
+            match body {
+                Ok(body) => {
+                    rendered.transactional = !body.outside;
+                    let control = |statement: &String| matches!(statement.as_str(), "BEGIN;" | "COMMIT;");
+                    rendered.statements = body.statements.into_iter().filter(|s| !control(s)).collect();
+                }
+                Err(error) => rendered.unwritten = Some(error.to_string()),
+            }
+            found.push(rendered);
+        }
+        Ok(found)
+    }
+
     /// Why a migration can't be shown, as a comment.
     fn apology(&self, step: &Step, error: &MigrateError) -> String {
         let file = self.project.chain().text(&step.revision).map(|text| text.path.display().to_string());
@@ -153,6 +196,15 @@ impl AlembicMigrator {
             self.failed(&format!("{verb} {from}:{to} --sql"), &heard, error, Left::Untouched)
         })
     }
+}
+
+/// The lines of a Python file that are comments of ours: `# backstay: allow …`.
+fn comments(path: &Path) -> Vec<(u32, String)> {
+    // Who can't be read here could not be read before, and was told so.
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines = (1..).zip(text.lines().map(str::trim));
+    let said = lines.filter_map(|(line, text)| Some((line, text.strip_prefix('#')?.trim().to_string())));
+    said.filter(|(_, said)| said.starts_with("backstay:")).collect()
 }
 
 /// The statements below the line `title`, up to the next migration's; `None` if there is no such line.

@@ -25,9 +25,12 @@ pub(super) fn judge(subject: &Subject, version: Option<u32>) -> Vec<Candidate> {
         found.line = Some(1 + u32::try_from(subject.text[..at].matches('\n').count()).unwrap_or(u32::MAX));
         found.help.extend(violation.help.map(|help| plain(&help)));
         if name.starts_with("require-concurrent") && subject.transactional {
-            found.help.push(
-                "CONCURRENTLY needs a script of its own with `-- transaction: off` in its header".into(),
-            );
+            found.help.push(match subject.path.extension() {
+                Some(extension) if extension == "py" => {
+                    "CONCURRENTLY needs `with op.get_context().autocommit_block():` around it".into()
+                }
+                _ => "CONCURRENTLY needs a script of its own with `-- transaction: off` in its header".into(),
+            });
         }
         Some(found)
     };

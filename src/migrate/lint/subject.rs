@@ -14,6 +14,8 @@ pub struct Subject {
     /// Its statements share one transaction.
     pub(super) transactional: bool,
     pub(super) reversible: bool,
+    /// Why there is nothing to judge.
+    pub(super) unwritten: Option<String>,
     /// The file up to the end of the upgrade, so that places in it are places of the file.
     pub(super) text: String,
     /// The statements of the upgrade.
@@ -35,6 +37,8 @@ pub struct Rendered {
     pub transactional: bool,
     /// There is a way down.
     pub reversible: bool,
+    /// Why it can't be written as SQL, and so not be judged.
+    pub unwritten: Option<String>,
     /// What comments of the file say, with their lines: `(7, "backstay: allow … because …")`.
     pub comments: Vec<(u32, String)>,
 }
@@ -106,15 +110,16 @@ impl Subject {
             path: path.to_path_buf(),
             transactional: script.transactional,
             reversible: script.reversible(),
+            unwritten: None,
             remarks: remarks(&|at| at < head || at >= end),
             text: text[..end].to_string(),
             statements,
         })
     }
 
-    /// Whether it was read from this file.
-    pub fn is_of(&self, path: &Path) -> bool {
-        self.path == path
+    /// Its file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its revision.
@@ -153,6 +158,7 @@ impl From<Rendered> for Subject {
             path: rendered.path,
             transactional: rendered.transactional,
             reversible: rendered.reversible,
+            unwritten: rendered.unwritten,
             text,
             statements,
             remarks: rendered.comments.into_iter().map(|(line, text)| Remark { line, text }).collect(),
@@ -208,7 +214,7 @@ mod tests {
 
     #[test]
     fn comments_stand_with_what_they_are_about() {
-        let text = "-- revision: a\n-- Text\n-- backstay: allow x because y\n\n-- upgrade\n-- one\nSELECT 1; -- two\n\
+        let text = "-- revision: a\n-- transaction: off\n-- Text\n-- backstay: allow x because y\n\n-- upgrade\n-- one\nSELECT 1; -- two\n\
             -- batch: 10\nUPDATE t SET a = 1;\n-- downgrade\n-- backstay: irreversible because z\n";
         let subject = Subject::of(text, Path::new("a.sql")).unwrap();
         let above =

@@ -340,6 +340,7 @@ fn migrations_of_another_tool_are_judged_by_their_sql() {
             statements: statements.map(String::from).into(),
             transactional: true,
             reversible: true,
+            unwritten: None,
             comments: comments.iter().map(|text| (3, text.to_string())).collect(),
         };
         lint(&[Subject::from(source)], Some(&shop()), &Policy::default()).unwrap()

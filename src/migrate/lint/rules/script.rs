@@ -19,6 +19,10 @@ pub(in crate::migrate::lint) fn whole(subject: &Subject, comments: &Comments) ->
             ..candidate
         }));
     }
+    if let Some(why) = &subject.unwritten {
+        let what = format!("this migration is not checked, for it can't be written as SQL: {why}");
+        found.extend(Candidate::new("unparsed-statement", what));
+    }
     if subject.reversible {
         return found;
     }
@@ -27,10 +31,8 @@ pub(in crate::migrate::lint) fn whole(subject: &Subject, comments: &Comments) ->
             Candidate::new("irreversible-downgrade", "this migration says that it can't be taken back")
                 .map(|candidate| Candidate { line: Some(line), ..candidate })
         }
-        None => Candidate::new("missing-downgrade", "there is no statement below `-- downgrade`").map(
-            |candidate| {
-                candidate.help("write it, or say `-- backstay: irreversible because …` below `-- downgrade`")
-            },
+        None => Candidate::new("missing-downgrade", "there is no way back: its downgrade does nothing").map(
+            |candidate| candidate.help("write it, or say in a comment `backstay: irreversible because …`"),
         ),
     });
     found
