@@ -3,6 +3,7 @@
 mod change;
 mod check;
 mod files;
+mod import;
 mod lint;
 mod look;
 mod passed;
@@ -52,6 +53,7 @@ enum Verb {
     },
     Revision(write::NewRevision),
     Merge(write::Merge),
+    Import(import::Import),
     /// What is dangerous about the pending migrations: exit 3 if anything is an error
     Lint(lint::Lint),
     /// Whether the database has the schema that its migrations make; differences object by object, exit 3
@@ -130,6 +132,7 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
                 false => write::merge(shell, &config, root, command),
             }
         }
+        Verb::Import(command) => import::run(shell, &config, &meant, command).await,
         Verb::Lint(order) => lint::run(shell, &config, command.name.as_deref(), order).await,
         Verb::Check(command) => {
             // An Alembic project has models: whether a migration is missing for them is Alembic's to say.

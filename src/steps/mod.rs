@@ -29,7 +29,7 @@ use crate::runbook::{GuardKind, StepKind};
 pub(crate) use backup::codec;
 pub use preview::Pending;
 pub use put_back::would_drop_writes;
-pub use roots::{migrator, roots};
+pub use roots::{alembic_settings, migrator, roots};
 pub use scratch::{Roots, every_root, look_for_drift, try_out, view};
 pub use site::{BackupFacts, Outline, Recall, Site, direct, session_options};
 

@@ -28,7 +28,7 @@ pub fn migrator(root: &MigrationRoot, run: Option<&str>) -> Result<Box<dyn Migra
     match &root.tool {
         Tool::Alembic(tool) => {
             let options = migrate_options(root, run);
-            Ok(Box::new(AlembicMigrator::load(settings(root, tool), options)?))
+            Ok(Box::new(AlembicMigrator::load(alembic_settings(root, tool), options)?))
         }
         Tool::Sql => {
             let migrations = Migrations::load(&root.directory)?;
@@ -37,7 +37,8 @@ pub fn migrator(root: &MigrationRoot, run: Option<&str>) -> Result<Box<dyn Migra
     }
 }
 
-fn settings(root: &MigrationRoot, tool: &AlembicTool) -> Settings {
+/// How the Alembic project of `root` is run.
+pub fn alembic_settings(root: &MigrationRoot, tool: &AlembicTool) -> Settings {
     Settings {
         directory: root.directory.clone(),
         command: tool.command.clone(),

@@ -99,7 +99,7 @@ pub async fn eleven_tables(more: &str) -> CommandLine {
         ));
         downgrade.push_str(&format!("op.drop_table('{table}')\n"));
     }
-    downgrade.push_str("op.drop_table('tenants')\nsa.Enum(name='plan_tier').drop(op.get_bind())\n");
+    downgrade.push_str("op.drop_table('tenants')\nop.execute('DROP TYPE plan_tier')\n");
     migration(&project, "c08085465bad", "None", &upgrade, &downgrade);
     project
 }

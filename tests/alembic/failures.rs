@@ -117,7 +117,7 @@ async fn who_is_in_the_way_is_named_and_it_is_tried_again() {
 /// Ctrl-C and a run's death: nothing goes on behind our back.
 #[tokio::test]
 async fn a_broken_off_upgrade_leaves_nothing_running() {
-    let p = backend::empty("timeout = \"2s\"").await;
+    let p = backend::empty("timeout = \"15s\"").await;
     migration(
         &p,
         "aaaa00000001",
@@ -128,7 +128,7 @@ async fn a_broken_off_upgrade_leaves_nothing_running() {
     let failed = p.expect(3, &["migrate", "upgrade", "head"]);
     failed.says(&[
         "could not upgrade aaaa00000001",
-        "it did not end within 2.0 s",
+        "it did not end within 15.0 s",
         "the database is at base",
     ]);
     let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid() AND datname = current_database()";

@@ -7,5 +7,6 @@ mod backend;
 
 mod failures;
 mod heeding;
+mod import;
 mod release;
 mod usual;

@@ -24,6 +24,7 @@ pub(super) async fn revision(
     root: &MigrationRoot,
     command: &NewRevision,
 ) -> Result<Verdict, Trouble> {
+    refuse_twice(root, command.rev_id.as_deref())?;
     let mut arguments = vec!["revision", "-m", &command.message];
     if command.autogenerate {
         arguments.push("--autogenerate");
@@ -51,6 +52,7 @@ pub(super) async fn merge(
     root: &MigrationRoot,
     command: &Merge,
 ) -> Result<Verdict, Trouble> {
+    refuse_twice(root, command.rev_id.as_deref())?;
     let mut arguments = vec!["merge", "-m", &command.message];
     arguments.extend(command.branch_label.iter().flat_map(|label| ["--branch-label", label]));
     arguments.extend(command.rev_id.iter().flat_map(|id| ["--rev-id", id]));
@@ -59,6 +61,17 @@ pub(super) async fn merge(
         revisions => arguments.extend(revisions.iter().map(String::as_str)),
     }
     pass(shell, config, root, &arguments, false).await
+}
+
+/// Alembic only warns.
+fn refuse_twice(root: &MigrationRoot, id: Option<&str>) -> Result<(), Failure> {
+    let Some(id) = id else { return Ok(()) };
+    match Files::of(root)?.chain().text(id) {
+        None => Ok(()),
+        Some(text) => Err(Failure::usage(format!("write the revision {id}"))
+            .because_of(format!("{} has that id already", text.path.display()))
+            .leaving("no file was written")),
+    }
 }
 
 async fn pass(

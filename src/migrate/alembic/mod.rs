@@ -7,12 +7,14 @@
 //! | `call`, `heard` | one call of Alembic: arguments and environment; what it says (pure) |
 //! | `proof` | that `env.py` goes where its environment says, before anything is changed |
 //! | `render` | migrations as SQL |
+//! | [`import`] | a project as SQL files |
 //! | `migrator` | all of it behind [`Migrator`](super::Migrator) |
 
 mod call;
 pub mod error;
 pub mod header;
 mod heard;
+pub mod import;
 pub mod ini;
 mod migrator;
 pub mod project;

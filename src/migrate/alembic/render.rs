@@ -100,8 +100,7 @@ impl AlembicMigrator {
             let mut paragraph = |text: &str| {
                 let _ = write!(sql, "{text}\n\n");
             };
-            let verb = step.direction.verb();
-            let title = format!("-- Running {verb} {} -> {}", step.from.join(", "), step.to.join(", "));
+            let title = heading(step);
             let body = match self.body(step).await {
                 Ok(body) => body,
                 Err(error) if lenient => {
@@ -180,16 +179,15 @@ impl AlembicMigrator {
             Direction::Down => (step.revision.as_str(), step.to.first().map_or("base", String::as_str)),
         };
         let text = self.offline(step.direction, from, to).await?;
-        let title = format!(
-            "-- Running {} {} -> {}",
-            step.direction.verb(),
-            step.from.join(", "),
-            step.to.join(", ")
-        );
-        Ok(body_of(&text, &title, &Tables::offline(&self.options)?).unwrap_or_default())
+        Ok(body_of(&text, &heading(step), &Tables::offline(&self.options)?).unwrap_or_default())
     }
 
-    async fn offline(&self, direction: Direction, from: &str, to: &str) -> Result<String, MigrateError> {
+    pub(super) async fn offline(
+        &self,
+        direction: Direction,
+        from: &str,
+        to: &str,
+    ) -> Result<String, MigrateError> {
         let verb = direction.verb();
         let (heard, ended) = self.caller().offline(&[verb, &format!("{from}:{to}"), "--sql"]).await;
         ended.map_err(|error| {
@@ -207,8 +205,13 @@ fn comments(path: &Path) -> Vec<(u32, String)> {
     said.filter(|(_, said)| said.starts_with("backstay:")).collect()
 }
 
+/// The comment that Alembic sets above a migration.
+pub(super) fn heading(step: &Step) -> String {
+    format!("-- Running {} {} -> {}", step.direction.verb(), step.from.join(", "), step.to.join(", "))
+}
+
 /// The statements below the line `title`, up to the next migration's; `None` if there is no such line.
-fn body_of(text: &str, title: &str, tables: &Tables) -> Option<Body> {
+pub(super) fn body_of(text: &str, title: &str, tables: &Tables) -> Option<Body> {
     let begin = text.match_indices(title).map(|(at, _)| at + title.len());
     let begin = begin.filter(|&at| text[at..].starts_with('\n') || text[at..].is_empty()).last()?;
     let rest = &text[begin..];
