@@ -134,16 +134,7 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
         }
         Verb::Import(command) => import::run(shell, &config, &meant, command).await,
         Verb::Lint(order) => lint::run(shell, &config, command.name.as_deref(), order).await,
-        Verb::Check(command) => {
-            // An Alembic project has models: whether a migration is missing for them is Alembic's to say.
-            for root in meant.iter().filter(|root| passed::is_alembic(root)) {
-                passed::check(shell, &config, root).await?;
-            }
-            match meant.iter().all(|root| passed::is_alembic(root)) {
-                true => Ok(Verdict::Done),
-                false => check::run(shell, &config, command).await,
-            }
-        }
+        Verb::Check(command) => check::run(shell, &config, &meant, command).await,
         Verb::Test(command) => test::run(shell, &config, &meant, command).await,
         Verb::Upgrade { order, create_database } => {
             // To the heads all roots go, in the config's order; any other target is one root's.

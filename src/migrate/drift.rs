@@ -14,7 +14,7 @@ use crate::backup::objects::{self, Difference, Nature, Object};
 use crate::backup::schema;
 use crate::event::Progress;
 use crate::failure::Failure;
-use crate::pg::{self, ConnInfo, Session, quote_ident};
+use crate::pg::{self, Session, quote_ident};
 use crate::words::count;
 
 /// What of a schema is looked at.
@@ -104,7 +104,7 @@ fn records(options: &Options) -> [String; 2] {
 }
 
 /// Holds `database` against what `roots` make of the empty database `scratch`. Of the first everything is only
-/// read; the second is left with the schema. `admin` is an administrator's way to the second.
+/// read; the second is left with the schema.
 ///
 /// # Errors
 /// The database is at a revision that no file has; a migration does not run on the scratch database; the
@@ -113,14 +113,13 @@ pub async fn check(
     roots: &[&dyn Migrator],
     database: &Database,
     scratch: &Database,
-    admin: &ConnInfo,
     view: &View,
 ) -> Result<Conformity, Failure> {
     let session = pg::connect(&database.info, &database.session).await?;
     let standings = standings(roots, &session).await?;
     let beyond = extensions::beyond(&session).await?;
     session.close().await;
-    extensions::install(&beyond, admin, &scratch.session).await?;
+    extensions::install(&beyond, scratch).await?;
     for (root, current) in roots.iter().zip(&standings) {
         bring_up(*root, scratch, &current.revisions).await?;
     }

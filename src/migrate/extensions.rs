@@ -1,8 +1,9 @@
 //! The extensions that only an administrator can install: migrations can't make them, and on a scratch database
 //! they must be there before.
 
+use super::migrator::Database;
 use crate::failure::Failure;
-use crate::pg::{self, ConnInfo, Session, SessionOptions, quote_ident, refused};
+use crate::pg::{self, Session, quote_ident, refused};
 
 /// An extension of a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,20 +30,17 @@ pub async fn beyond(session: &Session) -> Result<Vec<Extension>, Failure> {
     Ok(rows.iter().map(|row| Extension { name: row.get(0), schema: row.get(1) }).collect())
 }
 
-/// Installs them in the database of `info`, an administrator's way there, as far as it may. What is missing then
-/// is missed by the migration that needs it, by name.
+/// Installs them in `database` as its administrator, as far as that role may. What is missing then is missed by
+/// the migration that needs it, by name.
 ///
 /// # Errors
 /// If there is no session.
-pub async fn install(
-    extensions: &[Extension],
-    info: &ConnInfo,
-    options: &SessionOptions,
-) -> Result<(), Failure> {
+pub async fn install(extensions: &[Extension], database: &Database) -> Result<(), Failure> {
     if extensions.is_empty() {
         return Ok(());
     }
-    let session = pg::connect(info, options).await?;
+    let way = database.admin.with_database(database.info.database());
+    let session = pg::connect(&way, &database.session).await?;
     for Extension { name, schema } in extensions {
         let (extension, schema) = (quote_ident(name), quote_ident(schema));
         // In a schema of its own, made with it, or in one that has to be there; `pg_catalog` is always.

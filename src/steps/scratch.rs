@@ -2,7 +2,7 @@
 //! migrations, and whether the migrations themselves are sound.
 
 use super::roots::migrator;
-use super::site::session_options;
+use super::site::{direct, session_options};
 use crate::config::{Config, MigrationRoot};
 use crate::event::Progress;
 use crate::failure::Failure;
@@ -11,7 +11,7 @@ use crate::migrate::extensions;
 use crate::migrate::scratch::Scratch;
 use crate::migrate::trial::{Finding, Made, Trial};
 use crate::migrate::{Database, Migrator};
-use crate::pg::{self, ConnInfo};
+use crate::pg;
 
 /// Every root of an environment with who runs its migrations, in the config's order.
 pub type Roots<'a> = [(&'a MigrationRoot, Box<dyn Migrator>)];
@@ -33,6 +33,12 @@ pub fn view(config: &Config) -> View {
     }
 }
 
+/// The environment's database as it is called from outside, for `verb`.
+pub fn own_database(config: &Config, verb: &str) -> Database {
+    let session = session_options(config, &format!("backstay {verb}"));
+    Database::new(direct(config).clone(), config.database.maintenance(), session)
+}
+
 /// Holds `database` against what all `roots` of the environment make of a scratch database.
 ///
 /// # Errors
@@ -45,8 +51,7 @@ pub async fn look_for_drift(
     let migrators: Vec<&dyn Migrator> = roots.iter().map(|(_, migrator)| &**migrator).collect();
     let scratch = Scratch::create(&database.admin, &database.info, &database.session).await?;
     let place = Database { info: scratch.info().clone(), ..database.clone() };
-    let way = database.admin.with_database(place.info.database());
-    let found = drift::check(&migrators, database, &place, &way, view).await;
+    let found = drift::check(&migrators, database, &place, view).await;
     let dropped = scratch.drop().await;
     // What went wrong first is what is told.
     let found = found?;
@@ -54,24 +59,22 @@ pub async fn look_for_drift(
     Ok(found)
 }
 
-/// Tries out the migrations of the roots called `wanted`, those before them only applied, on a scratch database.
-/// `admin` may create databases on its server; `like` is the database there that it is made like, where there is
-/// one. `tell` is told of each finding, with the name of its root. Gives what tables each makes.
+/// Tries out the migrations of the roots called `wanted`, those before them only applied, on a scratch database
+/// made like `database`, or at least on its server. `tell` is told of each finding, with the name of its root.
+/// Gives what tables each makes.
 ///
 /// # Errors
 /// If there is no scratch database to be had, or it can't be looked at.
 pub async fn try_out(
-    config: &Config,
     roots: &Roots<'_>,
     wanted: &[&MigrationRoot],
-    (admin, like): (&ConnInfo, &ConnInfo),
+    database: &Database,
     tell: &mut (dyn FnMut(&str, Finding) + Send),
 ) -> Result<Vec<Made>, Failure> {
-    let session = session_options(config, "backstay migrate test");
-    let scratch = Scratch::create(admin, like, &session).await?;
-    let place = Database::new(scratch.info().clone(), admin.clone(), session);
+    let scratch = Scratch::create(&database.admin, &database.info, &database.session).await?;
+    let place = Database { info: scratch.info().clone(), ..database.clone() };
     let tried = async {
-        install_extensions(admin, like, &place).await?;
+        install_extensions(database, &place).await?;
         try_each(roots, wanted, &place, tell).await
     };
     let tried = tried.await;
@@ -82,12 +85,12 @@ pub async fn try_out(
 }
 
 /// Installs what only an administrator can, where the real database has it.
-async fn install_extensions(admin: &ConnInfo, like: &ConnInfo, scratch: &Database) -> Result<(), Failure> {
-    // There need be none.
-    let Ok(session) = pg::connect(like, &scratch.session).await else { return Ok(()) };
+async fn install_extensions(database: &Database, scratch: &Database) -> Result<(), Failure> {
+    // There need be no real one.
+    let Ok(session) = pg::connect(&database.info, &database.session).await else { return Ok(()) };
     let beyond = extensions::beyond(&session).await;
     session.close().await;
-    extensions::install(&beyond?, &admin.with_database(scratch.info.database()), &scratch.session).await
+    extensions::install(&beyond?, scratch).await
 }
 
 async fn try_each(

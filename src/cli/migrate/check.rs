@@ -5,13 +5,18 @@ use std::collections::BTreeSet;
 use clap::Args;
 use serde_json::{Value, json};
 
+use super::files::Files;
+use super::passed::is_alembic;
+use super::trouble;
 use crate::backup::objects::{Difference, Object};
+use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
-use crate::config::Config;
-use crate::failure::Verdict;
+use crate::config::{Config, MigrationRoot};
+use crate::failure::{Failure, Verdict};
+use crate::migrate::alembic::Output;
 use crate::migrate::drift::{Conformity, View};
 use crate::migrate::{Database, Migrator};
-use crate::steps::{Roots, direct, every_root, look_for_drift, session_options, view};
+use crate::steps::{Roots, every_root, look_for_drift, own_database, view};
 use crate::words::count;
 
 /// Whether the database has the schema that its migrations make; differences object by object, exit 3
@@ -23,6 +28,9 @@ pub struct Check {
     /// Compare privileges too
     #[arg(long)]
     privileges: bool,
+    /// Hold the database against what the migrations make, where Alembic would hold it against the models
+    #[arg(long)]
+    migrations: bool,
     /// Leave out this schema, beside those of [drift] in the config; a pattern: tmp_*
     #[arg(long, value_name = "SCHEMA")]
     ignore_schema: Vec<String>,
@@ -39,17 +47,50 @@ impl Check {
     }
 }
 
-pub(super) async fn run(shell: &Shell, config: &Config, command: &Check) -> Result<Verdict, Trouble> {
-    // All roots, whichever are meant: one schema is what all of them make.
-    let roots = every_root(config)?;
-    let database = Database::new(
-        direct(config).clone(),
-        config.database.maintenance(),
-        session_options(config, "backstay migrate check"),
-    );
-    let found = look_for_drift(&roots, &database, &command.view(config)).await?;
-    shell.tell(&lines(config, &roots, &found).join("\n"), document(config, &roots, &found));
-    Ok(if found.holds() { Verdict::Done } else { Verdict::Refused })
+pub(super) async fn run(
+    shell: &Shell,
+    config: &Config,
+    meant: &[&MigrationRoot],
+    command: &Check,
+) -> Result<Verdict, Trouble> {
+    let database = own_database(config, "migrate check");
+    let (of_alembic, others): (Vec<&MigrationRoot>, Vec<&MigrationRoot>) =
+        meant.iter().partition(|root| is_alembic(root));
+    let (mut holds, mut text, mut document) =
+        (true, Vec::new(), json!({ "environment": config.environment }));
+    if command.migrations || !others.is_empty() {
+        // All roots, whichever are meant: one schema is what all of them make.
+        let roots = every_root(config)?;
+        let found = look_for_drift(&roots, &database, &command.view(config)).await?;
+        holds = found.holds();
+        text = lines(config, &roots, &found);
+        document = drift_document(config, &roots, &found);
+    }
+    let mut models = Vec::new();
+    for root in of_alembic {
+        let output = ask_alembic(shell, root, &database).await?;
+        holds &= output.success;
+        let named =
+            |line: &String| if meant.len() > 1 { format!("{}: {line}", root.name) } else { line.clone() };
+        text.extend(output.lines.iter().map(named));
+        models.push(json!({ "name": root.name, "holds": output.success, "lines": output.lines }));
+    }
+    document["holds"] = json!(holds);
+    document["models"] = json!(models);
+    shell.tell(&text.join("\n"), document);
+    Ok(if holds { Verdict::Done } else { Verdict::Refused })
+}
+
+/// Alembic's own check: the database against the models.
+async fn ask_alembic(shell: &Shell, root: &MigrationRoot, database: &Database) -> Result<Output, Trouble> {
+    let files = Files::of(root)?;
+    let Some(alembic) = files.migrator.alembic() else {
+        return Err(Failure::internal("pass check on to Alembic").into());
+    };
+    let work = Work::begin(shell);
+    let answer = alembic.pass(&["check"], Some(database), &work.progress).await;
+    work.end().await;
+    answer.map_err(trouble)
 }
 
 fn lines(config: &Config, roots: &Roots<'_>, found: &Conformity) -> Vec<String> {
@@ -131,7 +172,7 @@ fn pending(migrator: &dyn Migrator, rows: &BTreeSet<String>) -> Vec<String> {
     plan.into_iter().map(|step| step.revision).collect()
 }
 
-fn document(config: &Config, roots: &Roots<'_>, found: &Conformity) -> Value {
+fn drift_document(config: &Config, roots: &Roots<'_>, found: &Conformity) -> Value {
     let migrations: Vec<Value> = roots
         .iter()
         .zip(&found.standings)
@@ -146,7 +187,6 @@ fn document(config: &Config, roots: &Roots<'_>, found: &Conformity) -> Value {
     json!({
         "environment": config.environment,
         "database": config.database.url.database(),
-        "holds": found.holds(),
         "tables": found.tables,
         "objects": found.objects,
         "drift": found.drift.iter().map(difference_document).collect::<Vec<_>>(),

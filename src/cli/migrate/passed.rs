@@ -40,11 +40,6 @@ pub(super) async fn revision(
     pass(shell, config, root, &arguments, command.autogenerate).await
 }
 
-/// `check`: whether the models have changes that no migration makes.
-pub(super) async fn check(shell: &Shell, config: &Config, root: &MigrationRoot) -> Result<Verdict, Trouble> {
-    pass(shell, config, root, &["check"], true).await
-}
-
 /// `merge`.
 pub(super) async fn merge(
     shell: &Shell,

@@ -13,11 +13,11 @@ use crate::cli::work::Work;
 use crate::cli::{Shell, Trouble};
 use crate::config::{Config, MigrationRoot};
 use crate::failure::{Failure, Verdict};
+use crate::migrate::Direction;
 use crate::migrate::extensions::{self, Extension};
-use crate::migrate::{Database, Direction};
 use crate::pg::drop_database::drop_database;
 use crate::pg::{self, refused};
-use crate::steps::{direct, session_options};
+use crate::steps::{direct, own_database, session_options};
 use crate::time::show_bytes;
 use crate::window::admin::{Admin, Patience};
 use crate::window::fence;
@@ -72,7 +72,7 @@ pub(super) async fn run(shell: &Shell, config: &Config, command: &Reset) -> Resu
             false
         }
     };
-    let database = Database::new(direct(config).clone(), config.database.maintenance(), session);
+    let database = own_database(config, "migrate reset");
     let work = Work::begin(shell);
     let done = go(&files, Direction::Up, &database, "heads", &work.progress).await;
     work.end().await;
@@ -204,7 +204,7 @@ impl Old {
         for refused in apply_attributes(admin.session(), name, &self.attributes).await? {
             shell.note(&format!("not set again: {} ({})", refused.statement, refused.reason));
         }
-        extensions::install(&self.extensions, &admin.info().with_database(name), &session).await
+        extensions::install(&self.extensions, &own_database(config, "migrate reset")).await
     }
 }
 

@@ -12,7 +12,7 @@ use crate::migrate::drift::View;
 use crate::migrate::trial::{Finding, Made, Outcome};
 use crate::migrate::{Database, Migrator};
 use crate::pg::{ConnInfo, Session};
-use crate::steps::{Roots, direct, migrator, session_options, try_out};
+use crate::steps::{Roots, direct, migrator, own_database, try_out};
 use crate::words::count;
 
 /// Try the migrations on a scratch database: up, down and up again, step by step and as a whole
@@ -26,14 +26,12 @@ pub struct Test {
 
 impl Test {
     /// Where scratch databases are made, and what they are made like.
-    fn place(&self, config: &Config) -> Result<(ConnInfo, ConnInfo), Failure> {
-        let Some(url) = &self.server else {
-            return Ok((config.database.maintenance(), direct(config).clone()));
-        };
+    fn place(&self, config: &Config) -> Result<Database, Failure> {
+        let own = own_database(config, "migrate test");
+        let Some(url) = &self.server else { return Ok(own) };
         let server =
             ConnInfo::parse(url).map_err(|error| Failure::usage("read --server").caused_by(&error))?;
-        let like = server.with_database(config.database.url.database());
-        Ok((server, like))
+        Ok(Database { info: server.with_database(own.info.database()), admin: server, ..own })
     }
 }
 
@@ -94,10 +92,7 @@ pub(super) async fn run(
     let mut sheet = Sheet { shell, several: meant.len() > 1, findings: Vec::new() };
     let mut standing = Standing::default();
     if let Some(roots) = readable(config, &mut sheet) {
-        let made = try_out(config, &roots, meant, (&place.0, &place.1), &mut |root, finding| {
-            sheet.add(root, finding)
-        })
-        .await?;
+        let made = try_out(&roots, meant, &place, &mut |root, finding| sheet.add(root, finding)).await?;
         if command.server.is_none() {
             standing = look_at_real(shell, config, &roots, meant, &made, &mut sheet).await?;
         }
@@ -240,11 +235,7 @@ async fn look_at_tables(
     standing: &mut Standing,
     sheet: &mut Sheet<'_>,
 ) -> Result<(), Failure> {
-    let database = Database::new(
-        direct(config).clone(),
-        config.database.maintenance(),
-        session_options(config, "backstay migrate test"),
-    );
+    let database = own_database(config, "migrate test");
     let migrators: Vec<&dyn Migrator> = roots.iter().map(|(_, migrator)| &**migrator).collect();
     let view = View { without_schemas: config.drift.ignore_schemas.clone(), ..View::default() };
     let found = view.tables(&migrators, &database).await?;

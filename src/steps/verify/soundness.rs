@@ -41,8 +41,7 @@ async fn failed_trials(site: &Site<'_>, roots: &Roots<'_>) -> Result<Vec<String>
             failed.extend(shortened(finding.details));
         }
     };
-    let (admin, live) = (site.config.database.maintenance(), site.live().await?);
-    try_out(site.config, roots, &wanted, (&admin, &live), &mut tell).await?;
+    try_out(roots, &wanted, &site.migrated().await?, &mut tell).await?;
     Ok(failed)
 }
 
