@@ -13,14 +13,17 @@ use crate::migrate::trial::{Finding, Made, Trial};
 use crate::migrate::{Database, Migrator};
 use crate::pg;
 
-/// Every root of an environment with who runs its migrations, in the config's order.
-pub type Roots<'a> = [(&'a MigrationRoot, Box<dyn Migrator>)];
+/// A root of an environment, and who runs its migrations.
+pub type Root<'a> = (&'a MigrationRoot, Box<dyn Migrator>);
+
+/// Every root of an environment, in the config's order.
+pub type Roots<'a> = [Root<'a>];
 
 /// Reads the files of every root.
 ///
 /// # Errors
 /// If the files of one can't be read, or are no chain of revisions.
-pub fn every_root(config: &Config) -> Result<Vec<(&MigrationRoot, Box<dyn Migrator>)>, Failure> {
+pub fn every_root(config: &Config) -> Result<Vec<Root<'_>>, Failure> {
     config.migrations.iter().map(|root| Ok((root, migrator(root, None)?))).collect()
 }
 

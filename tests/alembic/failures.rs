@@ -126,11 +126,7 @@ async fn a_broken_off_upgrade_leaves_nothing_running() {
         "pass",
     );
     let failed = p.expect(3, &["migrate", "upgrade", "head"]);
-    failed.says(&[
-        "could not upgrade aaaa00000001",
-        "it did not end within 15.0 s",
-        "the database is at base",
-    ]);
+    failed.says(&["could not upgrade aaaa00000001", "it did not end within 15", "the database is at base"]);
     let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%pg_sleep(600)%' AND pid <> pg_backend_pid() AND datname = current_database()";
     for _ in 0..50 {
         if p.ask(sleeping).await == "0" {
@@ -151,4 +147,31 @@ async fn a_header_that_is_computed_is_named() {
         .says(&["alembic/versions/odd.py:1: `revision` is computed", "write it as a literal"]);
     p.write("backend/alembic/versions/odd.py", "revision = 'c08085465bad'\ndown_revision = None\n");
     p.expect(2, &["migrate", "current"]).says(&["revision c08085465bad is in two files", "odd.py"]);
+}
+
+/// Killed in the middle: Alembic goes on alone, and whoever comes next waits for it.
+#[tokio::test]
+async fn an_alembic_whose_master_died_is_waited_for() {
+    let p = backend::empty("").await;
+    let slow = "op.execute('CREATE TABLE a (id int)')\nop.execute('SELECT pg_sleep(5)')";
+    migration(&p, "aaaa00000001", "None", slow, "op.execute('DROP TABLE a')");
+    let mut first = std::process::Command::new(env!("CARGO_BIN_EXE_backstay"))
+        .args(["migrate", "upgrade", "head"])
+        .current_dir(p.path())
+        .env("DATABASE_URL", &p.url)
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("a process");
+    let asleep = "SELECT count(*) FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(5)' AND datname = current_database()";
+    while p.ask(asleep).await == "0" {
+        assert!(first.try_wait().expect("a state").is_none(), "it ended before its migration ran");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    first.kill().expect("a kill");
+    first.wait().expect("an end");
+    let second = p.expect(0, &["migrate", "upgrade", "head"]);
+    second.says(&["waiting for pid ", "an Alembic whose master died"]);
+    assert_eq!(second.stdout, "nothing to upgrade\n");
+    assert_eq!(p.expect(0, &["migrate", "current"]).stdout, "aaaa00000001 (head)\n");
 }

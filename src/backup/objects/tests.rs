@@ -133,5 +133,5 @@ fn one_name_twice_is_matched_by_content_first() {
     let differences = compare(one, two);
     assert_eq!(differences.len(), 1);
     assert_eq!(differences[0].lines(), ["- GRANT a;", "+ GRANT c;"]);
-    assert!(compare(objects(&text(&[a.clone()])), objects(&text(&[a]))).is_empty());
+    assert!(compare(objects(&text(std::slice::from_ref(&a))), objects(&text(&[a]))).is_empty());
 }

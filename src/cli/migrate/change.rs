@@ -41,7 +41,7 @@ pub(super) async fn migrate(
     work.end().await;
     let done = done?;
     let lines: Vec<String> =
-        done.iter().flat_map(|done| named(&done.files, files.len(), vec![done.line(direction)])).collect();
+        done.iter().flat_map(|done| named(done.files, files.len(), vec![done.line(direction)])).collect();
     let mut document = json!({ "environment": config.environment, "verb": verb, "target": order.target });
     match done.as_slice() {
         [one] => {

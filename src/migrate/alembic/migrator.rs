@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::call::{Caller, Target};
 use super::error::{AlembicError, CallFailure, Left, rows_text};
+use super::ground::Ground;
 use super::heard::{Heard, title};
 use super::project::{Project, ProjectError, Settings};
 use crate::event::{Progress, Unit, millis};
@@ -18,9 +19,8 @@ use crate::migrate::error::{MigrateError, Reason};
 use crate::migrate::graph::{Direction, RowChange, Step};
 use crate::migrate::history;
 use crate::migrate::lint::Rendered;
-use crate::migrate::lock;
-use crate::migrate::migrator::{Database, Migrator, connect};
-use crate::migrate::options::{Options, Tables};
+use crate::migrate::migrator::{Database, Migrator};
+use crate::migrate::options::Options;
 use crate::process::ProcessError;
 use crate::time::show_duration;
 
@@ -105,7 +105,7 @@ impl Migrator for AlembicMigrator {
         purge: bool,
         progress: &Progress,
     ) -> Result<Vec<RowChange>, MigrateError> {
-        let ground = self.enter(database, progress).await?;
+        let ground = Ground::enter(database, &self.options, progress).await?;
         let rows = ground.rows().await?;
         let changes = self.chain().graph().plan_stamp(&rows, target, purge)?;
         if changes.is_empty() {
@@ -220,7 +220,7 @@ impl AlembicMigrator {
         target: &str,
         progress: &Progress,
     ) -> Result<Applied, MigrateError> {
-        let ground = self.enter(database, progress).await?;
+        let ground = Ground::enter(database, &self.options, progress).await?;
         let current = history::read(&ground.session, self.chain(), &ground.tables).await?;
         let steps = apply::plan(self.chain(), &current, &ground.tables, direction, target)?;
         if steps.is_empty() {
@@ -369,51 +369,6 @@ impl AlembicMigrator {
             millis: millis(heard.took(&step.revision).unwrap_or_default()),
         };
         Applied { revisions: steps.iter().map(one).collect() }
-    }
-
-    /// Takes the lock of those who migrate, on a session that stays beside Alembic's own.
-    async fn enter<'d>(
-        &self,
-        database: &'d Database,
-        progress: &Progress,
-    ) -> Result<Ground<'d>, MigrateError> {
-        let session = connect(database).await?;
-        let tables = Tables::resolve(&session, &self.options).await?;
-        let options = Options { lock_wait: database.lock_wait, ..self.options.clone() };
-        lock::take(&session, &tables, &options, progress).await?;
-        let application = format!("{} alembic {}", database.session.application_name, session.pid());
-        // PostgreSQL keeps 63 bytes of it; the end tells it from others.
-        let surplus = application.len().saturating_sub(63);
-        let start = (surplus..application.len()).find(|&at| application.is_char_boundary(at)).unwrap_or(0);
-        Ok(Ground { database, session, tables, application: application[start..].trim_start().to_string() })
-    }
-}
-
-/// What a change stands on: the database, and the lock of those who migrate it.
-struct Ground<'d> {
-    database: &'d Database,
-    session: crate::pg::Session,
-    tables: Tables,
-    /// What Alembic's sessions are called.
-    application: String,
-}
-
-impl Ground<'_> {
-    async fn rows(&self) -> Result<BTreeSet<String>, MigrateError> {
-        history::rows(&self.session, &self.tables).await
-    }
-
-    /// What a call left, and that which it may have left in part.
-    async fn left(&self, partly: Option<String>) -> Left {
-        match self.rows().await {
-            Ok(rows) => Left::At { rows, partly },
-            Err(_) => Left::Unknown,
-        }
-    }
-
-    async fn leave(self) {
-        lock::release(&self.session, &self.tables).await;
-        self.session.close().await;
     }
 }
 

@@ -5,6 +5,7 @@
 //! | [`ini`], `python`, [`header`] | the files, read as Python would (pure) |
 //! | [`project`] | where the migrations are, and their chain |
 //! | `call`, `heard` | one call of Alembic: arguments and environment; what it says (pure) |
+//! | `ground` | the lock of those who migrate, beside Alembic's own sessions |
 //! | `proof` | that `env.py` goes where its environment says, before anything is changed |
 //! | `render` | migrations as SQL |
 //! | [`import`] | a project as SQL files |
@@ -12,6 +13,7 @@
 
 mod call;
 pub mod error;
+mod ground;
 pub mod header;
 mod heard;
 pub mod import;
