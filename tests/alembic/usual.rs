@@ -139,11 +139,12 @@ async fn two_roots_in_one_database() {
         "op.execute('CREATE TABLE router (id int)')",
         "op.execute('DROP TABLE router')",
     );
-    p.expect(2, &["migrate", "upgrade", "head"]).says(&["there are several: main, ai"]);
+    p.expect(2, &["migrate", "downgrade", "base"]).says(&["there are several: main, ai"]);
     p.expect(0, &["migrate", "upgrade", "head", "-n", "ai"]);
     let current = p.expect(0, &["migrate", "current"]).stdout;
     assert_eq!(current, "ai: 56d701cf2472 (head)\n");
-    p.expect(0, &["migrate", "upgrade", "head", "-n", "main"]);
+    // To the heads all roots go.
+    p.expect(0, &["migrate", "upgrade", "head"]);
     assert_eq!(tables(&p).await, "13");
     assert_eq!(
         p.expect(0, &["migrate", "heads"]).stdout,
