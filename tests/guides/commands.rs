@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 
+use crate::backend;
 use crate::common::cluster;
 use crate::common::project::{Ended, Project, of_this_repository};
 use crate::project::{INDEX, INITIAL, PRIORITY, write_migrations};
@@ -36,6 +37,16 @@ impl Shell {
             );
             project.write(&format!("migrations/{id}.sql"), &text);
         }
+        let legacy = format!("{}[database]\nurl = \"${{LEGACY_URL}}\"\n", backend::toml(""));
+        project.write("config/legacy.toml", &legacy);
+        std::fs::create_dir_all(project.path("backend/alembic/versions")).expect("folders");
+        for (file, text) in [
+            ("alembic.ini", backend::INI),
+            ("alembic/env.py", backend::ENV),
+            ("alembic/script.py.mako", backend::MAKO),
+        ] {
+            project.write(&format!("backend/{file}"), text);
+        }
         Self { project, typed: BTreeSet::new() }
     }
 
@@ -54,6 +65,7 @@ impl Shell {
             .env("HOME", self.project.path(""))
             .env("LC_ALL", "C.UTF-8")
             .env("DATABASE_URL", self.project.url())
+            .env("LEGACY_URL", format!("{}_legacy", self.project.url()))
             .env("SCRATCH_URL", cluster().url("postgres", "postgres"))
             .stdin(Stdio::null())
             .output()
@@ -87,7 +99,9 @@ async fn every_command_of_the_document_works() {
     looking(&mut shell);
     taking_back(&mut shell);
     checking(&mut shell);
-    production(&mut shell).await;
+    production(&mut shell);
+    writing(&mut shell);
+    of_alembic(&mut shell);
     let missed: Vec<String> = documented().into_iter().filter(|line| !shell.typed.contains(line)).collect();
     assert!(missed.is_empty(), "documented and not tried: {missed:#?}");
     assert!(documented().len() > 60);
@@ -161,7 +175,7 @@ fn checking(shell: &mut Shell) {
     shell.types("psql \"$DATABASE_URL\" -c \"SELECT COUNT(*) FROM users;\"", 0, "(1 row)");
 }
 
-async fn production(shell: &mut Shell) {
+fn production(shell: &mut Shell) {
     shell.types("backstay doctor -e production", 0, "ready for a release");
     shell.types("backstay migrate check -e production", 0, "is what its migrations make");
     shell.types("backstay backup create -e production", 0, "");
@@ -182,4 +196,52 @@ async fn production(shell: &mut Shell) {
     shell.types("backstay run release -e production --yes", 0, "");
     assert_eq!(shell.reads("deployed"), "deployed\n");
     shell.types("backstay migrate current -e production", 0, "r2 (head)");
+}
+
+fn writing(shell: &mut Shell) {
+    shell.types("backstay migrate show head -e staging", 0, "Parent: xyz789");
+    shell.types("backstay migrate show c08085465bad -e staging", 0, "1_initial_schema.sql");
+    let branch = |id: &str| {
+        format!("-- revision: {id}\n-- revises: r2\n-- upgrade\nSELECT 1;\n-- downgrade\nSELECT 1;\n")
+    };
+    for id in ["head1", "head2"] {
+        shell.project.write(&format!("migrations/{id}.sql"), &branch(id));
+    }
+    shell.types("backstay migrate upgrade head -e staging", 3, "merge");
+    shell.types(
+        "backstay migrate merge -m \"merge migration heads\" head1 head2 -e staging",
+        0,
+        "head1, head2 -> ",
+    );
+    shell.project.write("migrations/head3.sql", &branch("head3"));
+    shell.types("backstay migrate merge heads -m \"merge branches\" -e staging", 0, ", merge branches");
+    shell.types(
+        "backstay migrate revision -m \"migrate user data format\" -e staging",
+        0,
+        "_migrate_user_data_format.sql",
+    );
+    shell.types(
+        "backstay migrate revision -m \"add user profile table\" -e staging",
+        0,
+        "_add_user_profile_table.sql",
+    );
+    shell.types("ls migrations", 0, "_add_user_profile_table.sql");
+}
+
+fn of_alembic(shell: &mut Shell) {
+    shell.types("backstay migrate upgrade head --create-database -e legacy", 0, "created database");
+    shell.types("backstay migrate revision -m \"custom migration\" -e legacy", 0, "_custom_migration.py");
+    shell.types("backstay migrate upgrade head -e legacy", 0, "applied ");
+    let generate = "backstay migrate revision --autogenerate -m";
+    shell.types(&format!("{generate} \"description of changes\" -e legacy"), 0, "_description_of_changes.py");
+    shell.types("backstay migrate upgrade head -e legacy", 0, "applied ");
+    shell.types("backstay migrate check -e legacy", 0, "No new upgrade operations detected.");
+    shell.types("backstay migrate check --migrations -e legacy", 0, "is what its migrations make");
+    shell.types("backstay migrate test -e legacy", 0, "checks passed");
+    shell.types(
+        &format!("{generate} \"add user preferences table\" -e legacy"),
+        0,
+        "_add_user_preferences_table.py",
+    );
+    shell.types("backstay migrate status -e legacy", 0, "1 pending");
 }

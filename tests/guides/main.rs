@@ -3,6 +3,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[path = "../alembic/backend.rs"]
+#[allow(dead_code, reason = "each test binary uses a part")]
+mod backend;
+
 mod check;
 mod commands;
 mod project;
