@@ -30,7 +30,7 @@ pub(crate) use backup::codec;
 pub use preview::Pending;
 pub use put_back::would_drop_writes;
 pub use roots::{alembic_settings, migrator, roots};
-pub use scratch::{Roots, every_root, look_for_drift, own_database, try_out, view};
+pub use scratch::{Root, Roots, every_root, look_for_drift, own_database, try_out, view};
 pub use site::{BackupFacts, Outline, Recall, Site, direct, session_options};
 
 /// What a line does: a step of the runbook, a line of the window, or a line of the way back.

@@ -16,7 +16,7 @@ use crate::pg;
 /// A root of an environment, and who runs its migrations.
 pub type Root<'a> = (&'a MigrationRoot, Box<dyn Migrator>);
 
-/// Every root of an environment, in the config's order.
+/// All of them, in the config's order.
 pub type Roots<'a> = [Root<'a>];
 
 /// Reads the files of every root.

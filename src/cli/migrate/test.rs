@@ -12,7 +12,7 @@ use crate::migrate::drift::View;
 use crate::migrate::trial::{Finding, Made, Outcome};
 use crate::migrate::{Database, Migrator};
 use crate::pg::{ConnInfo, Session};
-use crate::steps::{Roots, direct, migrator, own_database, try_out};
+use crate::steps::{Root, Roots, direct, migrator, own_database, try_out};
 use crate::words::count;
 
 /// Try the migrations on a scratch database: up, down and up again, step by step and as a whole
@@ -109,10 +109,7 @@ pub(super) async fn run(
 }
 
 /// The files of all roots; one that can't be read, or is no chain, is a finding.
-fn readable<'a>(
-    config: &'a Config,
-    sheet: &mut Sheet<'_>,
-) -> Option<Vec<(&'a MigrationRoot, Box<dyn Migrator>)>> {
+fn readable<'a>(config: &'a Config, sheet: &mut Sheet<'_>) -> Option<Vec<Root<'a>>> {
     let mut roots = Vec::new();
     for root in &config.migrations {
         match migrator(root, None) {

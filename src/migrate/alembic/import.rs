@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn what_is_not_known_refuses_to_run() {
         let text = refusal("a", "upgrade");
-        assert_eq!(statement::nature(&text), Nature::MayCommit);
+        assert_eq!(statement::nature(&text), Nature::Plain);
         assert!(text.contains("'the upgrade of a is to be written by hand"));
     }
 }
