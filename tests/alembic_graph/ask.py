@@ -334,8 +334,8 @@ class Case:
         def collect(*arguments, **options):
             wanted, heads = iterate(*arguments, **options)
             starts = self.map.get_revisions(lower)
-            ends = self.map.get_revisions(upper) if isinstance(upper, tuple) else heads
-            between = self.names(self.map._get_ancestor_nodes(ends)) - self.names(self.map._get_ancestor_nodes(starts))
+            between = self.names(self.map._get_ancestor_nodes(heads))
+            between -= self.names(self.map._get_ancestor_nodes(starts))
             seen["between"] = {self.map.get_revision(name) for name in between} | set(starts)
             return wanted, heads
 
@@ -349,7 +349,9 @@ class Case:
 
         self.map._collect_upgrade_revisions, self.map._topological_sort = collect, from_the_highest
         try:
-            found = self.map.iterate_revisions(upper, lower, inclusive=True, assert_relative_length=False) if upper else ()
+            found = ()
+            if upper:
+                found = self.map.iterate_revisions(upper, lower, inclusive=True, assert_relative_length=False)
             lines = []
             for revision in found:
                 revision._db_current_indicator = mark and revision.revision in rows

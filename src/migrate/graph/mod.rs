@@ -4,6 +4,10 @@
 //! shared with it. A revision *revises* its parents; it may also *depend on* revisions of other branches,
 //! which orders them but makes no child of it. The version table holds the heads of what is applied.
 //!
+//! The same plan in the same order, or a refusal by both: `make test-alembic` holds it against Alembic itself. Where
+//! it departs on purpose (what Alembic would do is an accident, or leaves a version table that it then refuses),
+//! `DEPARTURES` in that test names the case and the reason.
+//!
 //! ```
 //! use backstay::migrate::graph::{Graph, Revision};
 //!
