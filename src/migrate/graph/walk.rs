@@ -58,9 +58,20 @@ struct Walk<'a> {
     ///
     /// The bounds stay true: a slot that is not above a revision never comes to be, for it only moves down.
     above: Vec<Option<Heap>>,
-    /// The answer of [`Walk::lowest_above`] for a revision, and after how many moves it was given.
-    known: Vec<(usize, Option<Slot>)>,
-    moves: usize,
+    /// What [`Walk::lowest_above`] last found for a revision. It holds while the holder has not moved.
+    known: Vec<Known>,
+}
+
+/// Where on the frontier what stands on a revision is first met.
+#[derive(Debug, Clone, Copy)]
+enum Known {
+    NotAsked,
+    /// Nowhere, and so for ever.
+    Nowhere,
+    At {
+        slot: Slot,
+        holder: Index,
+    },
 }
 
 impl<'a> Walk<'a> {
@@ -77,8 +88,7 @@ impl<'a> Walk<'a> {
             last: None,
             slot_of: vec![None; todo.len()],
             above: vec![None; todo.len()],
-            known: vec![(0, None); todo.len()],
-            moves: 1,
+            known: vec![Known::NotAsked; todo.len()],
             todo,
         };
         tops.into_iter().for_each(|top| walk.append(top));
@@ -114,7 +124,6 @@ impl<'a> Walk<'a> {
     fn move_down(&mut self, slot: Slot) -> Option<Slot> {
         let graph = self.graph;
         let leaving = self.slots[slot].holds;
-        self.moves += 1;
         self.done[leaving] = true;
         self.slot_of[leaving] = None;
         let mut moved = false;
@@ -137,19 +146,33 @@ impl<'a> Walk<'a> {
     ///
     /// A loop over a stack of its own: a chain may be longer than the thread's stack is deep.
     fn lowest_above(&mut self, on: Index) -> Option<Slot> {
+        if let Some(known) = self.recall(on) {
+            return known;
+        }
         let mut asked = vec![on];
         while let Some(&node) = asked.last() {
             let mut heap = self.above[node].take().unwrap_or_else(|| self.heap_of(node));
             match self.look_up(&mut heap) {
                 Ok(found) => {
-                    self.known[node] = (self.moves, found);
+                    let at = |slot: Slot| Known::At { slot, holder: self.slots[slot].holds };
+                    self.known[node] = found.map_or(Known::Nowhere, at);
                     asked.pop();
                 }
                 Err(upper) => asked.push(upper),
             }
             self.above[node] = Some(heap);
         }
-        self.known[on].1
+        self.recall(on).flatten()
+    }
+
+    /// The answer of [`Walk::lowest_above`], if it is known: it can't have sunk since it was found, and it has not
+    /// risen while what was found is still there.
+    fn recall(&self, on: Index) -> Option<Option<Slot>> {
+        match self.known[on] {
+            Known::NotAsked => None,
+            Known::Nowhere => Some(None),
+            Known::At { slot, holder } => (self.slot_of[holder] == Some(slot)).then_some(Some(slot)),
+        }
     }
 
     /// The lowest slot that a revision's heap leads to, or the revision of which that must be known before.
@@ -163,11 +186,7 @@ impl<'a> Walk<'a> {
             if own == Some(bound) {
                 return Ok(own);
             }
-            let (when, beyond) = self.known[upper];
-            if when != self.moves {
-                return Err(upper);
-            }
-            let exact = own.into_iter().chain(beyond).min();
+            let exact = own.into_iter().chain(self.recall(upper).ok_or(upper)?).min();
             if exact == Some(bound) {
                 return Ok(exact);
             }
