@@ -196,7 +196,7 @@ fn every_command_in_a_document_is_one() {
     for name in DOCUMENTS {
         for command in commands(name) {
             let output = Command::new(env!("CARGO_BIN_EXE_backstay"))
-                .args(command.split_whitespace())
+                .args(arguments(&command))
                 .arg("--help")
                 .stdin(Stdio::null())
                 .output()
@@ -205,6 +205,18 @@ fn every_command_in_a_document_is_one() {
             assert!(output.status.success(), "{name}: backstay {command}: {said}");
         }
     }
+}
+
+/// The words of a command; double quotes keep some together.
+fn arguments(command: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    for (at, part) in command.split('"').enumerate() {
+        match at % 2 {
+            0 => words.extend(part.split_whitespace().map(String::from)),
+            _ => words.push(part.to_string()),
+        }
+    }
+    words
 }
 
 /// What stands behind `backstay ` on a line of a shell's block, or in backquotes; not what a synopsis leaves open.

@@ -156,6 +156,13 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
     }
 }
 
+impl Migrate {
+    /// Whether its verb tells more with `-v`, as Alembic's does.
+    pub fn has_details(&self) -> bool {
+        matches!(&self.verb, Verb::Current | Verb::History(_) | Verb::Heads | Verb::Branches)
+    }
+}
+
 /// A change is made to one root; which one must be said.
 fn the_one<'a>(
     config: &Config,

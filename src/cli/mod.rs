@@ -56,9 +56,10 @@ pub(crate) struct Global {
     /// Plain lines with times instead of a live checklist
     #[arg(long, global = true)]
     plain: bool,
-    /// Show every SQL statement on standard error, with its parameters (implies --plain)
-    #[arg(short = 'v', long, global = true)]
-    verbose: bool,
+    /// Show every SQL statement on standard error, with its parameters (implies --plain); with `migrate current`,
+    /// `history`, `heads` and `branches`, what Alembic's -v tells, and statements from -vv on
+    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
 }
 
 #[derive(Debug, Subcommand)]
@@ -103,7 +104,9 @@ pub fn main() -> ExitCode {
         }
     };
     let shell = Shell::new(arguments.global);
-    if shell.verbose() {
+    // There, -v is Alembic's: details of what is shown.
+    let own = matches!(&arguments.command, Command::Migrate(migrate) if migrate.has_details());
+    if shell.verbosity() > u8::from(own) {
         statements::show();
     }
     // Threads cost start-up time, and only work that runs beside other work gains by them.

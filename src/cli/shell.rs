@@ -74,7 +74,7 @@ impl Shell {
     /// Whether a person is there to be asked.
     pub fn can_ask(&self) -> bool {
         // Statements would be written across a live screen.
-        self.terminal && !self.global.json && !self.global.plain && !self.global.verbose
+        self.terminal && !self.global.json && !self.global.plain && self.global.verbose == 0
     }
 
     /// Whether results are wanted as JSON.
@@ -82,8 +82,13 @@ impl Shell {
         self.global.json
     }
 
-    /// Whether every statement is to be shown.
+    /// Whether more is to be told.
     pub fn verbose(&self) -> bool {
+        self.global.verbose > 0
+    }
+
+    /// How often more was asked for.
+    pub fn verbosity(&self) -> u8 {
         self.global.verbose
     }
 

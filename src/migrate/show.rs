@@ -34,10 +34,7 @@ pub fn branches(chain: &Chain, about: bool) -> Vec<String> {
 /// `current`: the tips of what is applied: `c08085465bad (head)`. Rows that no file has are said to be so.
 pub fn current(chain: &Chain, rows: &BTreeSet<String>) -> Vec<String> {
     let graph = chain.graph();
-    let applied = graph.applied(rows);
-    let places = applied.iter().filter_map(|id| graph.place(id));
-    let tips = places.filter(|p| !p.children.iter().any(|child| applied.contains(child)));
-    let known = tips.map(|p| p.line(Detail::CURRENT, false));
+    let known = graph.tips(rows).into_iter().map(|place| place.line(Detail::CURRENT, false));
     let unknown = rows.iter().filter(|row| graph.revision(row).is_none());
     known.chain(unknown.map(|row| format!("{row} (unknown: no file has it)"))).collect()
 }

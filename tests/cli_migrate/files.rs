@@ -63,7 +63,7 @@ async fn several_heads_are_merged_by_the_command_that_is_named() {
     let p = project("").await;
     let branch =
         ["migrate", "revision", "-m", "Hot fix", "--rev-id", "0123456789ab", "--head", "c08085465bad"];
-    p.expect(2, &branch).says(&["c08085465bad is no head: 989ceebf408f stands on it", "--splice"]);
+    p.expect(2, &branch).says(&["c08085465bad is no head: it has 989ceebf408f on it", "--splice"]);
     p.expect(0, &[&branch[..], &["--splice", "--branch-label", "fixes"]].concat());
     assert_eq!(
         p.expect(0, &["migrate", "branches"]).stdout,

@@ -330,4 +330,8 @@ async fn verbose_shows_every_statement_without_secrets() {
     ]);
     assert!(answer.stdout.starts_with("applied "), "{}", answer.stdout);
     assert!(!p.expect(0, &["migrate", "current"]).stderr.contains("sql:"));
+    // There, -v is Alembic's.
+    let details = p.expect(0, &["migrate", "current", "-v"]);
+    assert!(details.stdout.starts_with("Rev: c (head)") && !details.stderr.contains("sql:"), "{details:?}");
+    p.expect(0, &["migrate", "current", "-vv"]).says(&["sql: SELECT version_num"]);
 }

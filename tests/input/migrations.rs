@@ -93,7 +93,7 @@ async fn a_migration_that_was_edited_after_it_was_applied() {
 async fn several_heads() {
     let project = Project::shop().await;
     project.write("migrations/side.sql", &file("bbbb00000001", "989ceebf408f"));
-    refused(&project, &RELEASE, 3, &["heads", "bbbb00000001", "c08085465bad", "join them"]).await;
+    refused(&project, &RELEASE, 3, &["heads", "bbbb00000001", "c08085465bad", "joins them"]).await;
 }
 
 #[tokio::test]
