@@ -61,7 +61,8 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
-        let cluster = Cluster::start(&[]).expect("a cluster");
+        // As in production: what is committed is on the disk.
+        let cluster = Cluster::start(&["fsync = on"]).expect("a cluster");
         let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
         let alembic = Command::new(".ci/alembic").output().expect(".ci/alembic").stdout;
         let alembic = PathBuf::from(String::from_utf8_lossy(&alembic).trim());

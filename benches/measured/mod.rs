@@ -25,7 +25,7 @@ impl Figures {
         self.0.entry(name).or_default().push(one);
     }
 
-    /// Medians, and ratios to each of `against`.
+    /// Medians, and ratios to each of `against` that was run.
     pub fn print(&self, against: &[&str]) {
         let medians: BTreeMap<&str, One> = self.0.iter().map(|(name, all)| (*name, middle(all))).collect();
         for (name, one) in &medians {
@@ -37,7 +37,7 @@ impl Figures {
                 line += &format!("  {:>4} MiB", one.peak / 1024);
             }
             for other in against.iter().filter(|other| *other != name) {
-                let other_one = medians[other];
+                let Some(other_one) = medians.get(other) else { continue };
                 line += &format!("  {:.2} x", one.took.as_secs_f64() / other_one.took.as_secs_f64());
                 if one.bytes > 0 && other_one.bytes > 0 {
                     line += &format!(" ({:.3} x bytes)", one.bytes as f64 / other_one.bytes as f64);

@@ -191,7 +191,7 @@ async fn revision(shell: &Shell, config: &Config) -> Fact {
             let migrator = migrator(root, None)?;
             let current = migrator.current(&session).await?;
             let pending = migrator.pending(&session, "heads").await?;
-            let last = standing::last(&*migrator, &session).await?;
+            let last = current.last.clone();
             let at = show::current(migrator.chain(), &current.revisions).join(", ");
             let at = if at.is_empty() { "base".to_string() } else { at };
             let told = last.as_ref().map(|entry| format!(" (last: {})", standing::told(entry)));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures_util::future::try_join3;
+use futures_util::future::try_join4;
 use tokio_postgres::Client;
 
 use super::chain::Chain;
@@ -25,6 +25,8 @@ pub struct Current {
     pub unfinished: Vec<Attempt>,
     /// What that means.
     pub state: State,
+    /// What was last applied, taken back or stamped, where a history is kept.
+    pub last: Option<Entry>,
     pub(super) has_version_table: bool,
     pub(super) has_history_table: bool,
 }
@@ -120,10 +122,19 @@ pub async fn entries(client: &Client, options: &Options) -> Result<Vec<Entry>, M
     if !which_exist(client, &tables).await?.1 {
         return Ok(Vec::new());
     }
+    recorded(client, &tables, "ORDER BY id DESC").await
+}
+
+/// The newest entry that was carried through.
+async fn last(client: &Client, tables: &Tables) -> Result<Option<Entry>, MigrateError> {
+    let newest = recorded(client, tables, "AND state = 'done' ORDER BY id DESC LIMIT 1").await?;
+    Ok(newest.into_iter().next())
+}
+
+async fn recorded(client: &Client, tables: &Tables, which: &str) -> Result<Vec<Entry>, MigrateError> {
     let query = format!(
         "SELECT revision, direction, state, pg_catalog.to_char(applied_at AT TIME ZONE 'UTC', \
-         'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), applied_by, duration_ms, run FROM {} WHERE version_table = $1 \
-         ORDER BY id DESC",
+         'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), applied_by, duration_ms, run FROM {} WHERE version_table = $1 {which}",
         tables.history()
     );
     let rows = client.query(&query, &[&tables.root()]).await.map_err(Reason::query("read the history"))?;
@@ -144,10 +155,11 @@ pub async fn entries(client: &Client, options: &Options) -> Result<Vec<Entry>, M
 pub(super) async fn read(client: &Client, chain: &Chain, tables: &Tables) -> Result<Current, MigrateError> {
     let (has_version_table, has_history_table) = which_exist(client, tables).await?;
     // Sent together: `migrate current` is typed often, and waits for nothing but round trips.
-    let (revisions, checksums, unfinished) = try_join3(
+    let (revisions, checksums, unfinished, last) = try_join4(
         if_there(has_version_table, version_rows(client, tables)),
         if_there(has_history_table, checksums(client, tables)),
         if_there(has_history_table, unfinished(client, tables)),
+        if_there(has_history_table, last(client, tables)),
     )
     .await?;
     let graph = chain.graph();
@@ -169,6 +181,7 @@ pub(super) async fn read(client: &Client, chain: &Chain, tables: &Tables) -> Res
         unknown,
         unfinished,
         state,
+        last,
         has_version_table,
         has_history_table,
     })

@@ -6,16 +6,13 @@ use super::files::Files;
 use super::trouble;
 use crate::cli::{Shell, Trouble};
 use crate::config::{Config, MigrationRoot};
-use crate::migrate::{Current, Entry, MigrateError, Migrator, State, Step, show};
-use crate::pg::Session;
+use crate::migrate::{Current, Entry, State, Step, show};
 use crate::steps::direct;
 
 /// One root's files, and where the database stands against them.
 pub(super) struct Standing<'a> {
     pub files: Files<'a>,
     pub current: Current,
-    /// What was last applied, taken back or stamped.
-    last: Option<Entry>,
     /// What is missing up to the heads; none where a row is unknown.
     pending: Option<Vec<Step>>,
 }
@@ -34,8 +31,7 @@ impl<'a> Standing<'a> {
         for files in loaded {
             let current = files.migrator.current(&session).await.map_err(trouble)?;
             let pending = files.chain().graph().plan_upgrade(&current.revisions, "heads").ok();
-            let last = last(&*files.migrator, &session).await.map_err(trouble)?;
-            standings.push(Standing { files, current, last, pending });
+            standings.push(Standing { files, current, pending });
         }
         Ok(standings)
     }
@@ -86,7 +82,7 @@ impl<'a> Standing<'a> {
             (_, n) => format!(", {n} pending"),
         };
         let mut lines = vec![format!("{} ({}): {at}{count}", self.files.root.name, self.table())];
-        lines.extend(self.last.as_ref().map(|entry| format!("  last: {}", told(entry))));
+        lines.extend(self.current.last.as_ref().map(|entry| format!("  last: {}", told(entry))));
         for step in pending {
             let id = &step.revision;
             let created = self.created(id).map(|at| format!(" (written {at})")).unwrap_or_default();
@@ -143,24 +139,13 @@ impl<'a> Standing<'a> {
             "state": state,
             "revisions": self.current.revisions,
             "heads": self.files.chain().graph().heads(),
-            "last": self.last.as_ref().map(entry_document),
+            "last": self.current.last.as_ref().map(entry_document),
             "pending": pending,
             "unknown": self.current.unknown,
             "edited": self.current.edited,
             "unfinished": unfinished.collect::<Vec<_>>(),
         })
     }
-}
-
-/// The newest entry of the history that was carried through.
-///
-/// # Errors
-/// If a query fails.
-pub(in crate::cli) async fn last(
-    migrator: &dyn Migrator,
-    session: &Session,
-) -> Result<Option<Entry>, MigrateError> {
-    Ok(migrator.entries(session).await?.into_iter().find(|entry| entry.state == "done"))
 }
 
 /// `upgrade of c08085465bad, 2026-11-21T06:15:12Z by app, in run …`.
