@@ -155,10 +155,8 @@ async fn an_alembic_whose_master_died_is_waited_for() {
     let p = backend::empty("").await;
     let slow = "op.execute('CREATE TABLE a (id int)')\nop.execute('SELECT pg_sleep(5)')";
     migration(&p, "aaaa00000001", "None", slow, "op.execute('DROP TABLE a')");
-    let mut first = std::process::Command::new(env!("CARGO_BIN_EXE_backstay"))
-        .args(["migrate", "upgrade", "head"])
-        .current_dir(p.path())
-        .env("DATABASE_URL", &p.url)
+    let mut first = p
+        .command(&["migrate", "upgrade", "head"])
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::null())
         .spawn()

@@ -210,12 +210,7 @@ async fn no_secret_is_among_the_arguments() {
 async fn replicas_that_start_at_once_all_succeed() {
     let p = eleven_tables("").await;
     let start = || {
-        std::process::Command::new(env!("CARGO_BIN_EXE_backstay"))
-            .args(["migrate", "upgrade", "head"])
-            .current_dir(p.path())
-            .env("DATABASE_URL", &p.url)
-            .env_remove("CI")
-            .stdin(Stdio::null())
+        p.command(&["migrate", "upgrade", "head"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -97,14 +97,8 @@ async fn a_killed_backup_is_none() {
     let mut killed = 0;
     for seed in 1..=8u64 {
         let before = backup::list(&store, "test").await.unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_backstay"))
-            .args(["backup", "create"])
-            .current_dir(p.path())
-            .env("DATABASE_URL", &p.url)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut child =
+            p.command(&["backup", "create"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         // Somewhere in the time that a whole one takes, and each second time with its first objects there.
         if seed % 2 == 0 {
             let mut waited = 0;

@@ -61,8 +61,7 @@ impl CommandLine {
     }
 
     pub fn run_with(&self, url: &str, arguments: &[&str]) -> Answer {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        self.answer(self.command(arguments).env("DATABASE_URL", url).env("PATH", path))
+        self.answer(self.command(arguments).env("DATABASE_URL", url))
     }
 
     /// Runs the program, which finds those of this folder before all others.
@@ -70,13 +69,16 @@ impl CommandLine {
         let path = std::env::var_os("PATH").unwrap_or_default();
         let folders = [programs.to_path_buf()].into_iter().chain(std::env::split_paths(&path));
         let path = std::env::join_paths(folders).expect("a path");
-        self.answer(self.command(arguments).env("DATABASE_URL", &self.url).env("PATH", path))
+        self.answer(self.command(arguments).env("PATH", path))
     }
 
+    /// The program in the project, to be run as a test likes. Nothing of the machine's environment is in its own: a
+    /// `CI` there would have it refuse a store that is a directory.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
         command.args(arguments).current_dir(self.root.path()).env_clear();
         command.env("HOME", self.root.path()).env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("DATABASE_URL", &self.url);
         command
     }
 
