@@ -31,7 +31,7 @@ pub struct Check {
     /// Hold the database against what the migrations make, where Alembic would hold it against the models
     #[arg(long)]
     migrations: bool,
-    /// Leave out this schema, beside those of [drift] in the config; a pattern: tmp_*
+    /// Leave out this schema, beside those that the config leaves out; a pattern: tmp_*
     #[arg(long, value_name = "SCHEMA")]
     ignore_schema: Vec<String>,
 }
