@@ -13,10 +13,10 @@ use serde_json::json;
 
 use super::work::Work;
 use super::{Shell, Trouble};
-use crate::backup::{self, Level, Manifest, Place, summary, survey, write};
+use crate::backup::{self, Level, Manifest, Place, summary, survey};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
-use crate::steps::{codec, direct, session_options};
+use crate::steps::{direct, session_options, write_options};
 use crate::time::{between, now, parse_duration, show_age, show_bytes, show_duration};
 use crate::words::count;
 
@@ -119,12 +119,7 @@ async fn is_there(shell: &Shell, config: &Config, than: Duration) -> Result<bool
 async fn create(shell: &Shell, config: &Config) -> Result<Verdict, Trouble> {
     let store = shell.store(config);
     let place = Place::fresh(&config.environment);
-    let options = write::Options {
-        session: session_options(config, "backstay backup create"),
-        codec: codec(config),
-        jobs: config.backup.jobs,
-        ..write::Options::default()
-    };
+    let options = write_options(config, session_options(config, "backstay backup create"));
     let others = survey::refuse_what_stops(direct(config), &options.session).await.map_err(Failure::from)?;
     for finding in &others {
         shell.note(&format!("{finding} ({})", finding.remedy));
@@ -160,13 +155,4 @@ fn contents(manifest: &Manifest) -> String {
         count(manifest.rows(), "row", "rows"),
         show_bytes(manifest.stored_bytes())
     )
-}
-
-/// How side databases are filled.
-fn restore_options(config: &Config, verb: &str) -> backup::restore::Options {
-    backup::restore::Options {
-        session: session_options(config, &format!("backstay backup {verb}")),
-        jobs: config.backup.jobs,
-        ..backup::restore::Options::default()
-    }
 }

@@ -190,7 +190,7 @@ async fn revision(shell: &Shell, config: &Config) -> Fact {
         for root in &config.migrations {
             let migrator = migrator(root, None)?;
             let current = migrator.current(&session).await?;
-            let pending = migrator.pending(&session, "heads").await?;
+            let pending = migrator.plan(&current, "heads")?;
             let last = current.last.clone();
             let at = show::current(migrator.chain(), &current.revisions).join(", ");
             let at = if at.is_empty() { "base".to_string() } else { at };

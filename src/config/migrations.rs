@@ -1,10 +1,10 @@
 //! `[migrations]`: one root, or several, each read by the tool that it is for.
 
-use std::path::Path;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
 
-use super::{AlembicTool, MigrationRoot, Tool};
+use super::{MigrationRoot, Tool};
 use crate::document::{Finding, Read, Table, Value};
+use crate::migrate::alembic::Settings;
 use crate::migrate::draft::{IdKind, NamePattern};
 
 /// `[migrations]`, or each of several `[[migrations]]`.
@@ -67,7 +67,11 @@ fn migration_root(value: Value<'_>, root: &Path) -> Read<MigrationRoot> {
         let template = table.take("template", |value| value.path(root));
         let tool = match &alembic {
             Ok(false) => expect_no_alembic(table).map(|()| Tool::Sql),
-            _ => alembic_tool(table).map(|alembic| Tool::Alembic(Box::new(alembic))),
+            _ => {
+                // A wrong one is noted, and told with what else is wrong.
+                let directory = directory.as_ref().map(PathBuf::clone).unwrap_or_default();
+                alembic_settings(table, directory).map(|settings| Tool::Alembic(Box::new(settings)))
+            }
         };
         alembic?;
         Ok(MigrationRoot {
@@ -110,7 +114,7 @@ fn expect_no_alembic(table: &mut Table<'_>) -> Read<()> {
     noted.map_or(Ok(()), Err)
 }
 
-fn alembic_tool(table: &mut Table<'_>) -> Read<AlembicTool> {
+fn alembic_settings(table: &mut Table<'_>, directory: PathBuf) -> Read<Settings> {
     // Their defaults stand in the annotated file as comments: a copy of it must serve for SQL files too.
     let command = table.take("command", Value::command);
     let ini = table.take("ini", Value::line);
@@ -119,16 +123,18 @@ fn alembic_tool(table: &mut Table<'_>) -> Read<AlembicTool> {
     let url_env = table.take("url_env", variable);
     let driver = table.take("driver", driver);
     let timeout = table.take("timeout", Value::duration);
-    Ok(AlembicTool {
-        command: command?.unwrap_or_else(|| vec!["alembic".to_string()]),
-        ini: ini?.unwrap_or_else(|| "alembic.ini".to_string()),
-        section: section?.unwrap_or_else(|| "alembic".to_string()),
-        x: x?.unwrap_or_default(),
-        url_env: url_env?.unwrap_or_else(|| "DATABASE_URL".to_string()),
+    let usual = Settings::of(directory);
+    Ok(Settings {
+        command: command?.unwrap_or(usual.command),
+        ini: ini?.unwrap_or(usual.ini),
+        section: section?.unwrap_or(usual.section),
+        x: x?.unwrap_or(usual.x),
+        url_env: url_env?.unwrap_or(usual.url_env),
         driver: driver?,
-        timeout: timeout?.unwrap_or(Duration::from_secs(2 * 3600)),
+        timeout: timeout?.unwrap_or(usual.timeout),
         // Read once all tables are.
-        variables: Default::default(),
+        variables: usual.variables,
+        directory: usual.directory,
     })
 }
 

@@ -25,7 +25,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::migrate::draft::{IdKind, NamePattern};
-use crate::migrate::lint;
+use crate::migrate::{alembic, lint};
 use crate::pg::ConnInfo;
 use crate::store;
 
@@ -136,28 +136,7 @@ pub enum Tool {
     /// Plain SQL files.
     Sql,
     /// An Alembic project.
-    Alembic(Box<AlembicTool>),
-}
-
-/// How an Alembic project is run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct AlembicTool {
-    /// The program and its first arguments: `["poetry", "run", "alembic"]`.
-    pub command: Vec<String>,
-    /// Its file of settings (`-c`), from the directory.
-    pub ini: String,
-    /// The section of it (`-n`).
-    pub section: String,
-    /// What `env.py` is told (`-x`).
-    pub x: Vec<String>,
-    /// The variable from which `env.py` takes the database's URL.
-    pub url_env: String,
-    /// What stands before `://` in that URL, if the config says so.
-    pub driver: Option<String>,
-    /// A bound on each time that it is run.
-    pub timeout: Duration,
-    /// The variables of `env_file`, which are given to it.
-    pub variables: BTreeMap<String, String>,
+    Alembic(Box<alembic::Settings>),
 }
 
 /// `[store]`.

@@ -27,6 +27,8 @@ pub struct Current {
     pub state: State,
     /// What was last applied, taken back or stamped, where a history is kept.
     pub last: Option<Entry>,
+    /// The version table, for messages.
+    pub(super) table: String,
     pub(super) has_version_table: bool,
     pub(super) has_history_table: bool,
 }
@@ -182,6 +184,7 @@ pub(super) async fn read(client: &Client, chain: &Chain, tables: &Tables) -> Res
         unfinished,
         state,
         last,
+        table: tables.show(),
         has_version_table,
         has_history_table,
     })

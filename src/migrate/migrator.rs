@@ -82,7 +82,15 @@ pub trait Migrator: Send + Sync + Debug {
     /// # Errors
     /// As [`Migrator::upgrade`], for everything that is found before a script runs.
     async fn pending(&self, session: &Session, target: &str) -> Result<Vec<Step>, MigrateError> {
-        apply::pending(session, self.chain(), target, self.options()).await
+        self.plan(&self.current(session).await?, target)
+    }
+
+    /// [`Migrator::pending`] of a database that was looked at already. Asks nothing.
+    ///
+    /// # Errors
+    /// As it.
+    fn plan(&self, current: &Current, target: &str) -> Result<Vec<Step>, MigrateError> {
+        apply::plan(self.chain(), current, Direction::Up, target)
     }
 
     /// The SQL that leads from the version rows `from` to `target`. Asks no database.
@@ -126,27 +134,44 @@ pub trait Migrator: Send + Sync + Debug {
         None
     }
 
-    /// Applies what is missing up to `target`. A crash leaves whole revisions, or what the history table says.
+    /// Upwards applies what is missing up to `target`; downwards takes back what stands above it. A crash leaves
+    /// whole revisions, or what the history table says.
     ///
     /// # Errors
     /// [`MigrateError`]; its `committed` are the revisions that stay.
-    async fn upgrade(
+    async fn migrate(
         &self,
+        direction: Direction,
         database: &Database,
         target: &str,
         progress: &Progress,
     ) -> Result<Applied, MigrateError>;
 
-    /// Takes back what stands above `target`.
+    /// [`Migrator::migrate`] upwards.
     ///
     /// # Errors
-    /// As [`Migrator::upgrade`].
+    /// As it.
+    async fn upgrade(
+        &self,
+        database: &Database,
+        target: &str,
+        progress: &Progress,
+    ) -> Result<Applied, MigrateError> {
+        self.migrate(Direction::Up, database, target, progress).await
+    }
+
+    /// [`Migrator::migrate`] downwards.
+    ///
+    /// # Errors
+    /// As it.
     async fn downgrade(
         &self,
         database: &Database,
         target: &str,
         progress: &Progress,
-    ) -> Result<Applied, MigrateError>;
+    ) -> Result<Applied, MigrateError> {
+        self.migrate(Direction::Down, database, target, progress).await
+    }
 
     /// Declares `target` applied without running anything; with `purge` all rows go first.
     ///
@@ -159,25 +184,6 @@ pub trait Migrator: Send + Sync + Debug {
         purge: bool,
         progress: &Progress,
     ) -> Result<Vec<RowChange>, MigrateError>;
-}
-
-impl dyn Migrator + '_ {
-    /// [`Migrator::upgrade`] or [`Migrator::downgrade`].
-    ///
-    /// # Errors
-    /// As those.
-    pub async fn go(
-        &self,
-        direction: Direction,
-        database: &Database,
-        target: &str,
-        progress: &Progress,
-    ) -> Result<Applied, MigrateError> {
-        match direction {
-            Direction::Up => self.upgrade(database, target, progress).await,
-            Direction::Down => self.downgrade(database, target, progress).await,
-        }
-    }
 }
 
 /// Plain SQL files.
@@ -215,24 +221,16 @@ impl Migrator for SqlMigrator {
         }
     }
 
-    async fn upgrade(
+    async fn migrate(
         &self,
+        direction: Direction,
         database: &Database,
         target: &str,
         progress: &Progress,
     ) -> Result<Applied, MigrateError> {
         let mut session = connect(database).await?;
-        apply::upgrade(&mut session, &self.migrations, target, &self.watched(database), progress).await
-    }
-
-    async fn downgrade(
-        &self,
-        database: &Database,
-        target: &str,
-        progress: &Progress,
-    ) -> Result<Applied, MigrateError> {
-        let mut session = connect(database).await?;
-        apply::downgrade(&mut session, &self.migrations, target, &self.watched(database), progress).await
+        let options = self.watched(database);
+        apply::migrate(&mut session, &self.migrations, direction, target, &options, progress).await
     }
 
     async fn stamp(

@@ -7,7 +7,7 @@ use crate::backup::verify::{Proof, Scratch};
 use crate::backup::{self, Level, Manifest, Place, proof, restore, verify, write};
 use crate::config::{Compression, Config};
 use crate::failure::Failure;
-use crate::pg::ConnInfo;
+use crate::pg::{ConnInfo, SessionOptions};
 use crate::time::{show_bytes, show_duration};
 use crate::window::guard;
 use crate::window::names::Role;
@@ -34,22 +34,23 @@ pub(super) async fn write_backup(
     site: &mut Site<'_>,
 ) -> Result<(Place, Manifest), Failure> {
     let place = Place::fresh(&site.config.environment);
-    let options = write::Options {
-        session: site.session("backup"),
-        codec: codec(site.config),
-        jobs: site.config.backup.jobs,
-        ..write::Options::default()
-    };
+    let options = write_options(site.config, site.session("backup"));
     let manifest = backup::write(source, &**site.store, &place, &options, &site.progress()).await?;
     Ok((place, manifest))
 }
 
-/// How the config has the rows compressed.
-pub(crate) fn codec(config: &Config) -> Codec {
-    match config.backup.compression {
+/// How backups of the environment are written.
+pub(crate) fn write_options(config: &Config, session: SessionOptions) -> write::Options {
+    let codec = match config.backup.compression {
         Compression::Gzip { level } => Codec::Gzip { level },
         Compression::Zstd { level } => Codec::Zstd { level },
-    }
+    };
+    write::Options { session, codec, jobs: config.backup.jobs, ..write::Options::default() }
+}
+
+/// How side databases of the environment are filled.
+pub(crate) fn restore_options(config: &Config, session: SessionOptions) -> restore::Options {
+    restore::Options { session, jobs: config.backup.jobs, ..restore::Options::default() }
 }
 
 /// Restores the backup as database `name`, holds it against the manifest, and keeps it.
@@ -60,7 +61,7 @@ pub(super) async fn restore_as(
     site: &mut Site<'_>,
 ) -> Result<String, Failure> {
     let scratch = Scratch { admin: maintenance(site), database: name.to_string() };
-    let (options, progress) = (restore_options(site), site.progress());
+    let (options, progress) = (restore_options(site.config, site.session("restore")), site.progress());
     let store = &**site.store;
     let restored = backup::restore(store, manifest, &scratch.admin, name, &options, &progress).await?;
     let mismatches =
@@ -77,7 +78,7 @@ async fn prove(place: &Place, level: Level, site: &mut Site<'_>) -> Result<Proof
     guard::discard(site.admin, &database).await?;
     window::discard_earlier(Role::Side, site).await?;
     let scratch = Scratch { admin: maintenance(site), database };
-    let (options, progress) = (restore_options(site), site.progress());
+    let (options, progress) = (restore_options(site.config, site.session("restore")), site.progress());
     let store = &**site.store;
     let proof = verify::verify(store, place, level, Some(&scratch), &options, &progress).await?;
     let recorded = proof::record(store, place, &proof).await;
@@ -107,14 +108,6 @@ pub(super) async fn expect_proven(site: &Site<'_>) -> Result<(), Failure> {
 
 fn maintenance(site: &Site<'_>) -> ConnInfo {
     window::server(site).with_database(&site.config.database.maintenance_database)
-}
-
-fn restore_options(site: &Site<'_>) -> restore::Options {
-    restore::Options {
-        session: site.session("restore"),
-        jobs: site.config.backup.jobs,
-        ..restore::Options::default()
-    }
 }
 
 fn proven(proof: &Proof) -> String {

@@ -1,7 +1,5 @@
 //! `step = "lint"`: what is dangerous about the pending migrations, before anything is changed.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 
 use super::{Report, Site, migrator, roots};
@@ -80,16 +78,19 @@ impl Judgement {
         session: Option<&Session>,
     ) -> Result<(), Failure> {
         let migrator = migrator(root, None)?;
-        let from = match (session, scope) {
-            (Some(session), Scope::Pending) => migrator.current(session).await?.revisions,
-            _ => BTreeSet::new(),
+        let current = match (session, scope) {
+            (Some(session), Scope::Pending) => Some(migrator.current(session).await?),
+            _ => None,
         };
+        let from = current.as_ref().map(|current| current.revisions.clone()).unwrap_or_default();
         let subjects = match migrator.scripts() {
             None => migrator.rendered(&from, target).await?.into_iter().map(Subject::from).collect(),
             Some(files) => {
-                let steps = match (session, scope) {
-                    (Some(session), Scope::Pending) => migrator.pending(session, target).await?,
-                    _ => migrator.chain().graph().plan_upgrade(&from, target).map_err(MigrateError::from)?,
+                let steps = match &current {
+                    Some(current) => migrator.plan(current, target)?,
+                    None => {
+                        migrator.chain().graph().plan_upgrade(&from, target).map_err(MigrateError::from)?
+                    }
                 };
                 let scripts = steps.iter().filter_map(|step| files.script(&step.revision));
                 scripts.map(Subject::read).collect::<Result<Vec<_>, _>>()?

@@ -67,7 +67,7 @@ pub(super) async fn probe(to: &str, root: Option<&str>, site: &mut Site<'_>) -> 
         if let Some(attempt) = current.unfinished.first() {
             return Ok(Probe::Failed(broken_off(attempt)));
         }
-        let steps = migrator.pending(&session, to).await?;
+        let steps = migrator.plan(&current, to)?;
         pending.extend(steps.into_iter().map(|step| step.revision));
     }
     Ok(if pending.is_empty() {

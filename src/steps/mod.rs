@@ -26,10 +26,10 @@ use crate::event::LineId;
 use crate::failure::Failure;
 use crate::runbook::{GuardKind, StepKind};
 
-pub(crate) use backup::codec;
+pub(crate) use backup::{restore_options, write_options};
 pub use preview::Pending;
 pub use put_back::would_drop_writes;
-pub use roots::{alembic_settings, migrator, roots};
+pub use roots::{migrator, roots};
 pub use scratch::{Root, Roots, every_root, look_for_drift, own_database, try_out, view};
 pub use site::{BackupFacts, Outline, Recall, Site, direct, session_options};
 

@@ -120,7 +120,7 @@ impl Pending {
             for root in roots(config, name.as_deref())? {
                 let migrator = migrator(root, run)?;
                 let current = migrator.current(session).await?;
-                let steps = migrator.pending(session, target).await?;
+                let steps = migrator.plan(&current, target)?;
                 if written {
                     pending.sql.push_str(&migrator.preview(&current.revisions, target).await?);
                 }

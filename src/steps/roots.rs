@@ -1,8 +1,7 @@
 //! The environment's migrations: which are meant, and who runs them.
 
-use crate::config::{AlembicTool, Config, MigrationRoot, Tool};
+use crate::config::{Config, MigrationRoot, Tool};
 use crate::failure::Failure;
-use crate::migrate::alembic::Settings;
 use crate::migrate::{AlembicMigrator, Migrations, Migrator, Options, SqlMigrator};
 
 /// The migration roots that are meant: the named one, or all.
@@ -26,29 +25,14 @@ pub fn roots<'a>(config: &'a Config, wanted: Option<&str>) -> Result<Vec<&'a Mig
 /// If the files can't be read, or are no chain of revisions.
 pub fn migrator(root: &MigrationRoot, run: Option<&str>) -> Result<Box<dyn Migrator>, Failure> {
     match &root.tool {
-        Tool::Alembic(tool) => {
+        Tool::Alembic(settings) => {
             let options = migrate_options(root, run);
-            Ok(Box::new(AlembicMigrator::load(alembic_settings(root, tool), options)?))
+            Ok(Box::new(AlembicMigrator::load((**settings).clone(), options)?))
         }
         Tool::Sql => {
             let migrations = Migrations::load(&root.directory)?;
             Ok(Box::new(SqlMigrator { migrations, options: migrate_options(root, run) }))
         }
-    }
-}
-
-/// How the Alembic project of `root` is run.
-pub fn alembic_settings(root: &MigrationRoot, tool: &AlembicTool) -> Settings {
-    Settings {
-        directory: root.directory.clone(),
-        command: tool.command.clone(),
-        ini: tool.ini.clone(),
-        section: tool.section.clone(),
-        x: tool.x.clone(),
-        url_env: tool.url_env.clone(),
-        driver: tool.driver.clone(),
-        timeout: tool.timeout,
-        variables: tool.variables.clone(),
     }
 }
 

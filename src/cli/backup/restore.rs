@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::restore_options;
 use super::verify::blame;
 use crate::backup::attributes::{NotApplied, apply_attributes};
 use crate::backup::restore::{Options, Rows, TablePattern};
@@ -15,7 +14,7 @@ use crate::cli::{Shell, Trouble};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
 use crate::pg::{self, ConnInfo};
-use crate::steps::session_options;
+use crate::steps::{restore_options, session_options};
 use crate::time::show_duration;
 use crate::window::admin::{Admin, Patience};
 use crate::window::names::{self, Role};
@@ -72,7 +71,7 @@ pub(super) async fn run(
     let options = Options {
         rows: parts.rows(),
         create_roles: parts.create_roles,
-        ..restore_options(config, "restore")
+        ..restore_options(config, session_options(config, "backstay backup restore"))
     };
     let scratch = Scratch { admin, database: database.to_string() };
     let work = Work::begin(shell);

@@ -2,7 +2,6 @@
 
 use serde_json::json;
 
-use super::restore_options;
 use crate::backup::verify::{self, Mismatch, Proof, Scratch, load_manifest};
 use crate::backup::{self, Level, Manifest, Place, proof};
 use crate::cli::work::Work;
@@ -10,6 +9,7 @@ use crate::cli::{Shell, Trouble};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
 use crate::id;
+use crate::steps::{restore_options, session_options};
 use crate::time::{now, show_bytes, show_duration};
 use crate::window::names::{Role, companion};
 
@@ -22,7 +22,7 @@ pub(super) async fn run(
     let store = shell.store(config);
     let place = backup::find_any(&*store, &config.environment, wanted).await.map_err(Failure::from)?;
     let scratch = scratch(config);
-    let options = restore_options(config, "verify");
+    let options = restore_options(config, session_options(config, "backstay backup verify"));
     let work = Work::begin(shell);
     let tried = verify::verify(&*store, &place, level, Some(&scratch), &options, &work.progress).await;
     work.end().await;

@@ -100,7 +100,7 @@ pub(super) async fn go<'a>(
     let mut all: Vec<Done<'a>> = Vec::new();
     for files in files {
         let began = Instant::now();
-        match files.migrator.go(direction, database, target, progress).await {
+        match files.migrator.migrate(direction, database, target, progress).await {
             Ok(applied) => all.push(Done { files, revisions: applied.revisions, took: began.elapsed() }),
             Err(error) => return Err(after_others(trouble(error), &all)),
         }

@@ -95,22 +95,11 @@ async fn import(
 
 /// As the environment has it, where its root is an Alembic project; else as Alembic's own defaults are.
 fn settings(config: &Config, root: Option<&MigrationRoot>, order: &Alembic) -> Settings {
-    let known = root.and_then(|root| match &root.tool {
-        Tool::Alembic(tool) => Some(crate::steps::alembic_settings(root, tool)),
-        Tool::Sql => None,
-    });
     let words = |text: &String| text.split_whitespace().map(String::from).collect::<Vec<_>>();
-    let mut settings = known.unwrap_or_else(|| Settings {
-        directory: config.root.clone(),
-        command: vec!["alembic".to_string()],
-        ini: "alembic.ini".to_string(),
-        section: "alembic".to_string(),
-        x: Vec::new(),
-        url_env: "DATABASE_URL".to_string(),
-        driver: None,
-        timeout: std::time::Duration::from_secs(2 * 3600),
-        variables: config.variables.clone(),
-    });
+    let mut settings = match root.map(|root| &root.tool) {
+        Some(Tool::Alembic(known)) => (**known).clone(),
+        _ => Settings { variables: config.variables.clone(), ..Settings::of(config.root.clone()) },
+    };
     settings.directory = config.root.join(&order.from);
     settings.ini = order.ini.clone().unwrap_or(settings.ini);
     settings.section = order.section.clone().unwrap_or(settings.section);

@@ -80,22 +80,29 @@ impl Migrator for AlembicMigrator {
         self.prove(database, progress).await
     }
 
-    async fn upgrade(
+    async fn migrate(
         &self,
+        direction: Direction,
         database: &Database,
         target: &str,
         progress: &Progress,
     ) -> Result<Applied, MigrateError> {
-        self.migrate(Direction::Up, database, target, progress).await
-    }
-
-    async fn downgrade(
-        &self,
-        database: &Database,
-        target: &str,
-        progress: &Progress,
-    ) -> Result<Applied, MigrateError> {
-        self.migrate(Direction::Down, database, target, progress).await
+        let ground = Ground::enter(database, &self.options, progress).await?;
+        let current = history::read(&ground.session, self.chain(), &ground.tables).await?;
+        let steps = apply::plan(self.chain(), &current, direction, target)?;
+        if steps.is_empty() {
+            ground.leave().await;
+            return Ok(Applied::default());
+        }
+        self.prove(database, progress).await?;
+        progress.at(0, Some(steps.len() as u64), Unit::Items, title(&steps[0], self.chain()));
+        let heard = self.go(&ground, direction, target, &steps, &current.revisions, progress).await?;
+        let mut expected = current.revisions;
+        steps.iter().flat_map(|step| &step.changes).for_each(|change| move_row(&mut expected, change));
+        self.expect_at(&ground, direction.verb(), &expected).await?;
+        ground.leave().await;
+        progress.at(steps.len() as u64, Some(steps.len() as u64), Unit::Items, "");
+        Ok(self.applied(&steps, &heard))
     }
 
     async fn stamp(
@@ -211,31 +218,6 @@ impl AlembicMigrator {
             Some((revision, line)) => file(&revision).map(|file| (revision, format!("{file}:{line}"))),
             None => heard.at_work().and_then(|revision| Some((revision.to_string(), file(revision)?))),
         }
-    }
-
-    async fn migrate(
-        &self,
-        direction: Direction,
-        database: &Database,
-        target: &str,
-        progress: &Progress,
-    ) -> Result<Applied, MigrateError> {
-        let ground = Ground::enter(database, &self.options, progress).await?;
-        let current = history::read(&ground.session, self.chain(), &ground.tables).await?;
-        let steps = apply::plan(self.chain(), &current, &ground.tables, direction, target)?;
-        if steps.is_empty() {
-            ground.leave().await;
-            return Ok(Applied::default());
-        }
-        self.prove(database, progress).await?;
-        progress.at(0, Some(steps.len() as u64), Unit::Items, title(&steps[0], self.chain()));
-        let heard = self.go(&ground, direction, target, &steps, &current.revisions, progress).await?;
-        let mut expected = current.revisions;
-        steps.iter().flat_map(|step| &step.changes).for_each(|change| move_row(&mut expected, change));
-        self.expect_at(&ground, direction.verb(), &expected).await?;
-        ground.leave().await;
-        progress.at(steps.len() as u64, Some(steps.len() as u64), Unit::Items, "");
-        Ok(self.applied(&steps, &heard))
     }
 
     /// Runs it, again where it waited in vain for a lock and nothing is committed.

@@ -13,7 +13,7 @@ use crate::migrate::chain::Chain;
 use crate::migrate::graph::GraphError;
 
 /// How an Alembic project is run.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Where the command runs. Absolute.
     pub directory: PathBuf,
@@ -33,6 +33,23 @@ pub struct Settings {
     pub timeout: Duration,
     /// Variables that it is given beside our own environment.
     pub variables: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// As a project is run that says nothing else.
+    pub fn of(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            command: vec!["alembic".to_string()],
+            ini: "alembic.ini".to_string(),
+            section: "alembic".to_string(),
+            x: Vec::new(),
+            url_env: "DATABASE_URL".to_string(),
+            driver: None,
+            timeout: Duration::from_secs(2 * 3600),
+            variables: BTreeMap::new(),
+        }
+    }
 }
 
 /// What the files say.

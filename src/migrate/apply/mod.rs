@@ -62,8 +62,7 @@ pub async fn pending(
     options: &Options,
 ) -> Result<Vec<Step>, MigrateError> {
     let current = history::current(session, chain, options).await?;
-    let tables = Tables::resolve(session, options).await?;
-    plan(chain, &current, &tables, Direction::Up, target)
+    plan(chain, &current, Direction::Up, target)
 }
 
 /// Applies what is missing up to `target` (see [`super::graph`]); nothing if it is all there.
@@ -98,7 +97,7 @@ pub async fn downgrade(
     migrate(session, migrations, Direction::Down, target, options, progress).await
 }
 
-async fn migrate(
+pub(super) async fn migrate(
     session: &mut Session,
     migrations: &Migrations,
     direction: Direction,
@@ -123,7 +122,7 @@ async fn run(
     progress: &Progress,
 ) -> Result<Applied, MigrateError> {
     let current = history::read(session, migrations.chain(), tables).await?;
-    let steps = plan(migrations.chain(), &current, tables, direction, target)?;
+    let steps = plan(migrations.chain(), &current, direction, target)?;
     let mut applied = Applied::default();
     if steps.is_empty() {
         return Ok(applied);
@@ -163,13 +162,12 @@ async fn run(
 pub(super) fn plan(
     chain: &Chain,
     current: &Current,
-    tables: &Tables,
     direction: Direction,
     target: &str,
 ) -> Result<Vec<Step>, MigrateError> {
     if !current.unknown.is_empty() {
         let (revisions, folder) = (current.unknown.clone(), chain.folder().to_path_buf());
-        return Err(Reason::UnknownRows { revisions, table: tables.show(), folder }.into());
+        return Err(Reason::UnknownRows { revisions, table: current.table.clone(), folder }.into());
     }
     if !current.edited.is_empty() {
         let file = |id: &String| chain.text(id).map(|s| format!("{} ({id})", s.path.display()));

@@ -49,7 +49,7 @@ async fn look(
         State::Missing => "base".to_string(),
         State::At(revisions) => revisions.iter().cloned().collect::<Vec<_>>().join(", "),
     };
-    let pending = migrator.pending(session, target).await?;
+    let pending = migrator.plan(&current, target)?;
     let files = migrator.chain().graph().len();
     Ok((format!("{files} files, the database is at {at}, {} pending", pending.len()), vec![]))
 }
