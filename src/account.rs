@@ -1,4 +1,4 @@
-//! The system's account that this process runs as.
+//! Who this process is: the system's account, and the machine's name.
 
 use std::path::PathBuf;
 
@@ -30,4 +30,9 @@ impl Account {
             },
         }
     }
+}
+
+/// The machine's name, as the kernel has it.
+pub(crate) fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -14,7 +14,7 @@ use backstay::event::LineId;
 use backstay::journal::{Entry, Journal};
 use backstay::pg::ConnInfo;
 use backstay::store::{Directory, Store};
-use backstay::window::admin::{Admin, Patience};
+use backstay::window::admin::Admin;
 use serde_json::json;
 
 /// A shop with a few rows and settings of its own.
@@ -368,9 +368,7 @@ async fn a_lost_database_comes_back_but_not_beside_its_fence() {
     p.expect(3, &restore).says(&["fenced by run 20261120t230205z-k3f9", "backstay resume"]);
     admin.batch_execute(&format!("DROP DATABASE \"{fenced}\"")).await.expect("dropped");
     let info = ConnInfo::parse(&p.url).expect("a URL").with_database("postgres");
-    let lock = Admin::acquire(info, Default::default(), &p.database, Patience::of(Duration::ZERO))
-        .await
-        .expect("the lock");
+    let lock = Admin::acquire(info, Default::default(), &p.database, Duration::ZERO).await.expect("the lock");
     let there = format!("SELECT count(*) FROM pg_stat_activity WHERE pid = {}", lock.session().pid());
     p.expect(3, &restore).says(&["take the lock"]);
     drop(lock);

@@ -15,7 +15,7 @@ use crate::pg::catalog::Database;
 use crate::steps::session_options;
 use crate::store::Store;
 use crate::time::{between, now, parse_duration, show_bytes, show_duration};
-use crate::window::admin::{Admin, Patience, companions};
+use crate::window::admin::{Admin, companions};
 use crate::window::names::{Role, Trace};
 
 /// Drop guards, failed databases and other leftovers of runs that have ended
@@ -68,7 +68,7 @@ pub(super) async fn run(shell: &Shell, command: &Cleanup) -> Result<Verdict, Tro
     let info = config.database.maintenance();
     // The run's lock: nothing is dropped beside a run.
     let options = session_options(&config, &format!("backstay cleanup of {}", config.environment));
-    let admin = Admin::acquire(info, options, name, Patience::of(Duration::from_secs(3))).await?;
+    let admin = Admin::acquire(info, options, name, Duration::from_secs(3)).await?;
     let older = command.older_than.unwrap_or(config.window.keep);
     let (drop, keep): (Vec<Leftover>, Vec<Leftover>) =
         leftovers(admin.session(), &config, &*store).await?.into_iter().partition(|leftover| {

@@ -1,11 +1,15 @@
 //! `backstay resume [RUN]`.
 
-use clap::Args;
+use std::sync::Arc;
 
-use super::run::{Screening, WayOn, drive, expect_answers};
+use clap::Args;
+use serde_json::json;
+
+use super::run::{Screening, WayOn, bring_what_waits, drive, expect_answers};
 use super::{Shell, Trouble, stop};
 use crate::config::Config;
-use crate::engine::begin;
+use crate::engine::begin::{self, Means};
+use crate::engine::state::State;
 use crate::failure::{Failure, Kind, Verdict};
 use crate::id;
 use crate::journal::{self, Record};
@@ -27,13 +31,25 @@ pub struct Resume {
     /// proven healthy (exit 7)
     #[arg(long, conflicts_with = "put_back")]
     keep_new: bool,
+    /// The flag is down on the machine where it was raised, which can't be seen from here
+    #[arg(long, conflicts_with_all = ["put_back", "keep_new"])]
+    flag_is_down: bool,
 }
 
 pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
-    let store = shell.store(&config);
-    let run = find(&*store, &config, command.run.as_deref()).await?;
+    let spool = shell.spool(&config);
+    let brought = bring_what_waits(shell, &spool).await?;
+    let store: Arc<dyn Store> = spool.clone();
+    // What was brought may have been the end of the only run that there was to resume.
+    let latest = (brought > 0).then_some("latest");
+    let run = find(&*store, &config, command.run.as_deref().or(latest)).await?;
     let history = journal::read(&*store, &run).await.map_err(Failure::from)?;
+    if let Some(verdict) = State::of(&history.records).ended.filter(|_| brought > 0) {
+        shell
+            .tell(&format!("run {run}: {}", verdict.production()), json!({ "run": run, "verdict": verdict }));
+        return Ok(verdict);
+    }
     begin::refuse_ended(&run, &history.records)?;
     let runbook = runbook_of(shell, &config, &history.records)?;
     expect_answers(
@@ -44,10 +60,12 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
         command.yes,
     )?;
     let (events, screen) = Screening::open(shell, &store);
-    let begun = begin::resume(&config, &runbook, &store, &run, &events, stop::listen()).await;
+    let means =
+        Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop::listen() };
+    let begun = begin::resume(means, &runbook, &run).await;
     let verdict = match begun {
         Err(failure) => Err(not_taken_over(failure, begin::standing(&config, &runbook, &history.records))),
-        begun => drive(begun, command.yes, command.decision()).await,
+        begun => drive(begun, shell, command.yes, command.decision()).await,
     };
     drop(events);
     screen.close().await;
@@ -56,9 +74,10 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
 
 impl Resume {
     fn decision(&self) -> Option<WayOn> {
-        match (self.put_back, self.keep_new) {
-            (true, _) => Some(WayOn::PutBack),
-            (_, true) => Some(WayOn::KeepNew),
+        match self {
+            Resume { put_back: true, .. } => Some(WayOn::PutBack),
+            Resume { keep_new: true, .. } => Some(WayOn::KeepNew),
+            Resume { flag_is_down: true, .. } => Some(WayOn::FlagIsDown),
             _ => None,
         }
     }

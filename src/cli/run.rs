@@ -5,13 +5,13 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::{Shell, Trouble, stop};
-use crate::engine::begin;
+use crate::engine::begin::{self, Means};
 use crate::engine::drive::Driving;
 use crate::event::Events;
 use crate::failure::{Failure, Verdict};
 use crate::log;
 use crate::runbook::{Runbook, StepKind};
-use crate::store::Store;
+use crate::store::{Spool, SpoolError, Store};
 use crate::ui;
 
 /// Run a runbook
@@ -29,10 +29,14 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     let runbook = shell.runbook(&command.runbook, &config)?;
     let asks = runbook.before.iter().any(|step| matches!(step.kind, StepKind::Approve));
     expect_answers(shell, "run", &runbook, asks, command.yes)?;
-    let store = shell.store(&config);
+    let spool = shell.spool(&config);
+    bring_what_waits(shell, &spool).await?;
+    let store: Arc<dyn Store> = spool.clone();
     let (events, screen) = Screening::open(shell, &store);
-    let begun = begin::begin(&config, &runbook, &store, &events, stop::listen()).await;
-    let verdict = drive(begun, command.yes, None).await;
+    let means =
+        Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop::listen() };
+    let begun = begin::begin(means, &runbook).await;
+    let verdict = drive(begun, shell, command.yes, None).await;
     drop(events);
     screen.close().await;
     verdict
@@ -45,22 +49,48 @@ pub(super) enum WayOn {
     PutBack,
     /// Keep the new version.
     KeepNew,
+    /// Go on: the flag on the other machine was taken down by hand.
+    FlagIsDown,
 }
 
 /// Drives a run that was begun or taken over.
 pub(super) async fn drive(
     driving: Result<Driving<'_>, Failure>,
+    shell: &Shell,
     yes: bool,
     way_on: Option<WayOn>,
 ) -> Result<Verdict, Trouble> {
     let mut driving = driving?;
     driving.yes = yes;
+    driving.attended = shell.can_ask();
     match way_on {
         Some(WayOn::PutBack) => driving.put_back_anyway().await?,
         Some(WayOn::KeepNew) => driving.keep_new().await?,
+        Some(WayOn::FlagIsDown) => driving.flag_is_down().await?,
         None => {}
     }
     Ok(driving.drive().await)
+}
+
+/// Brings the records to the store that a put-back without it left on this machine; gives how many there were.
+pub(super) async fn bring_what_waits(shell: &Shell, spool: &Spool) -> Result<usize, Failure> {
+    if spool.waiting().await.is_ok_and(|waiting| waiting.is_empty()) {
+        return Ok(0);
+    }
+    let brought = spool.flush().await.map_err(|error| match error {
+        SpoolError::Store(error) => {
+            let kept = format!("the last records of an earlier run wait in {}", spool.path().display());
+            Failure::from(error).leaving(kept).then("the same command again, once the store is back")
+        }
+        taken @ SpoolError::Taken { .. } => Failure::refused(
+            "bring the records of an earlier run to the store",
+        )
+        .caused_by(&taken)
+        .leaving("the journal on the store is that driver's; nothing was done by this command")
+        .then("backstay status shows the run; the same command again goes on by the journal on the store"),
+    })?;
+    shell.note(&format!("{brought} objects that waited in {} are on the store now", spool.path().display()));
+    Ok(brought)
 }
 
 /// Without a terminal nothing asks: what would be asked is refused before anything starts.

@@ -138,7 +138,8 @@ fn words(entry: &Entry) -> String {
         Entry::PutBackBegan { .. } => "putting back".into(),
         Entry::PutBackAnyway { who } => format!("{who} decided to put back although others wrote"),
         Entry::KeepNew { who } => format!("{who} decided to keep the new version"),
-        Entry::Interrupted { how } => format!("interrupted: {how}"),
+        Entry::FlagIsDown { who } => format!("{who} said that the flag is down on its machine"),
+        Entry::Interrupted { how, .. } => format!("interrupted: {how}"),
         Entry::Ended { verdict } => {
             format!("ended: exit {}, production is {}", verdict.exit_code(), verdict.production())
         }

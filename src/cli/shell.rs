@@ -14,8 +14,9 @@ use crate::failure::{Failure, Verdict};
 use crate::pg::{self, ConnInfo, Session};
 use crate::runbook::{Runbook, RunbookError};
 use crate::steps::session_options;
-use crate::store::{Directory, Gcs, GcsOptions, Store};
+use crate::store::{Directory, Gcs, GcsOptions, Spool, Store};
 use crate::ui::{Look, Screen, error};
+use crate::window::admin::NoLock;
 
 /// Where a command was typed, resolved once.
 pub struct Shell {
@@ -40,6 +41,12 @@ pub enum Trouble {
 impl From<Failure> for Trouble {
     fn from(failure: Failure) -> Self {
         Trouble::Failure(failure)
+    }
+}
+
+impl From<NoLock> for Trouble {
+    fn from(no_lock: NoLock) -> Self {
+        Trouble::Failure(no_lock.into())
     }
 }
 
@@ -125,6 +132,11 @@ impl Shell {
             }
             StoreLocation::Directory { path, .. } => Arc::new(Directory::new(path)),
         }
+    }
+
+    /// The environment's store, with the folder behind it for a run's worst hour.
+    pub fn spool(&self, config: &Config) -> Arc<Spool> {
+        Arc::new(Spool::over(self.store(config), &config.spool.path, config.spool.timeout))
     }
 
     /// A session on the database at `info`.

@@ -3,11 +3,11 @@
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::engine::drive::Stop;
+use crate::engine::stop::{Asked, Stop};
 
 /// Counts SIGINT, SIGTERM and SIGHUP from here on.
 pub fn listen() -> Stop {
-    let (count, stop) = watch::channel(0);
+    let (count, stop) = watch::channel(Asked::default());
     let kinds = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
     for kind in kinds {
         // A signal that can't be caught ends the process; the run can be resumed.
@@ -15,7 +15,10 @@ pub fn listen() -> Stop {
         let count = count.clone();
         tokio::spawn(async move {
             while arrivals.recv().await.is_some() {
-                count.send_modify(|n| *n += 1);
+                count.send_modify(|asked| {
+                    asked.times += 1;
+                    asked.since.get_or_insert_with(tokio::time::Instant::now);
+                });
             }
         });
     }

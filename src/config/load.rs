@@ -92,7 +92,10 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let backup = table.require("backup", "[backup]", sections::backup);
     let flag = table.take("maintenance", |v| sections::flag(v, at.root));
     let window = table.require("window", "[window]", sections::window);
+    let lease = table.require("lease", "[lease]", sections::lease);
+    let stop = table.require("stop", "[stop]", sections::stop);
     let health = table.take_own("health", health::checks);
+    let (store, spool) = store?;
     let (variables, database) = (variables?, database?);
     let migrations = completed(migrations?, &variables, &database);
     Ok(Config {
@@ -105,10 +108,13 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         migrations,
         lint: lint?,
         drift: drift?,
-        store: store?,
+        store,
+        spool,
         backup: backup?,
         flag: flag?.flatten(),
         window: window?,
+        lease: lease?,
+        stop: stop?,
         health: health?.unwrap_or_default(),
         variables,
     })

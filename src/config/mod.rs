@@ -24,6 +24,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::migrate::draft::{IdKind, NamePattern};
 use crate::migrate::{alembic, lint};
 use crate::pg::ConnInfo;
@@ -52,12 +54,18 @@ pub struct Config {
     pub lint: lint::Policy,
     /// Where backups, journals and artifacts live.
     pub store: StoreLocation,
+    /// What happens while the store is out of reach.
+    pub spool: SpoolPolicy,
     /// How backups are written.
     pub backup: Backup,
     /// What tells the application that it is in maintenance. A window needs it.
     pub flag: Option<Flag>,
     /// How windows behave, whatever the runbook.
     pub window: WindowPolicy,
+    /// How a driver shows that it lives, and when it counts as dead.
+    pub lease: LeasePolicy,
+    /// What a signal does inside the window where nobody can be asked.
+    pub stop: StopPolicy,
     /// The application's health checks: what proves that it serves.
     pub health: Health,
     /// The variables of `env_file`, given to commands beside our own environment.
@@ -153,6 +161,15 @@ pub enum StoreLocation {
     Bucket(store::Location),
 }
 
+/// `[store]`: the store out of reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpoolPolicy {
+    /// How long one record may take to be written.
+    pub timeout: Duration,
+    /// Where the records of a put-back wait for the store (absolute).
+    pub path: PathBuf,
+}
+
 /// `[backup]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backup {
@@ -223,6 +240,35 @@ pub struct WindowPolicy {
     pub sample_bytes: u64,
     /// Physical replicas' sessions stay on the renamed failed database: how many there are.
     pub replicas: bool,
+}
+
+/// `[lease]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeasePolicy {
+    /// How often a driver shows that it lives.
+    pub heartbeat: Duration,
+    /// How long a driver may go without seeing its lock before it stops, and must be watched standing still before
+    /// another may take over.
+    pub expires: Duration,
+}
+
+/// `[stop]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// What a signal does inside the window where no person can be asked.
+    pub on_signal: OnSignal,
+    /// What lies between a signal and the SIGKILL that may follow.
+    pub grace: Duration,
+}
+
+/// What a signal does inside the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnSignal {
+    /// Production is put back.
+    PutBack,
+    /// The run stops as it is, with the flag up: `resume` goes on or puts back.
+    Leave,
 }
 
 /// What happens to writes of others when production is to be put back.

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{
-    Backup, Compression, Database, DriftPolicy, Flag, FreeDisk, OnWrites, StoreLocation, WindowPolicy,
+    Backup, Compression, Database, DriftPolicy, Flag, FreeDisk, LeasePolicy, OnSignal, OnWrites, SpoolPolicy,
+    StopPolicy, StoreLocation, WindowPolicy,
 };
 use crate::document::{Finding, Read, Value, absolute};
 use crate::pg::ConnInfo;
@@ -82,12 +83,15 @@ pub(super) fn store(
     value: Value<'_>,
     root: &Path,
     process: &BTreeMap<String, String>,
-) -> Read<StoreLocation> {
+) -> Read<(StoreLocation, SpoolPolicy)> {
     value.table(|table| {
         let location = table.require("url", "url = \"file://./backstay-store\"", |v| store_url(v, root));
         let insist = table.require("insist_in_ci", "insist_in_ci = false", Value::boolean);
+        let timeout = table.require("timeout", "timeout = \"75s\"", Value::duration);
+        let spool = table.require("spool", "spool = \".backstay-spool\"", |v| v.path(root));
         let (location, insist) = (location?, insist?);
-        let StoreLocation::Directory { path, .. } = location else { return Ok(location) };
+        let spool = SpoolPolicy { timeout: timeout?, path: spool? };
+        let StoreLocation::Directory { path, .. } = location else { return Ok((location, spool)) };
         if in_ci(process) && !insist {
             return Err(table.wrong_at(
                 "url",
@@ -99,7 +103,7 @@ pub(super) fn store(
                     ),
             ));
         }
-        Ok(StoreLocation::Directory { path, insist })
+        Ok((StoreLocation::Directory { path, insist }, spool))
     })
 }
 
@@ -222,5 +226,33 @@ pub(super) fn window(value: Value<'_>) -> Read<WindowPolicy> {
             sample_bytes: sample_bytes?,
             replicas: replicas?,
         })
+    })
+}
+
+/// `[lease]`.
+pub(super) fn lease(value: Value<'_>) -> Read<LeasePolicy> {
+    value.table(|table| {
+        let heartbeat = table.require("heartbeat", "heartbeat = \"2s\"", Value::duration);
+        let expires = table.require("expires", "expires = \"30s\"", Value::duration);
+        let (heartbeat, expires) = (heartbeat?, expires?);
+        if expires < heartbeat * 3 {
+            let key = if table.says("expires") { "expires" } else { "heartbeat" };
+            let finding = Finding::new("a lease must outlast three heartbeats")
+                .label("one that was late would count as a dead driver")
+                .help("make `expires` longer, or `heartbeat` shorter");
+            return Err(table.wrong_at(key, finding));
+        }
+        Ok(LeasePolicy { heartbeat, expires })
+    })
+}
+
+/// `[stop]`.
+pub(super) fn stop(value: Value<'_>) -> Read<StopPolicy> {
+    value.table(|table| {
+        let on_signal = table.require("on_signal", "on_signal = \"put-back\"", |v| {
+            v.word(&[("put-back", OnSignal::PutBack), ("leave", OnSignal::Leave)])
+        });
+        let grace = table.require("grace", "grace = \"10s\"", Value::duration);
+        Ok(StopPolicy { on_signal: on_signal?, grace: grace? })
     })
 }

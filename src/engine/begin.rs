@@ -4,28 +4,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide;
-use super::drive::{Driving, Stop};
+use super::drive::Driving;
+use super::heart::Heart;
 use super::plan::{self, Plan};
-use super::recall;
 use super::state::{State, Status};
+use super::stop::Stop;
+use super::{lock, recall};
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Verdict};
 use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
+use crate::pg::Session;
 use crate::pg::catalog::Database;
 use crate::runbook::{Runbook, StepKind};
-use crate::steps::{Action, session_options};
-use crate::store::Store;
+use crate::steps::Action;
+use crate::store::{Spool, Store};
 use crate::time::now;
-use crate::window::admin::{self, Admin, Patience};
+use crate::window::admin::{self, Admin};
 use crate::window::names::{Role, Trace};
 use crate::{id, redact};
 
 /// How long a new run waits for the lock: another driver's server process may take a moment to be gone.
-const LOCK_WAIT: Patience = Patience::of(Duration::from_secs(3));
+const LOCK_WAIT: Duration = Duration::from_secs(3);
 
-/// How long a resume waits: the dead driver's statement may still be under way.
-const RESUME_WAIT: Patience = Patience { idle: Duration::from_secs(3), busy: Duration::from_secs(30) };
+/// What a driver works with, whichever run it drives.
+pub struct Means<'a> {
+    /// The environment.
+    pub config: &'a Config,
+    /// Its store.
+    pub store: &'a Arc<dyn Store>,
+    /// The same, with what stands in for it while production is put back.
+    pub spool: &'a Arc<Spool>,
+    /// The event stream.
+    pub events: &'a Events,
+    /// The person's stop.
+    pub stop: Stop,
+}
 
 /// Begins a run: takes the lock, finds the database, refuses on traces of another, writes the first record.
 ///
@@ -33,15 +47,10 @@ const RESUME_WAIT: Patience = Patience { idle: Duration::from_secs(3), busy: Dur
 ///
 /// # Errors
 /// The connection's failures; a refusal naming who holds the lock, or the run that is unfinished.
-pub async fn begin<'a>(
-    config: &'a Config,
-    runbook: &Runbook,
-    store: &'a Arc<dyn Store>,
-    events: &'a Events,
-    stop: Stop,
-) -> Result<Driving<'a>, Failure> {
+pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a>, Failure> {
+    let (config, store) = (means.config, means.store);
     // The lock first: a run that is under way is no unfinished one, and must not be resumed.
-    let admin = take_lock(config, "run", LOCK_WAIT).await?;
+    let admin = lock::take(config, "run", LOCK_WAIT).await?;
     refuse_unfinished(config, store).await?;
     let target = find_target(config, &admin).await?;
     refuse_strangers(store, &admin.companions(&target.name).await?).await?;
@@ -60,40 +69,66 @@ pub async fn begin<'a>(
         .await?;
     let mut state = State::default();
     state.add(&began);
-    let outline = recall::outline(&plan, &runbook.name);
-    let driving =
-        Driving { config, store, events, stop, outline, plan, journal, state, target, admin, yes: false };
-    driving.announce(runbook);
-    Ok(driving)
+    set_out(means, runbook, Charge { plan, journal, state, target, admin }).await
 }
 
 /// Takes an interrupted run up as its next driver: reads the journal, fences the earlier driver by the
-/// first record, then makes the fence of the window its own.
+/// first record, and ends whatever of it holds the lock. A driver that is alive is left alone.
 ///
 /// # Errors
 /// A journal that can't be read; a run that has ended; another driver that is alive and holds the lock.
-pub async fn resume<'a>(
-    config: &'a Config,
-    runbook: &Runbook,
-    store: &'a Arc<dyn Store>,
-    run: &str,
-    events: &'a Events,
-    stop: Stop,
-) -> Result<Driving<'a>, Failure> {
-    let admin = take_lock(config, "resume", RESUME_WAIT).await?;
+pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Result<Driving<'a>, Failure> {
+    let (config, store) = (means.config, means.store);
+    let lock = lock::find(config, store, run, means.events).await?;
     // Read behind the lock: while we waited for it another resume may have ended the run.
     let history = journal::read(&**store, run).await?;
     refuse_ended(run, &history.records)?;
     let mut state = State::of(&history.records);
     let target = target_of(&history.records)?;
-    same_target(config, &admin, &target).await?;
+    same_target(config, lock.session(), &target).await?;
     let plan = Plan::compile(runbook, config);
     same_lines(&plan, &history.records)?;
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
     state.add(&journal.append(Entry::TookOver { driver: Driver::this_process() }).await?);
+    let admin = lock.take(config).await?;
+    set_out(means, runbook, Charge { plan, journal, state, target, admin }).await
+}
+
+/// A run in a driver's hands.
+struct Charge {
+    plan: Plan,
+    journal: Journal,
+    state: State,
+    target: Target,
+    admin: Admin,
+}
+
+/// The first record of this driver stands: from here it shows that it lives.
+async fn set_out<'a>(means: Means<'a>, runbook: &Runbook, charge: Charge) -> Result<Driving<'a>, Failure> {
+    let Means { config, store, spool, events, stop } = means;
+    let Charge { plan, journal, state, target, admin } = charge;
+    admin.sign(journal.run(), journal.epoch()).await?;
+    let heart = Heart::start(config, spool.store(), journal.run(), journal.epoch(), &admin);
     let outline = recall::outline(&plan, &runbook.name);
-    let driving =
-        Driving { config, store, events, stop, outline, plan, journal, state, target, admin, yes: false };
+    let driving = Driving {
+        config,
+        store,
+        spool,
+        events,
+        stop,
+        plan,
+        outline,
+        journal,
+        state,
+        target,
+        admin,
+        heart,
+        yes: false,
+        attended: false,
+        window: None,
+        killed_at: None,
+        store_lost: None,
+    };
     driving.announce(runbook);
     Ok(driving)
 }
@@ -134,12 +169,6 @@ fn copy_of(runbook: &Runbook) -> RunbookCopy {
         text: runbook.text.clone(),
         hash: journal::hash(runbook.text.as_bytes()),
     }
-}
-
-async fn take_lock(config: &Config, verb: &str, patience: Patience) -> Result<Admin, Failure> {
-    let info = config.database.maintenance();
-    let name = format!("backstay {verb} of {}", config.environment);
-    Admin::acquire(info, session_options(config, &name), config.database.url.database(), patience).await
 }
 
 async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> {
@@ -259,8 +288,8 @@ fn target_of(records: &[journal::Record]) -> Result<Target, Failure> {
 
 /// The lines go by object ids, and those mean something on one server only: the config must still name the
 /// server and the database that the run was begun on.
-async fn same_target(config: &Config, admin: &Admin, target: &Target) -> Result<(), Failure> {
-    let system = admin::system(admin.session()).await?;
+async fn same_target(config: &Config, session: &Session, target: &Target) -> Result<(), Failure> {
+    let system = admin::system(session).await?;
     let name = config.database.url.database();
     if system == target.system && name == target.name {
         return Ok(());

@@ -8,6 +8,7 @@ use super::state::{State, Status};
 use crate::config::OnWrites;
 use crate::event::{LineId, Phase};
 use crate::failure::{Kind, Verdict};
+use crate::journal::Onward;
 use crate::steps::Action;
 
 /// What the driver does next.
@@ -40,12 +41,16 @@ fn decide_forward(plan: &Plan, state: &State) -> Decision {
     for line in &plan.lines {
         match state.status(line.id) {
             Status::Finished => {}
+            // Whoever resumes looks: what it finds may take long to act on.
+            Status::Started if state.interrupted == Some(Onward::Leave) => {
+                return Decision::End(interrupted(plan, state));
+            }
             Status::Started => return Decision::Probe(line.id),
             Status::Failed | Status::FailedEarlier => match decide_failed(plan, state, line) {
                 Some(decision) => return decision,
                 None => continue,
             },
-            Status::Waiting if state.interrupted => return decide_interrupted(plan, state),
+            Status::Waiting if state.interrupted.is_some() => return decide_interrupted(plan, state),
             Status::Waiting => return Decision::Run(line.id),
         }
     }
@@ -56,7 +61,7 @@ fn decide_forward(plan: &Plan, state: &State) -> Decision {
 
 /// What follows a failed line; nothing special (`None`) for one of the `after` phase.
 fn decide_failed(plan: &Plan, state: &State, line: &Line) -> Option<Decision> {
-    if matches!(line.action, Action::ClearFlag) {
+    if matches!(line.action, Action::ClearFlag) && state.ever_started(line.id) {
         // `Clearing` was journaled: users may be back. Only a later driver tries the flag again.
         return Some(match state.status(line.id) {
             Status::FailedEarlier => Decision::Run(line.id),
@@ -70,7 +75,10 @@ fn decide_failed(plan: &Plan, state: &State, line: &Line) -> Option<Decision> {
 }
 
 fn decide_interrupted(plan: &Plan, state: &State) -> Decision {
-    if in_window(plan, state) { Decision::PutBack } else { Decision::End(Verdict::Interrupted) }
+    match state.interrupted {
+        Some(Onward::PutBack) if in_window(plan, state) => Decision::PutBack,
+        _ => Decision::End(interrupted(plan, state)),
+    }
 }
 
 fn decide_back(plan: &Plan, state: &State) -> Decision {
@@ -86,7 +94,7 @@ fn decide_back(plan: &Plan, state: &State) -> Decision {
             Status::Waiting | Status::FailedEarlier => return decide_back_line(plan, state, &line),
         }
     }
-    Decision::End(match (entered_window(plan, state), state.interrupted) {
+    Decision::End(match (entered_window(plan, state), state.interrupted.is_some()) {
         _ if state.keep_new => Verdict::ChangedButFailing,
         (true, _) => Verdict::PutBack,
         (false, true) => Verdict::Interrupted,

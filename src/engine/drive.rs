@@ -1,57 +1,68 @@
 //! The loop: ask `decide`, journal `Started`, perform, journal how it ended. Knows no step's inside.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::advice;
 use super::begin::fenced;
 use super::decide::{self, Decision};
+use super::heart::Heart;
 use super::plan::{self, Line, Plan};
-use super::recall;
 use super::state::State;
-use crate::config::Config;
+use super::stop::{Asked, Cut, Stop, WindowClock, until};
+use super::{advice, estimate, lock, recall};
+use crate::config::{Config, OnSignal};
 use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
-use crate::journal::{Driver, Entry, Journal, Target};
+use crate::journal::{Driver, Entry, Journal, JournalError, Onward, Target};
 use crate::steps::{self, Action, Outline, Probe, Report, Site};
-use crate::store::Store;
-use crate::time::now;
-use crate::window::admin::{Admin, Patience};
+use crate::store::{Spool, Store};
+use crate::time::{now, show_duration};
+use crate::window::admin::Admin;
 use crate::window::{fence, names};
 
-/// How long the lock may take to be had again after its connection was lost.
-const LOCK_WAIT: Patience = Patience::of(Duration::from_secs(30));
-
-/// How often a person asked for a stop. One: end cleanly. Two: now.
-pub type Stop = watch::Receiver<u32>;
+/// What must be left of the grace to write the last records and to tell the end.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// One driver of one run.
 pub struct Driving<'a> {
     /// The environment.
-    pub config: &'a Config,
+    pub(super) config: &'a Config,
     /// The store.
-    pub store: &'a Arc<dyn Store>,
+    pub(super) store: &'a Arc<dyn Store>,
+    /// The same, with what stands in for it while production is put back.
+    pub(super) spool: &'a Arc<Spool>,
     /// The event stream.
-    pub events: &'a Events,
+    pub(super) events: &'a Events,
     /// The person's stop.
-    pub stop: Stop,
+    pub(super) stop: Stop,
     /// The checklist.
-    pub plan: Plan,
+    pub(super) plan: Plan,
     /// What lines need of it.
-    pub outline: Outline,
+    pub(super) outline: Outline,
     /// The journal, as this driver writes it.
-    pub journal: Journal,
+    pub(super) journal: Journal,
     /// What the journal adds up to.
-    pub state: State,
+    pub(super) state: State,
     /// The database that the run is about.
-    pub target: Target,
+    pub(super) target: Target,
     /// The connection that holds the lock.
-    pub admin: Admin,
+    pub(super) admin: Admin,
+    /// The signs of life that this driver gives.
+    pub(super) heart: Heart,
     /// Confirmations are answered with yes.
     pub yes: bool,
+    /// A person is there to be asked.
+    pub attended: bool,
+    /// The clock of the window, while the flag may be up.
+    pub(super) window: Option<WindowClock>,
+    /// When the SIGKILL must be reckoned with that may follow a signal.
+    pub(super) killed_at: Option<Instant>,
+    /// Why the store is out of reach, once production is put back without it.
+    pub(super) store_lost: Option<Failure>,
 }
 
 /// Why the loop stopped without an end of the run.
@@ -94,8 +105,10 @@ impl Driving<'_> {
 
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
         self.hold_fence().await?;
+        self.window = WindowClock::of(&self.plan, &self.state, self.events);
         loop {
             match decide::decide(&self.plan, &self.state) {
+                Decision::Run(_) if self.overran() => self.interrupt(&Cut::Overran).await?,
                 Decision::Run(line) => self.run_line(line).await?,
                 Decision::Probe(line) => self.probe_line(line).await?,
                 Decision::PutBack => self.turn_back().await?,
@@ -105,32 +118,38 @@ impl Driving<'_> {
         }
     }
 
-    /// After a takeover the fence gets this driver's name: whoever still knows the old one is out.
+    /// After a takeover the fence gets this driver's name: whoever still knows the old one is out. And what
+    /// earlier drivers left in the server is ended, wherever it is: it would go on with what they began.
     async fn hold_fence(&mut self) -> Result<(), Halt> {
+        let epoch = self.journal.epoch();
+        if epoch == 1 {
+            return Ok(());
+        }
+        let timeout = self.config.database.close_timeout;
+        fence::end_earlier(self.admin.session(), self.journal.run(), epoch, timeout).await?;
         let back = decide::way_back(&self.plan, &self.state);
-        if self.journal.epoch() == 1 || !fenced(&self.plan, &self.state, &back) {
+        if !fenced(&self.plan, &self.state, &back) {
             return Ok(());
         }
         let Some(database) = self.admin.by_oid(self.target.oid).await? else { return Ok(()) };
         if names::trace(&self.target.name, &database.name).is_some() {
-            let window = names::companion(
-                &self.target.name,
-                names::Role::Window,
-                self.journal.run(),
-                self.journal.epoch(),
-            );
-            fence::close(&self.admin, self.target.oid, &window, self.config.database.close_timeout).await?;
+            let role = names::Role::Window;
+            let window = names::companion(&self.target.name, role, self.journal.run(), epoch);
+            fence::close(&self.admin, self.target.oid, &window, timeout).await?;
         }
         Ok(())
     }
 
     async fn run_line(&mut self, id: LineId) -> Result<(), Halt> {
         let line = self.line(id)?;
-        self.admin.ensure(&self.target.name, LOCK_WAIT).await?;
+        self.hold().await?;
         let began = Instant::now();
-        let intent = {
-            let mut site = self.site(id);
-            steps::prepare(&line.action, &mut site).await
+        if matches!(line.action, Action::ClearFlag) {
+            self.expect_store().await?;
+        }
+        let intent = match self.without_store() {
+            Some(failure) => Err(failure),
+            None => steps::prepare(&line.action, &mut self.site(id)).await,
         };
         let intent = match intent {
             Ok(intent) => intent,
@@ -142,36 +161,90 @@ impl Driving<'_> {
         };
         self.append(Entry::Started { line: id, name: line.name.clone(), intent: intent.clone() }).await?;
         self.events.emit(Event::LineStarted { at: now(), line: id });
+        if let Some(failure) = self.without_store() {
+            return self.fail(id, failure, began.elapsed()).await;
+        }
+        if matches!(line.action, Action::RaiseFlag { .. }) {
+            self.window = WindowClock::of(&self.plan, &self.state, self.events);
+        }
+        // A driver that was frozen since the record must not act on it: somebody else may have by now.
+        if !self.heart.pulse().is_fresh() {
+            self.hold().await?;
+            self.journal.claim().expect_ours().await.map_err(Failure::from)?;
+        }
         let outcome = self.perform(&line, &intent).await?;
         match outcome {
             Some(Ok(report)) => self.finish(id, report, began.elapsed(), false).await,
             Some(Err(failure)) => self.fail(id, failure, began.elapsed()).await,
-            // Interrupted: what the line did is for the probe to say.
+            // Cut short: what the line did is for the probe to say.
             None => Ok(()),
         }
     }
 
-    /// Performs a line, unless a person stops it: then the interruption is journaled and nothing given.
+    /// Performs a line, unless something cuts it short: then that is journaled and nothing given.
     async fn perform(
         &mut self,
         line: &Line,
         intent: &Value,
     ) -> Result<Option<Result<Report, Failure>>, Halt> {
-        let mut stop = self.stop.clone();
+        let (mut stop, mut pulse) = (self.stop.clone(), self.heart.pulse());
         let stops = interruptible(&line.action) && !self.state.putting_back;
-        let wanted = if stops { 1 } else { 2 };
-        let mut site = self.site(line.id);
-        tokio::select! {
-            biased;
-            outcome = steps::perform(&line.action, intent, &mut site) => return Ok(Some(outcome)),
-            _ = stop.wait_for(|asked| *asked >= wanted) => {}
+        let signals = if stops { 1 } else { 2 };
+        let overruns =
+            self.window.as_ref().filter(|_| stops && self.may_overrun()).and_then(WindowClock::ends);
+        let (killed_at, config, claim) = (self.killed_at, self.config, self.journal.claim());
+        let (pid, mut kept) = (self.admin.session().pid(), None);
+        let outcome = {
+            let mut site = self.site(line.id);
+            let keeping = lock::keep(config, &claim, &mut pulse, pid, &mut kept);
+            tokio::select! {
+                biased;
+                outcome = steps::perform(&line.action, intent, &mut site) => Ok(outcome),
+                _ = stop.wait_for(|asked| asked.times >= signals) => Err(Cut::Signal),
+                () = until(killed_at) => Err(Cut::GraceIsOver),
+                () = until(overruns) => Err(Cut::Overran),
+                failure = keeping => Err(Cut::LockLost(failure)),
+            }
+        };
+        if let Some(admin) = kept {
+            self.admin = admin;
         }
-        self.note_stop().await.map(|()| None)
+        match outcome {
+            Ok(outcome) => Ok(Some(outcome)),
+            Err(Cut::GraceIsOver) => Err(Halt::Stopped),
+            Err(Cut::LockLost(failure)) => Err(Halt::Failed(failure)),
+            Err(cut) => {
+                self.silence(line).await?;
+                self.interrupt(&cut).await.map(|()| None)
+            }
+        }
+    }
+
+    /// Ends what a line that was cut short left running, unless a second signal can't wait for that.
+    async fn silence(&mut self, line: &Line) -> Result<(), Halt> {
+        let mut stop = self.stop.clone();
+        let site = self.site(line.id);
+        tokio::select! {
+            () = steps::silence(&line.action, &site) => Ok(()),
+            _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
+        }
+    }
+
+    /// Makes sure that the lock is held; it is had again where its connection was lost between two lines.
+    async fn hold(&mut self) -> Result<(), Halt> {
+        if self.admin.is_alive().await {
+            return Ok(());
+        }
+        let (claim, pulse) = (self.journal.claim(), self.heart.pulse());
+        let admin = lock::regain(self.config, &claim, &pulse, self.admin.session().pid()).await?;
+        self.heart.pulse().guard(admin.session().pid());
+        self.admin = admin;
+        Ok(())
     }
 
     async fn probe_line(&mut self, id: LineId) -> Result<(), Halt> {
         let line = self.line(id)?;
-        self.admin.ensure(&self.target.name, LOCK_WAIT).await?;
+        self.hold().await?;
         let intent = self.state.line(id).intent;
         let began = Instant::now();
         let found = {
@@ -240,10 +313,24 @@ impl Driving<'_> {
         Ok(())
     }
 
+    /// Journals that somebody took the flag down on the machine where it stands.
+    ///
+    /// # Errors
+    /// The journal's.
+    pub async fn flag_is_down(&mut self) -> Result<(), Failure> {
+        self.append(Entry::FlagIsDown { who: Driver::this_process().to_string() }).await
+    }
+
     async fn end(&mut self, verdict: Verdict) -> Result<Verdict, Halt> {
         let resumable = matches!(verdict, Verdict::Interrupted | Verdict::InterruptedInWindow);
         if self.state.ended.is_none() && !resumable {
             self.append(Entry::Ended { verdict }).await?;
+        }
+        if self.spool.is_engaged() && self.spool.flush().await.is_ok() {
+            self.store_lost = None;
+        }
+        if !resumable && self.store_lost.is_none() {
+            self.heart.stop().await;
         }
         Ok(verdict)
     }
@@ -271,25 +358,146 @@ impl Driving<'_> {
 
     /// Between two lines: did a person ask to stop?
     async fn heed_stop(&mut self) -> Result<(), Halt> {
-        match *self.stop.borrow() {
-            0 => return Ok(()),
-            1 if self.state.interrupted || self.state.putting_back => return Ok(()),
-            _ => {}
+        let asked = self.stop.borrow().times;
+        match asked {
+            0 => Ok(()),
+            1 if self.state.interrupted.is_some() || self.state.putting_back => Ok(()),
+            _ => self.interrupt(&Cut::Signal).await,
         }
-        self.note_stop().await
     }
 
-    async fn note_stop(&mut self) -> Result<(), Halt> {
-        if *self.stop.borrow() >= 2 {
+    /// Whether the window's clock may turn the run back: not any more once it goes back, or users may be in.
+    fn may_overrun(&self) -> bool {
+        decide::in_window(&self.plan, &self.state)
+            && !self.state.putting_back
+            && self.state.interrupted.is_none()
+    }
+
+    fn overran(&self) -> bool {
+        let ends = self.window.as_ref().and_then(WindowClock::ends);
+        self.may_overrun() && ends.is_some_and(|ends| ends <= Instant::now())
+    }
+
+    /// Journals that the run was stopped, and what follows.
+    async fn interrupt(&mut self, cut: &Cut) -> Result<(), Halt> {
+        let asked = *self.stop.borrow();
+        if asked.times >= 2 {
             return Err(Halt::Stopped);
         }
-        Ok(self.append(Entry::Interrupted { how: "stopped by a signal".into() }).await?)
+        let (how, onward) = match cut {
+            Cut::Overran => {
+                ("the window was open for longer than put_back_after".to_string(), Onward::PutBack)
+            }
+            _ => ("stopped by a signal".to_string(), self.onward(asked).await?),
+        };
+        if onward == Onward::PutBack && !self.attended {
+            self.killed_at = asked.since.map(|since| since + self.config.stop.grace - FAREWELL);
+        }
+        Ok(self.append(Entry::Interrupted { how, onward }).await?)
+    }
+
+    /// What follows a signal: a person decides, or the config.
+    async fn onward(&mut self, asked: Asked) -> Result<Onward, Halt> {
+        if !decide::in_window(&self.plan, &self.state) {
+            return Ok(Onward::Leave);
+        }
+        if self.attended {
+            return self.ask_onward().await;
+        }
+        if self.config.stop.on_signal == OnSignal::Leave {
+            return Ok(Onward::Leave);
+        }
+        let passed = asked.since.map_or(Duration::ZERO, |since| since.elapsed());
+        let left = self.config.stop.grace.saturating_sub(passed + FAREWELL);
+        let needed = estimate::of_way_back(&self.plan, &self.state, now());
+        if needed <= left {
+            return Ok(Onward::PutBack);
+        }
+        let text = format!(
+            "putting production back is likely to take {}, and {} are left of the grace: the run stops here",
+            show_duration(needed),
+            show_duration(left)
+        );
+        self.events.emit(Event::Note { line: None, text });
+        Ok(Onward::Leave)
+    }
+
+    async fn ask_onward(&mut self) -> Result<Onward, Halt> {
+        let (reply, answer) = oneshot::channel();
+        self.events.emit(Event::Question {
+            line: self.at(),
+            text: "Stopped inside the window: users see the maintenance page. Put production back now? If not, the \
+                   run stops here with the flag up, for backstay resume to go on."
+                .into(),
+            expects: "put back".into(),
+            reply,
+        });
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            typed = answer => match typed.is_ok_and(|typed| typed.trim() == "put back") {
+                true => Ok(Onward::PutBack),
+                false => Ok(Onward::Leave),
+            },
+            _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
+        }
+    }
+
+    /// The line that was worked at last.
+    fn at(&self) -> LineId {
+        let started = self.plan.lines.iter().rev().find(|line| self.state.ever_started(line.id));
+        started.map_or(LineId::Line(1), |line| line.id)
     }
 
     async fn append(&mut self, entry: Entry) -> Result<(), Failure> {
-        let record = self.journal.append(entry).await?;
+        // Whether `Clearing` is on the store must be known: it decides what a resume may do.
+        let clearing = match &entry {
+            Entry::Started { line, .. } => self.line(*line).is_ok_and(|line| line.clears_for_good()),
+            _ => false,
+        };
+        let draft = self.journal.draft(entry)?;
+        let mut written = self.journal.write(&draft).await;
+        if let Err(JournalError::Store(error)) = written {
+            if clearing || !self.may_spool().await {
+                return Err(error.into());
+            }
+            self.engage_spool(error.into());
+            written = self.journal.write(&draft).await;
+        }
+        written?;
+        let record = self.journal.settle(draft);
         self.state.add(&record);
         Ok(())
+    }
+
+    /// Whether the run may go on without its store: only to put production back, and only while the lock keeps
+    /// everybody else away.
+    async fn may_spool(&self) -> bool {
+        decide::in_window(&self.plan, &self.state) && !self.spool.is_engaged() && self.admin.is_alive().await
+    }
+
+    fn engage_spool(&mut self, failure: Failure) {
+        self.spool.engage();
+        let text = format!(
+            "the store is lost ({failure}); production is put back all the same, and the records of that wait in {}",
+            self.spool.path().display()
+        );
+        self.events.emit(Event::Note { line: None, text });
+        self.store_lost = Some(failure);
+    }
+
+    /// Looks whether the store is there: before users may come back it must be able to say so.
+    async fn expect_store(&mut self) -> Result<(), Halt> {
+        match self.journal.claim().expect_ours().await {
+            Err(JournalError::Store(error)) if self.may_spool().await => self.engage_spool(error.into()),
+            Err(JournalError::Store(_)) if self.spool.is_engaged() => {}
+            other => other.map_err(Failure::from)?,
+        }
+        Ok(())
+    }
+
+    /// Why no line of the way there may start any more.
+    fn without_store(&self) -> Option<Failure> {
+        self.store_lost.clone().filter(|_| !self.state.putting_back)
     }
 
     fn line(&self, id: LineId) -> Result<Line, Failure> {
@@ -336,6 +544,13 @@ impl Driving<'_> {
         };
         if let Some(cause) = cause.as_ref().filter(|_| self.state.first_failure.is_none()) {
             next.splice(0..0, cause.next.iter().cloned());
+        }
+        if self.store_lost.is_some() {
+            next.push(format!(
+                "the records of the put-back wait in {}; backstay resume {run} -e {environment} on this machine brings \
+                 them to the store once it is back",
+                self.spool.path().display()
+            ));
         }
         // What was mended in the end is no cause of this end: neither the earlier tries of a put-back that
         // succeeded, nor the failure of a line that finished after all.

@@ -36,7 +36,8 @@ impl Plan {
         plan.extend(Phase::Before, &runbook.before);
         if let Some(window) = &runbook.window {
             plan.first_deploy = window.first_deploy;
-            plan.push(Phase::During, "raise the flag", Action::RaiseFlag { max: window.max });
+            let raise = Action::RaiseFlag { max: window.max, put_back_after: window.put_back_after };
+            plan.push(Phase::During, "raise the flag", raise);
             plan.push(Phase::During, "close the database", Action::Close);
             plan.push(Phase::During, guard_name(window.guard), Action::Guard(window.guard));
             plan.extend(Phase::During, &window.during);
@@ -81,6 +82,11 @@ impl Line {
     /// The line as it stands on the paper.
     pub fn card(&self) -> LineCard {
         LineCard { id: self.id, phase: self.phase, name: self.name.clone(), done: None }
+    }
+
+    /// Whether its start is `Clearing`: from there on production is not put back any more.
+    pub fn clears_for_good(&self) -> bool {
+        matches!((&self.action, self.id), (Action::ClearFlag, LineId::Line(_)))
     }
 
     /// The command that takes this line back, if it is a command that has one.

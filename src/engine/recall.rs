@@ -49,6 +49,8 @@ pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
         |wanted: fn(&Action) -> bool| find(wanted).map(|standing| standing.intent).unwrap_or_default();
     Recall {
         closing: serde_json::from_value(intent(|a| matches!(a, Action::Close))).ok(),
+        raising: serde_json::from_value(intent(|a| matches!(a, Action::RaiseFlag { .. }))).ok(),
+        flag_is_down: state.flag_is_down,
         guard: serde_json::from_value(facts(|a| matches!(a, Action::Guard(_)))).ok(),
         mark: serde_json::from_value(intent(|a| matches!(a, Action::Open))).ok(),
         preview: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Preview)))).ok(),

@@ -1,12 +1,14 @@
 //! What the records of a journal add up to. **Pure.**
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::event::LineId;
 use crate::failure::{Failure, Verdict};
-use crate::journal::{Entry, Record};
+use crate::journal::{Entry, Onward, Record};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Default)]
@@ -18,8 +20,10 @@ pub struct State {
     pub put_back_anyway: bool,
     /// Somebody decided to keep the new version.
     pub keep_new: bool,
-    /// Stopped by a person in this epoch.
-    pub interrupted: bool,
+    /// Somebody said that the flag on another machine is down.
+    pub flag_is_down: bool,
+    /// Stopped in this epoch, and what follows inside the window.
+    pub interrupted: Option<Onward>,
     /// The verdict, unless a later driver took the run up again.
     pub ended: Option<Verdict>,
     /// The first line that failed, and why: never replaced by what failed later (invariant 11).
@@ -41,6 +45,10 @@ pub struct Standing {
     pub summary: Option<String>,
     /// It was started at least once, however that ended.
     pub ever_started: bool,
+    /// When it was started first, by its driver's clock.
+    pub began: Option<Timestamp>,
+    /// How long it took, once that is known.
+    pub took: Option<Duration>,
 }
 
 /// The statuses of a line.
@@ -74,7 +82,7 @@ impl State {
         match &record.entry {
             Entry::Began { .. } => {}
             Entry::TookOver { .. } => {
-                self.interrupted = false;
+                self.interrupted = None;
                 self.ended = None;
                 for standing in self.lines.values_mut() {
                     if standing.status == Status::Failed {
@@ -87,15 +95,19 @@ impl State {
                 standing.status = Status::Started;
                 standing.intent = intent.clone();
                 standing.ever_started = true;
+                standing.began = standing.began.or(Some(record.at));
             }
-            Entry::Finished { line, facts, summary, .. } => {
+            Entry::Finished { line, facts, summary, millis, .. } => {
                 let standing = self.lines.entry(*line).or_default();
                 standing.status = Status::Finished;
                 standing.facts = facts.clone();
                 standing.summary = Some(summary.clone());
+                standing.took = Some(Duration::from_millis(*millis));
             }
-            Entry::Failed { line, failure, .. } => {
-                self.lines.entry(*line).or_default().status = Status::Failed;
+            Entry::Failed { line, failure, millis } => {
+                let standing = self.lines.entry(*line).or_default();
+                standing.status = Status::Failed;
+                standing.took = Some(Duration::from_millis(*millis));
                 match line {
                     LineId::Line(_) => {
                         self.first_failure.get_or_insert_with(|| (*line, failure.clone()));
@@ -107,7 +119,8 @@ impl State {
             Entry::PutBackBegan { .. } => self.putting_back = true,
             Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
             Entry::KeepNew { .. } => self.keep_new = true,
-            Entry::Interrupted { .. } => self.interrupted = true,
+            Entry::FlagIsDown { .. } => self.flag_is_down = true,
+            Entry::Interrupted { onward, .. } => self.interrupted = Some(*onward),
             Entry::Ended { verdict } => self.ended = Some(*verdict),
         }
     }

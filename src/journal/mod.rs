@@ -4,6 +4,7 @@
 //! carries the hash of the one before and the nonce of the driver that wrote it. What is on disk, in
 //! short: `Began`, then `Started` before and `Finished` or `Failed` after every line, `Ended` last.
 
+pub mod lease;
 mod record;
 
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::failure::{Failure, Kind};
 use crate::store::{Created, Store, StoreError};
 use crate::time;
 
-pub use record::{Driver, Entry, FORMAT, Record, RunbookCopy, Target};
+pub use record::{Driver, Entry, FORMAT, Onward, Record, RunbookCopy, Target};
 
 /// Writes to one run's journal as one driver.
 #[derive(Debug)]
@@ -26,6 +27,23 @@ pub struct Journal {
     nonce: String,
     next: u32,
     last_hash: String,
+}
+
+/// A record on its way to the store.
+#[derive(Debug)]
+pub struct Draft {
+    record: Record,
+    text: Bytes,
+}
+
+/// The place behind a journal's last record: it is its driver's as long as nobody else wrote there.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    store: Arc<dyn Store>,
+    run: String,
+    epoch: u32,
+    nonce: String,
+    next: u32,
 }
 
 /// What a journal holds: its records in order, and whether one of them was found torn.
@@ -130,6 +148,17 @@ impl Journal {
         &self.run
     }
 
+    /// The place of the next record, to be looked at while the journal is at rest.
+    pub fn claim(&self) -> Claim {
+        Claim {
+            store: self.store.clone(),
+            run: self.run.clone(),
+            epoch: self.epoch,
+            nonce: self.nonce.clone(),
+            next: self.next,
+        }
+    }
+
     /// Appends one record; durable when this returns. Secrets are masked on the way.
     ///
     /// A crash leaves the whole record or none. A write that was retried and finds its own bytes there
@@ -138,6 +167,17 @@ impl Journal {
     /// # Errors
     /// [`JournalError::Lost`] if another driver wrote this number; the store's error after three tries.
     pub async fn append(&mut self, entry: Entry) -> Result<Record, JournalError> {
+        let draft = self.draft(entry)?;
+        self.write(&draft).await?;
+        Ok(self.settle(draft))
+    }
+
+    /// The next record, not yet written: for a driver who may have to write the same bytes twice, because nobody
+    /// knows whether the store that was lost has them.
+    ///
+    /// # Errors
+    /// A defect: an entry that is no JSON.
+    pub fn draft(&self, entry: Entry) -> Result<Draft, JournalError> {
         let record = Record {
             format: FORMAT,
             number: self.next,
@@ -153,11 +193,22 @@ impl Journal {
             number: self.next,
             what: error.to_string(),
         })?;
-        let last_hash = hash(text.as_bytes());
-        self.create(&object_name(&self.run, self.next), text.into()).await?;
+        Ok(Draft { record, text: text.into() })
+    }
+
+    /// Writes a draft; durable when this returns. May be called again after a failure.
+    ///
+    /// # Errors
+    /// As [`Journal::append`].
+    pub async fn write(&self, draft: &Draft) -> Result<(), JournalError> {
+        self.create(&object_name(&self.run, self.next), draft.text.clone()).await
+    }
+
+    /// A draft that was written is the journal's last record from here on.
+    pub fn settle(&mut self, draft: Draft) -> Record {
         self.next += 1;
-        self.last_hash = last_hash;
-        Ok(record)
+        self.last_hash = hash(&draft.text);
+        draft.record
     }
 
     async fn create(&self, name: &str, bytes: Bytes) -> Result<(), JournalError> {
@@ -171,6 +222,10 @@ impl Journal {
                 Ok(Created::Exists) => {
                     return Err(JournalError::Lost { run: self.run.clone(), number: self.next });
                 }
+                // Whoever kept us waiting for long is not asked again.
+                Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::TimedOut => {
+                    return Err(StoreError::io("write", name, source).into());
+                }
                 Err(error @ StoreError::Io { .. }) if tries < TRIES => {
                     tracing::debug!(%error, tries, "journal write failed, trying again");
                     tokio::time::sleep(std::time::Duration::from_millis(100 << tries)).await;
@@ -178,6 +233,29 @@ impl Journal {
                 }
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+}
+
+impl Claim {
+    /// The run, and which driver of it claims.
+    pub fn driver(&self) -> (&str, u32) {
+        (&self.run, self.epoch)
+    }
+
+    /// Makes sure that no other driver owns the run.
+    ///
+    /// # Errors
+    /// [`JournalError::Lost`] if one wrote the next record; the store's, and then nothing is known.
+    pub async fn expect_ours(&self) -> Result<(), JournalError> {
+        let bytes = match self.store.read(&object_name(&self.run, self.next)).await {
+            Err(StoreError::Missing { .. }) => return Ok(()),
+            bytes => bytes?,
+        };
+        // Our own, where the answer to its writing was lost.
+        match serde_json::from_slice::<Record>(&bytes) {
+            Ok(record) if record.nonce == self.nonce => Ok(()),
+            _ => Err(JournalError::Lost { run: self.run.clone(), number: self.next }),
         }
     }
 }

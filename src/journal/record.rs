@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::account::Account;
+use crate::account::{self, Account};
 use crate::event::{LineCard, LineId};
 use crate::failure::{Failure, Verdict};
 use crate::redact::redact;
@@ -113,10 +113,18 @@ pub enum Entry {
         /// Who: user and host.
         who: String,
     },
-    /// A person stopped the run; `resume` goes on.
+    /// A person says that the flag, which stands on another machine, is down.
+    FlagIsDown {
+        /// Who: user and host.
+        who: String,
+    },
+    /// The run was stopped, by a person or by its own clock.
     Interrupted {
         /// By what.
         how: String,
+        /// What follows where the flag is up; before and after the window a run just stops.
+        #[serde(default)]
+        onward: Onward,
     },
     /// The run ended so. After [`Verdict::NotPutBack`] a resume may try again.
     Ended {
@@ -141,14 +149,26 @@ impl Entry {
             Entry::Started { name, .. } => mask(name),
             Entry::Finished { summary, .. } => mask(summary),
             Entry::Failed { failure, .. } => *failure = failure.redacted(),
-            Entry::Abandoned { why: text, .. } | Entry::Interrupted { how: text } => mask(text),
+            Entry::Abandoned { why: text, .. } | Entry::Interrupted { how: text, .. } => mask(text),
             Entry::TookOver { .. }
             | Entry::PutBackAnyway { .. }
             | Entry::KeepNew { .. }
+            | Entry::FlagIsDown { .. }
             | Entry::Ended { .. } => {}
         }
         self
     }
+}
+
+/// What follows an interruption inside the window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Onward {
+    /// Production is put back.
+    #[default]
+    PutBack,
+    /// The run stops where it is, for `resume` to go on or put back.
+    Leave,
 }
 
 /// The runbook as it was when the run began.
@@ -193,7 +213,7 @@ impl Driver {
     pub fn this_process() -> Self {
         Self {
             user: Account::of_this_process().name.unwrap_or_else(|| "nobody we know".to_string()),
-            host: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            host: account::host(),
             pid: std::process::id(),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }

@@ -8,7 +8,7 @@ use miette::Diagnostic;
 use super::order::{self, Line, Phase};
 use super::{GuardKind, Runbook, Window, step};
 use crate::document::tree::{Data, Entry, Node, Place};
-use crate::document::{self, Invalid, Read, Table, Value, Variables, spell_out};
+use crate::document::{self, Finding, Invalid, Read, Table, Value, Variables, spell_out};
 use crate::failure::Failure;
 use crate::nearest::nearest;
 
@@ -180,10 +180,18 @@ fn window(value: Value<'_>) -> Read<Window> {
         let guard =
             table.take("guard", |v| v.word(&[("clone", GuardKind::Clone), ("backup", GuardKind::Backup)]));
         let max = table.take("max", Value::duration);
+        let put_back_after = table.take("put_back_after", Value::duration);
         let first_deploy = table.take("first_deploy", Value::boolean);
+        let (max, put_back_after) = (max?.unwrap_or(WINDOW_MAX), put_back_after?);
+        if put_back_after.is_some_and(|after| after < max) {
+            let finding = Finding::new("`put_back_after` is shorter than `max`, at which people are told");
+            let finding = finding.label("nobody could act before it").help("make it longer than `max`");
+            return Err(table.wrong_at("put_back_after", finding));
+        }
         Ok(Window {
             guard: guard?.unwrap_or(GuardKind::Clone),
-            max: max?.unwrap_or(WINDOW_MAX),
+            max,
+            put_back_after,
             first_deploy: first_deploy?.unwrap_or(false),
             during: Vec::new(),
             open: Vec::new(),

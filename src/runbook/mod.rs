@@ -42,6 +42,8 @@ pub struct Window {
     pub guard: GuardKind,
     /// How long the flag should be up at most.
     pub max: Duration,
+    /// How long it may last before production is put back by itself; never, if not set.
+    pub put_back_after: Option<Duration>,
     /// The database is closed: it is ours alone.
     pub during: Vec<Step>,
     /// Open again, flag still up.

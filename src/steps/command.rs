@@ -39,7 +39,7 @@ pub(super) async fn undo(line: LineId, argv: &[String], site: &mut Site<'_>) -> 
 /// it is ended first, else it could have its effect after the undo. In the window it counts as failed; outside,
 /// where production serves, it is run again when somebody goes on.
 pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
-    let left = orphans::end(site.run, &site.line.to_string()).await;
+    let left = end_processes(site).await;
     if matches!(site.phase, Phase::Before | Phase::After) {
         return Probe::NotDone("it was stopped, and is run again".into());
     }
@@ -52,9 +52,14 @@ pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
     })
 }
 
+/// Ends what is left of the line's program; gives how many processes there were.
+pub(super) async fn end_processes(site: &Site<'_>) -> usize {
+    orphans::end(site.run, &site.line.to_string()).await
+}
+
 /// An undo that was under way is run again, and not beside itself.
 pub(super) async fn probe_undo(site: &mut Site<'_>) -> Probe {
-    orphans::end(site.run, &site.line.to_string()).await;
+    end_processes(site).await;
     Probe::NotDone("it is idempotent and is done again".into())
 }
 

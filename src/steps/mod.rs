@@ -40,8 +40,10 @@ pub enum Action {
     Step(StepKind),
     /// Flag up.
     RaiseFlag {
-        /// How long the window may last.
+        /// How long the window may last before people are told.
         max: Duration,
+        /// How long it may last before production is put back.
+        put_back_after: Option<Duration>,
     },
     /// Nobody but us can reach the database.
     Close,
@@ -122,7 +124,7 @@ impl Report {
 /// Whatever makes it impossible to say; then the line failed before it acted.
 pub async fn prepare(action: &Action, site: &mut Site<'_>) -> Result<Value, Failure> {
     match action {
-        Action::RaiseFlag { .. } => backup::expect_proven(site).await.map(|()| Value::Null),
+        Action::RaiseFlag { .. } => window::prepare_raise(site).await,
         Action::Close => window::prepare_close(site).await,
         Action::Guard(_) => Ok(window::prepare_guard(site)),
         Action::Open => window::prepare_open(site).await,
@@ -138,7 +140,7 @@ pub async fn prepare(action: &Action, site: &mut Site<'_>) -> Result<Value, Fail
 pub async fn perform(action: &Action, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
     match action {
         Action::Step(kind) => perform_step(kind, site).await,
-        Action::RaiseFlag { max } => window::raise_flag(site, *max).await,
+        Action::RaiseFlag { max, .. } => window::raise_flag(site, *max).await,
         Action::Close => window::close(site).await,
         Action::Guard(kind) => window::guard(*kind, intent, site).await,
         Action::Open => window::open(site).await,
@@ -187,6 +189,13 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
         }
         Action::Guard(_) => Ok(Probe::NotDone("the guard is made anew".into())),
         Action::Reopen => Ok(Probe::NotDone("it is idempotent and is done again".into())),
+    }
+}
+
+/// Ends what a line that was cut short left running: a command's processes, by their marks. Bounded.
+pub async fn silence(action: &Action, site: &Site<'_>) {
+    if matches!(action, Action::Step(StepKind::Command(_)) | Action::Undo { .. }) {
+        command::end_processes(site).await;
     }
 }
 

@@ -77,6 +77,10 @@ pub struct Outline {
 pub struct Recall {
     /// Production's attributes and names, from the start of `close`.
     pub closing: Option<Closing>,
+    /// Where the flag was raised.
+    pub raising: Option<Raising>,
+    /// Somebody said that the flag is down on the machine where it was raised.
+    pub flag_is_down: bool,
     /// The proven guard.
     pub guard: Option<GuardFacts>,
     /// The mark of `open`.
@@ -94,6 +98,13 @@ pub struct Recall {
     pub put_back_anyway: bool,
     /// What the run applied: revisions, in order.
     pub applied: Vec<String>,
+}
+
+/// The intent of raising the flag.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raising {
+    /// The machine: a flag that is a file may be there alone.
+    pub host: String,
 }
 
 /// The intent of `close`.

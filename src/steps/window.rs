@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::site::{Closing, GuardFacts, Site};
+use super::site::{Closing, GuardFacts, Raising, Site};
 use super::{Probe, Report, health, to_json};
+use crate::account;
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::Flag;
 use crate::event::Event;
@@ -21,6 +22,11 @@ use crate::window::names::Role;
 use crate::window::{fence, proof};
 use crate::words::count;
 
+pub(super) async fn prepare_raise(site: &mut Site<'_>) -> Result<Value, Failure> {
+    super::backup::expect_proven(site).await?;
+    to_json(&Raising { host: account::host() })
+}
+
 pub(super) async fn raise_flag(site: &mut Site<'_>, max: Duration) -> Result<Report, Failure> {
     let flag = flag_of(site)?;
     flag::raise(flag, &site.bearer(), &site.config.root).await?;
@@ -31,6 +37,9 @@ pub(super) async fn raise_flag(site: &mut Site<'_>, max: Duration) -> Result<Rep
 
 pub(super) async fn clear_flag(site: &mut Site<'_>) -> Result<Report, Failure> {
     let flag = flag_of(site)?;
+    if let Some(host) = out_of_sight(flag, site).await? {
+        return Err(on_another_machine(flag, &host, site));
+    }
     flag::lower(flag, &site.bearer(), &site.config.root).await?;
     site.events.emit(Event::WindowEnded { at: now() });
     Ok(Report::saying(format!("{} is down", flag::describe(flag))))
@@ -38,6 +47,9 @@ pub(super) async fn clear_flag(site: &mut Site<'_>) -> Result<Report, Failure> {
 
 pub(super) async fn probe_flag(site: &mut Site<'_>, wanted_up: bool) -> Result<Probe, Failure> {
     let flag = flag_of(site)?;
+    if let Some(host) = out_of_sight(flag, site).await? {
+        return Ok(Probe::Failed(on_another_machine(flag, &host, site)));
+    }
     let up = match flag::look(flag, &site.config.root).await? {
         Standing::Down => false,
         Standing::Up(Some(run)) => run == site.run,
@@ -45,6 +57,26 @@ pub(super) async fn probe_flag(site: &mut Site<'_>, wanted_up: bool) -> Result<P
     };
     let state = if up { "the flag is up" } else { "the flag is down" };
     Ok(if up == wanted_up { Probe::Done(Report::saying(state)) } else { Probe::NotDone(state.into()) })
+}
+
+/// The machine on which the flag may stand, if it can't be seen from here: a file that is not there, raised from
+/// another machine.
+async fn out_of_sight(flag: &Flag, site: &Site<'_>) -> Result<Option<String>, Failure> {
+    let Some(raising) = site.recall.raising.as_ref().filter(|raising| raising.host != account::host()) else {
+        return Ok(None);
+    };
+    let here = !matches!(flag::look(flag, &site.config.root).await?, Standing::Down);
+    let told = site.recall.flag_is_down || here || !matches!(flag, Flag::File(_));
+    Ok((!told).then(|| raising.host.clone()))
+}
+
+fn on_another_machine(flag: &Flag, host: &str, site: &Site<'_>) -> Failure {
+    let place = flag::describe(flag);
+    Failure::failed(format!("take the flag {place} down"))
+        .because_of(format!("it is a file on {host}, where this run raised it, and can't be seen from here"))
+        .leaving("users may still see the maintenance page")
+        .then(format!("on {host}: rm -f {place}"))
+        .then(format!("backstay resume {} -e {} --flag-is-down", site.run, site.config.environment))
 }
 
 pub(super) async fn prepare_close(site: &mut Site<'_>) -> Result<Value, Failure> {

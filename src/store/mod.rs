@@ -6,6 +6,7 @@
 
 mod directory;
 mod gcs;
+mod spool;
 
 use std::io;
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use crate::failure::Failure;
 
 pub use directory::Directory;
 pub use gcs::{BadLocation, Gcs, Location, Options as GcsOptions, Patience, Refusal, Verb};
+pub use spool::{Spool, SpoolError};
 
 /// A place for objects. All methods are safe to retry.
 #[async_trait::async_trait]
@@ -121,7 +123,7 @@ fn checked(name: &str) -> Result<&str, StoreError> {
 }
 
 impl StoreError {
-    fn io(verb: &'static str, name: &str, source: io::Error) -> Self {
+    pub(crate) fn io(verb: &'static str, name: &str, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::NotFound if verb == "read" => StoreError::Missing { name: name.to_string() },
             _ => StoreError::Io { verb, name: name.to_string(), source },

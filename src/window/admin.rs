@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::SimpleQueryMessage;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::tag::{self, Tag};
 use crate::failure::Failure;
 use crate::pg::catalog::{self, Database, SystemIdentifier};
 use crate::pg::drop_database::drop_database;
@@ -14,39 +15,73 @@ use crate::pg::{self, ConnInfo, Session, SessionOptions, refused};
 /// blocked waiter holds a snapshot, and that deadlocks with concurrent index builds.
 const POLL: Duration = Duration::from_millis(250);
 
-/// How long to wait for a lock that somebody holds.
-///
-/// The server's process of a driver that died goes at once if it was idle; a statement that it had under way
-/// may go on for a while (`client_connection_check_interval` ends it, from version 14 on). A holder that stays
-/// and does nothing is alive.
-#[derive(Debug, Clone, Copy)]
-pub struct Patience {
-    /// While the holder is idle.
-    pub idle: Duration,
-    /// While the holder has a statement under way, or nobody tells us.
-    pub busy: Duration,
-}
-
-impl Patience {
-    /// The same, whatever the holder does.
-    pub const fn of(wait: Duration) -> Self {
-        Self { idle: wait, busy: wait }
-    }
-}
-
 /// A session on the maintenance database, holding the advisory lock of one production database.
 pub struct Admin {
     session: Session,
     info: ConnInfo,
     options: SessionOptions,
     key: i64,
-    /// The server's function that tries to take the lock.
-    try_lock: &'static str,
+}
+
+/// Who holds a lock.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its server process.
+    pub pid: i32,
+    /// Its `application_name`: a driver's is a [`Tag`].
+    pub application: String,
+    user: String,
+    from: String,
+    since: String,
+    /// When it last began or ended a statement, as the server writes it: it moves while its client lives.
+    pub moved: String,
+}
+
+impl Holder {
+    /// The driver whose lock session it is, if it is one.
+    pub fn driver(&self) -> Option<Tag> {
+        Tag::parse(&self.application).filter(|tag| tag.role == tag::LOCK)
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.driver() {
+            Some(tag) => write!(f, "driver {} of run {}", tag.epoch, tag.run)?,
+            None => f.write_str(&self.application)?,
+        }
+        let Self { pid, user, from, since, .. } = self;
+        write!(f, " (server process {pid}, user {user}, from {from}, since {since})")
+    }
+}
+
+/// Why the lock was not had.
+#[derive(Debug)]
+pub enum NoLock {
+    /// Somebody holds it. `None`: whoever it was had gone when we looked.
+    Held(Option<Holder>, Failure),
+    /// It could not be asked for.
+    Failed(Failure),
+}
+
+impl From<Failure> for NoLock {
+    fn from(failure: Failure) -> Self {
+        NoLock::Failed(failure)
+    }
+}
+
+impl From<NoLock> for Failure {
+    fn from(no_lock: NoLock) -> Self {
+        match no_lock {
+            NoLock::Held(_, failure) | NoLock::Failed(failure) => failure,
+        }
+    }
 }
 
 impl Admin {
     /// Connects to the maintenance database at `info` and takes the lock of the production database
-    /// called `name`, waiting as long as `patience` lasts.
+    /// called `name`, waiting `patience` for one that somebody holds: the server's process of a driver that died
+    /// takes a moment to be gone.
     ///
     /// # Errors
     /// The connection's failure; or a refusal that names who holds the lock.
@@ -54,8 +89,8 @@ impl Admin {
         info: ConnInfo,
         options: SessionOptions,
         name: &str,
-        patience: Patience,
-    ) -> Result<Self, Failure> {
+        patience: Duration,
+    ) -> Result<Self, NoLock> {
         Self::open(info, options, name, "pg_try_advisory_lock", patience).await
     }
 
@@ -63,9 +98,8 @@ impl Admin {
     ///
     /// # Errors
     /// As [`Admin::acquire`].
-    pub async fn share(info: ConnInfo, options: SessionOptions, name: &str) -> Result<Self, Failure> {
-        let patience = Patience::of(Duration::ZERO);
-        Self::open(info, options, name, "pg_try_advisory_lock_shared", patience).await
+    pub async fn share(info: ConnInfo, options: SessionOptions, name: &str) -> Result<Self, NoLock> {
+        Self::open(info, options, name, "pg_try_advisory_lock_shared", Duration::ZERO).await
     }
 
     async fn open(
@@ -73,69 +107,33 @@ impl Admin {
         options: SessionOptions,
         name: &str,
         try_lock: &'static str,
-        patience: Patience,
-    ) -> Result<Self, Failure> {
-        let session = pg::connect(&info, &options).await?;
+        patience: Duration,
+    ) -> Result<Self, NoLock> {
+        let session = pg::connect(&info, &options).await.map_err(Failure::from)?;
         let key = lock_key(&system(&session).await?, name);
-        let admin = Self { session, info, options, key, try_lock };
-        admin.lock(name, patience).await?;
-        Ok(admin)
+        lock(&session, try_lock, key, name, patience).await?;
+        Ok(Self { session, info, options, key })
     }
 
-    /// Makes sure that the lock is still held; connects and locks again if the connection is gone.
+    /// Whether the session, and with it the lock, is still there.
+    pub async fn is_alive(&self) -> bool {
+        self.session.simple_query("").await.is_ok()
+    }
+
+    /// The number of the lock, by which `pg_locks` shows it.
+    pub fn key(&self) -> i64 {
+        self.key
+    }
+
+    /// Names the session in `pg_stat_activity` as the lock session of this driver.
     ///
     /// # Errors
-    /// As [`Admin::acquire`]: whoever holds the lock now may be another driver.
-    pub async fn ensure(&mut self, name: &str, patience: Patience) -> Result<(), Failure> {
-        if self.session.simple_query("").await.is_ok() {
-            return Ok(());
-        }
-        self.session = pg::connect(&self.info, &self.options).await?;
-        self.lock(name, patience).await
-    }
-
-    async fn lock(&self, name: &str, patience: Patience) -> Result<(), Failure> {
-        let began = tokio::time::Instant::now();
-        loop {
-            let row = self
-                .session
-                .query_one(&format!("SELECT pg_catalog.{}($1)", self.try_lock), &[&self.key])
-                .await
-                .map_err(|error| refused("take the run's lock", &error))?;
-            if row.get::<_, bool>(0) {
-                return Ok(());
-            }
-            let waited = began.elapsed();
-            if waited >= patience.idle.min(patience.busy) {
-                let (holder, idle) = self.holder().await;
-                if waited >= if idle { patience.idle } else { patience.busy } {
-                    return Err(held(name, &holder));
-                }
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    }
-
-    /// Who holds the lock, in words, and whether that session is idle.
-    async fn holder(&self) -> (String, bool) {
-        let query = "SELECT a.pid, a.application_name, a.usename::text, coalesce(host(a.client_addr), 'local'), \
-                     a.backend_start::text, coalesce(a.state, '') LIKE 'idle%' FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
-                     WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
-                     AND (l.classid::bigint << 32 | l.objid::bigint) = $1 ORDER BY a.backend_start LIMIT 1";
-        match self.session.query_opt(query, &[&self.key]).await {
-            Ok(Some(row)) => {
-                let holder = format!(
-                    "{} (server process {}, user {}, from {}, since {})",
-                    row.get::<_, String>(1),
-                    row.get::<_, i32>(0),
-                    row.get::<_, Option<String>>(2).unwrap_or_default(),
-                    row.get::<_, String>(3),
-                    row.get::<_, Option<String>>(4).unwrap_or_default(),
-                );
-                (holder, row.get(5))
-            }
-            _ => ("somebody who was gone when we looked".to_string(), false),
-        }
+    /// The server's.
+    pub async fn sign(&self, run: &str, epoch: u32) -> Result<(), Failure> {
+        let tag = Tag { run: run.to_string(), epoch, role: tag::LOCK.to_string() };
+        let set = "SELECT pg_catalog.set_config('application_name', $1, false)";
+        let set = self.session.execute(set, &[&tag.to_string()]).await;
+        set.map(drop).map_err(|error| refused("name the session that holds the lock", &error))
     }
 
     /// The session itself, for statements of the window.
@@ -242,9 +240,78 @@ fn lock_key(system: &str, name: &str) -> i64 {
     xxh3_64(format!("backstay run lock\0{system}\0{name}").as_bytes()) as i64
 }
 
-fn held(name: &str, holder: &str) -> Failure {
+/// Polls for the lock until it is had or `patience` has passed.
+async fn lock(
+    session: &Session,
+    try_lock: &str,
+    key: i64,
+    name: &str,
+    patience: Duration,
+) -> Result<(), NoLock> {
+    let deadline = tokio::time::Instant::now() + patience;
+    loop {
+        let row = session
+            .query_one(&format!("SELECT pg_catalog.{try_lock}($1)"), &[&key])
+            .await
+            .map_err(|error| refused("take the run's lock", &error))?;
+        if row.get::<_, bool>(0) {
+            return Ok(());
+        }
+        if tokio::time::Instant::now() >= deadline {
+            let holder = holder(session, key).await?;
+            let failure = held(name, holder.as_ref());
+            return Err(NoLock::Held(holder, failure));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Who holds the lock of the database called `name`; asked by a session that need not hold anything.
+///
+/// # Errors
+/// The query's.
+pub async fn holder_of(session: &Session, name: &str) -> Result<Option<Holder>, Failure> {
+    let key = lock_key(&system(session).await?, name);
+    holder(session, key).await
+}
+
+async fn holder(session: &Session, key: i64) -> Result<Option<Holder>, Failure> {
+    let query = "SELECT a.pid, a.application_name, a.usename::text, coalesce(host(a.client_addr), 'local'), \
+                 a.backend_start::text, a.state_change::text \
+                 FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
+                 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
+                 AND (l.classid::bigint << 32 | l.objid::bigint) = $1 ORDER BY a.backend_start LIMIT 1";
+    let row = session.query_opt(query, &[&key]).await;
+    let row = row.map_err(|error| refused("look who holds the lock", &error))?;
+    let text = |row: &tokio_postgres::Row, i: usize| row.get::<_, Option<String>>(i).unwrap_or_default();
+    Ok(row.map(|row| Holder {
+        pid: row.get(0),
+        application: text(&row, 1),
+        user: text(&row, 2),
+        from: text(&row, 3),
+        since: text(&row, 4),
+        moved: text(&row, 5),
+    }))
+}
+
+/// Whether the session with server process `pid` holds the lock numbered `key`.
+///
+/// # Errors
+/// The query's.
+pub async fn holds(session: &Session, pid: i32, key: i64) -> Result<bool, Failure> {
+    let query = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = $1 AND locktype = 'advisory' \
+                 AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = $2)";
+    let row = session.query_one(query, &[&pid, &key]).await;
+    row.map(|row| row.get(0)).map_err(|error| refused("look whether the lock is held", &error))
+}
+
+fn held(name: &str, holder: Option<&Holder>) -> Failure {
+    let by = match holder {
+        Some(holder) => format!("it is held by {holder}"),
+        None => "it was held by somebody who was gone when we looked".to_string(),
+    };
     Failure::refused(format!("take the lock of {name}"))
-        .because_of(format!("it is held by {holder}"))
+        .because_of(by)
         .leaving("nothing was changed")
         .then("wait for that run to end, or look at it with backstay status")
 }

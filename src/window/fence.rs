@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admin::Admin;
+use super::tag::Tag;
 use crate::failure::Failure;
 use crate::pg::catalog::Database;
 use crate::pg::{Session, quote_ident, refused};
@@ -99,6 +100,37 @@ pub async fn end_sessions(session: &Session, oid: u32, timeout: Duration) -> Res
         }
         if Instant::now() >= deadline {
             return Err(still_there(&blockers(session, oid).await?, denied, timeout));
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+/// Ends every session of drivers of `run` before `epoch`, in whatever database it is, and waits until none is left.
+/// Their statements would go on after their driver's death, and it may not be dead.
+///
+/// # Errors
+/// The server's; after `timeout`, if one does not end.
+pub async fn end_earlier(session: &Session, run: &str, epoch: u32, timeout: Duration) -> Result<(), Failure> {
+    let deadline = Instant::now() + timeout;
+    let query = "SELECT pid, application_name FROM pg_catalog.pg_stat_activity WHERE application_name LIKE 'backstay %'";
+    loop {
+        let rows = session.query(query, &[]).await;
+        let rows = rows.map_err(|error| refused("list the sessions of earlier drivers", &error))?;
+        let earlier = |tag: Tag| tag.run == run && tag.epoch < epoch;
+        let left: Vec<(i32, String)> = rows
+            .iter()
+            .map(|row| (row.get(0), row.get(1)))
+            .filter(|(_, name): &(i32, String)| Tag::parse(name).is_some_and(earlier))
+            .collect();
+        let Some((_, name)) = left.first() else { return Ok(()) };
+        if Instant::now() >= deadline {
+            return Err(Failure::refused("end the sessions of the run's earlier drivers")
+                .because_of(format!("{name} is still there after {} s", timeout.as_secs()))
+                .then("end it with pg_terminate_backend as a superuser, then resume again"));
+        }
+        for (pid, _) in &left {
+            let ended = session.query("SELECT pg_catalog.pg_terminate_backend($1)", &[pid]).await;
+            ended.map_err(|error| refused("end a session of an earlier driver", &error))?;
         }
         tokio::time::sleep(POLL).await;
     }

@@ -11,3 +11,4 @@ pub mod ledger;
 pub mod names;
 pub mod proof;
 pub mod swap;
+pub mod tag;

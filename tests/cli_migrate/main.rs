@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use backstay::pg::ConnInfo;
-use backstay::window::admin::{Admin, Patience};
+use backstay::window::admin::Admin;
 use serde_json::json;
 
 const FIRST: &str = "-- revision: c08085465bad\n-- Initial schema\n\n-- upgrade\n\
@@ -266,8 +266,7 @@ async fn a_run_keeps_direct_migrations_out() {
         application_name: "backstay 20261120t230205z-k3f9 1 lock".into(),
         ..Default::default()
     };
-    let lock =
-        Admin::acquire(info, options, &p.database, Patience::of(Duration::ZERO)).await.expect("the lock");
+    let lock = Admin::acquire(info, options, &p.database, Duration::ZERO).await.expect("the lock");
     for verb in [["upgrade", "head"], ["downgrade", "base"], ["stamp", "head"]] {
         let answer = p.expect(3, &["migrate", verb[0], verb[1]]);
         answer.says(&["backstay 20261120t230205z-k3f9 1 lock", "nothing was changed", "backstay status"]);

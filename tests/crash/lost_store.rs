@@ -10,10 +10,26 @@ use crate::stage::{Release, Stage};
 
 const WAITS: &str = "while [ ! -e go ]; do sleep 0.02; done; rm go; echo deployed >> deployed";
 
-fn told_of_the_store(ended: &Ended, words: &[&str]) {
-    for word in ["in the store", "backstay resume"].iter().chain(words) {
+/// Production is back although the store is not, and the records of that wait on this machine.
+fn put_back_without_the_store(stage: &Stage, ended: &Ended, words: &[&str]) {
+    assert_eq!(ended.code, 4, "{}", ended.err);
+    for word in
+        ["the store is lost", "in the store", "backstay resume", ".backstay-spool"].iter().chain(words)
+    {
         assert!(ended.err.contains(word), "{word:?} is missing:\n{}", ended.err);
     }
+    assert!(!stage.project.flag_is_up(), "the flag is up");
+    let spool = stage.project.path(".backstay-spool/created/runs");
+    assert_eq!(std::fs::read_dir(spool).expect("the spool").count(), 1, "one run's records wait");
+}
+
+/// The store is back: what waits is brought to it, and the run has ended as it said.
+async fn records_are_brought(stage: &Stage, story: &str) {
+    let ended = stage.project.run(&["resume", "--yes"]);
+    assert!(ended.err.contains("are on the store now"), "{}", ended.err);
+    stage.expect(&ended, 4, story).and_production().await;
+    let ended = stage.project.run(&["resume", "latest", "--yes"]).expect(2);
+    assert!(ended.err.contains("it has ended"), "{}", ended.err);
 }
 
 #[tokio::test]
@@ -21,20 +37,38 @@ async fn a_store_that_is_lost_inside_the_window() {
     let stage = Stage::of(Release::Good).await;
     let (store, away) = (stage.project.path("backstay-store"), stage.project.path("away"));
     stage.deploy_with(WAITS);
+    for line in ["deploy", "migrate", "clone the guard"] {
+        stage.reset().await;
+        let _ = std::fs::remove_dir_all(stage.project.path(".backstay-spool"));
+        let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+        driver.starts(&stage.project, line);
+        std::fs::rename(&store, &away).expect("the store moved away");
+        std::fs::write(&store, "").expect("a file in its place");
+        stage.project.write("go", "");
+        put_back_without_the_store(&stage, &driver.ended(), &["Not a directory"]);
+        let ended = stage.project.run(&["resume", "--yes"]);
+        assert!(matches!(ended.code, 2 | 3), "{ended:?}");
+        let another = stage.project.run(&["run", "release", "--yes"]);
+        assert!(matches!(another.code, 2 | 3), "{another:?}");
+        std::fs::remove_file(&store).expect("the file removed");
+        std::fs::rename(&away, &store).expect("the store is back");
+        records_are_brought(&stage, &format!("the store was lost in {line}")).await;
+        let _ = std::fs::remove_file(stage.project.path("go"));
+    }
+}
+
+/// Lost when only the flag is left to be taken down: whether it may be can't be written down, so production is put back.
+#[tokio::test]
+async fn a_store_that_is_lost_before_the_flag_is_cleared() {
+    let stage = Stage::of(Release::Good).await;
+    let (store, away) = (stage.project.path("backstay-store"), stage.project.path("away"));
     let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
-    driver.starts(&stage.project, "deploy");
+    driver.starts(&stage.project, "health");
     std::fs::rename(&store, &away).expect("the store moved away");
-    std::fs::write(&store, "").expect("a file in its place");
-    stage.project.write("go", "");
-    let ended = driver.ended().expect(8);
-    told_of_the_store(&ended, &["Not a directory"]);
-    assert!(stage.project.flag_is_up());
-    let ended = stage.project.run(&["resume", "--yes"]);
-    assert!(matches!(ended.code, 2 | 3), "{ended:?}");
-    std::fs::remove_file(&store).expect("the file removed");
+    put_back_without_the_store(&stage, &driver.ended(), &[]);
+    std::fs::remove_dir_all(&store).ok();
     std::fs::rename(&away, &store).expect("the store is back");
-    let ended = stage.project.run(&["resume", "--yes"]);
-    stage.expect(&ended, 4, "the store was lost in deploy").and_production().await;
+    records_are_brought(&stage, "the store was lost before the flag was cleared").await;
 }
 
 #[tokio::test]
@@ -99,17 +133,16 @@ async fn a_store_that_becomes_read_only_or_full_inside_the_window() {
             mounted.remount("ro");
         }
         stage.project.write("go", "");
-        let ended = driver.ended().expect(8);
-        match trouble {
-            "full" => told_of_the_store(&ended, &["No space left", "make room"]),
-            _ => told_of_the_store(&ended, &["Read-only file system", "write permission"]),
-        }
+        let words: &[&str] = match trouble {
+            "full" => &["No space left", "make room"],
+            _ => &["Read-only file system", "write permission"],
+        };
+        put_back_without_the_store(&stage, &driver.ended(), words);
         if trouble == "full" {
             std::fs::remove_file(&filler).expect("room again");
         } else {
             mounted.remount("rw");
         }
-        let ended = stage.project.run(&["resume", "--yes"]);
-        stage.expect(&ended, 4, &format!("the store was {trouble} in deploy")).and_production().await;
+        records_are_brought(&stage, &format!("the store was {trouble} in deploy")).await;
     }
 }

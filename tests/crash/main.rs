@@ -9,6 +9,7 @@ mod common;
 mod app;
 mod driver;
 mod each_record;
+mod elsewhere;
 mod lost_store;
 mod orphans;
 mod rivals;

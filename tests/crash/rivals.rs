@@ -19,12 +19,74 @@ async fn in_its_deploy(stage: &Stage) -> Driver {
     driver
 }
 
+/// A driver that sleeps for longer than its lease, and of which nobody takes anything, goes on where it was.
+#[tokio::test]
+async fn a_driver_that_was_asleep_and_not_missed_goes_on() {
+    let stage = Stage::of(Release::Good).await;
+    lease(&stage, "100ms", "400ms");
+    let mut driver = in_its_deploy(&stage).await;
+    driver.signal(Signal::STOP);
+    std::thread::sleep(std::time::Duration::from_millis(900));
+    driver.signal(Signal::CONT);
+    // Long enough for the watch over the lock to find out.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    stage.project.write("go", "");
+    stage.expect(&driver.ended(), 0, "asleep in deploy").and_production().await;
+}
+
+/// Whoever ends the sessions of a living driver does not end the run: the lock is had again on a new connection.
+#[tokio::test]
+async fn a_lost_lock_is_had_again_while_a_command_works() {
+    let stage = Stage::of(Release::Good).await;
+    lease(&stage, "100ms", "10s");
+    let driver = in_its_deploy(&stage).await;
+    end_sessions_of(&stage.project).await;
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'backstay % 1 lock' AND usename = $1";
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    while admin.query_one(query, &[&stage.project.name]).await.expect("sessions").get::<_, i64>(0) == 0 {
+        assert!(std::time::Instant::now() < deadline, "nobody took the lock again");
+    }
+    stage.project.write("go", "");
+    stage.expect(&driver.ended(), 0, "its sessions were ended in deploy").and_production().await;
+}
+
+/// The lock was lost, and a rival had it before its owner could have it again: the owner stops, and ends what it started.
+#[tokio::test]
+async fn a_driver_whose_lock_a_rival_has_stops_at_once() {
+    let stage = Stage::of(Release::Good).await;
+    lease(&stage, "100ms", "2s");
+    let mut driver = in_its_deploy(&stage).await;
+    driver.signal(Signal::STOP);
+    end_sessions_of(&stage.project).await;
+    let rival = Driver::start(&stage.project, &["resume", "--yes"]);
+    let resumed = rival.ended();
+    let resumed = stage.expect(&resumed, 4, "a rival that found the lock free");
+    driver.signal(Signal::CONT);
+    let woken = driver.ended();
+    assert!(matches!(woken.code, 6 | 8) && woken.err.contains("another driver"), "{woken:?}");
+    stage.project.write("go", "");
+    resumed.and_production().await;
+}
+
+fn lease(stage: &Stage, heartbeat: &str, expires: &str) {
+    let config = std::fs::read_to_string(stage.project.path("config/production.toml")).expect("a config");
+    let lease = format!("\n[lease]\nheartbeat = \"{heartbeat}\"\nexpires = \"{expires}\"\n");
+    stage.project.write("config/production.toml", &format!("{config}{lease}"));
+}
+
+async fn end_sessions_of(project: &Project) {
+    let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    admin.execute(query, &[&project.name]).await.expect("ended sessions");
+}
+
 fn refused_by_a_living_driver(project: &Project) {
     let began = std::time::Instant::now();
     let before = records(project).len();
     // In maintenance, and a resume is what goes on: the same code as that of a driver that died here.
     let ended = project.run(&["resume", "--yes"]).expect(8);
-    assert!(ended.err.contains("it is held by backstay"), "{}", ended.err);
+    assert!(ended.err.contains("it is held by driver 1 of run"), "{}", ended.err);
     assert!(ended.err.contains("server process"), "{}", ended.err);
     assert!(began.elapsed().as_secs() < 15, "a person waited {:?} for the refusal", began.elapsed());
     assert_eq!(records(project).len(), before, "a refused resume wrote into the journal");
@@ -36,39 +98,22 @@ async fn a_resume_beside_a_living_driver_is_refused() {
     let driver = in_its_deploy(&stage).await;
     refused_by_a_living_driver(&stage.project);
     let another = stage.project.run(&["run", "release", "--yes"]).expect(3);
-    assert!(another.err.contains("held by backstay run"), "{}", another.err);
+    assert!(another.err.contains("held by driver 1 of run"), "{}", another.err);
     let cleanup = stage.project.run(&["cleanup", "--yes", "--older-than", "0s"]).expect(3);
     assert!(cleanup.err.contains("held by"), "{}", cleanup.err);
     stage.project.write("go", "");
     stage.expect(&driver.ended(), 0, "the first driver").and_production().await;
 }
 
-#[tokio::test]
-async fn a_stopped_driver_still_holds_the_run_until_it_is_killed() {
-    let stage = Stage::of(Release::Good).await;
-    let mut driver = in_its_deploy(&stage).await;
-    driver.signal(Signal::STOP);
-    refused_by_a_living_driver(&stage.project);
-    driver.kill();
-    let ended = stage.project.run(&["resume", "--yes"]);
-    stage.expect(&ended, 4, "stopped in deploy, then killed").and_production().await;
-}
-
-/// Its sessions are ended by an administrator while it sleeps, another driver ends the run, and it wakes up.
+/// A machine that sleeps: its driver holds the lock and gives no sign of life. Another one takes over, and it wakes up.
 #[tokio::test]
 async fn a_driver_that_wakes_up_after_a_takeover_touches_nothing() {
     let stage = Stage::of(Release::Good).await;
+    lease(&stage, "100ms", "1s");
     let mut driver = in_its_deploy(&stage).await;
     driver.signal(Signal::STOP);
-    let admin = session(&cluster().url("postgres", "postgres")).await;
-    admin
-        .execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1",
-            &[&stage.project.name],
-        )
-        .await
-        .expect("ended sessions");
     let ended = stage.project.run(&["resume", "--yes"]);
+    assert!(ended.err.contains("gives no sign of life"), "{}", ended.err);
     let resumed = stage.expect(&ended, 4, "a takeover from a stopped driver");
     stage.project.write("go", "");
     driver.signal(Signal::CONT);
@@ -90,7 +135,7 @@ async fn of_two_resumes_at_once_one_wins() {
         let mut ended = rivals.map(Driver::ended);
         ended.sort_by_key(|ended| ended.code);
         let [winner, loser] = &ended;
-        let told = loser.err.contains("held by backstay resume") || loser.err.contains("it has ended");
+        let told = loser.err.contains("held by") || loser.err.contains("it has ended");
         assert!(matches!(loser.code, 2 | 6 | 8) && told, "{line}: {loser:?}");
         stage.expect(winner, 0, &format!("two resumes after a death in {line}")).and_production().await;
         let epochs = records(&stage.project).iter().filter(|record| record["kind"] == "took_over").count();

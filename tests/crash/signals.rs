@@ -114,3 +114,48 @@ async fn a_command_before_the_window_that_is_stopped_is_run_again() {
     assert_eq!(ended.code, 6, "{}", ended.err);
     stage.project.run(&["resume"]).expect(0);
 }
+
+/// `on_signal = "leave"`: the run stops inside the window with everything closed and journaled.
+#[tokio::test]
+async fn where_the_config_says_leave_it_is_left_for_a_resume() {
+    let stage = Stage::of(Release::Good).await;
+    configure(&stage, "[stop]\non_signal = \"leave\"");
+    for (line, code) in [("migrate", 0), ("deploy", 4), ("health", 0)] {
+        let ended = signalled(&stage, line, &[Signal::TERM]).await;
+        assert_eq!(ended.code, 8, "{line}: {}", ended.err);
+        assert!(stage.project.flag_is_up() && ended.err.contains("backstay resume"), "{line}: {}", ended.err);
+        let ended = stage.project.run(&["resume", "--yes"]);
+        stage.expect(&ended, code, &format!("left in {line}, resumed")).and_production().await;
+    }
+}
+
+/// A put-back that is likely to be cut short by the SIGKILL is not begun.
+#[tokio::test]
+async fn what_does_not_fit_into_the_grace_is_left() {
+    let stage = Stage::of(Release::Good).await;
+    configure(&stage, "[stop]\ngrace = \"2s\"");
+    let ended = signalled(&stage, "deploy", &[Signal::TERM]).await;
+    assert_eq!(ended.code, 8, "{}", ended.err);
+    assert!(ended.err.contains("left of the grace"), "{}", ended.err);
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 4, "left in deploy for lack of time, resumed").and_production().await;
+}
+
+/// The window lasts longer than it may: people are told, and then production is put back by itself.
+#[tokio::test]
+async fn a_window_that_lasts_too_long_is_put_back() {
+    let stage = Stage::of(Release::Good).await;
+    stage.project.edit("runbooks/release.toml", "[window]\n", "[window]\nput_back_after = \"3s\"\n");
+    stage.project.edit("runbooks/release.toml", "max = \"15m\"", "max = \"2s\"");
+    stage.deploy_with("trap \"\" TERM; sleep 30; echo deployed >> deployed");
+    let ended = stage.project.run(&["run", "release", "--yes"]);
+    for words in ["longer than the window's max", "put_back_after"] {
+        assert!(ended.err.contains(words), "{words}: {}", ended.err);
+    }
+    stage.expect(&ended, 4, "a window that lasted too long").and_production().await;
+}
+
+fn configure(stage: &Stage, text: &str) {
+    let config = std::fs::read_to_string(stage.project.path("config/production.toml")).expect("a config");
+    stage.project.write("config/production.toml", &format!("{config}\n{text}\n"));
+}

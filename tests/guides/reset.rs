@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use backstay::pg::ConnInfo;
-use backstay::window::admin::{Admin, Patience};
+use backstay::window::admin::Admin;
 use serde_json::json;
 
 use crate::common::command_line::CommandLine;
@@ -107,8 +107,7 @@ async fn reset_is_refused_where_it_may_do_harm() {
     ]);
     // A run holds the lock.
     let info = ConnInfo::parse(&p.url).unwrap().with_database("postgres");
-    let lock =
-        Admin::acquire(info, Default::default(), &p.database, Patience::of(Duration::ZERO)).await.unwrap();
+    let lock = Admin::acquire(info, Default::default(), &p.database, Duration::ZERO).await.unwrap();
     p.expect(3, &["migrate", "reset", "-e", "test", "--yes", "--force"])
         .says(&["take the lock", "nothing was changed"]);
     p.expect(3, &["migrate", "upgrade", "head", "-e", "test"]).says(&["take the lock"]);

@@ -8,13 +8,13 @@ async fn of_two_releases_at_once_one_runs() {
     scene.project.add_gate("before");
     let first = scene.release_to_gate("before");
     let second = scene.run(&["run", "release", "--yes"], 3);
-    second.says("it is held by backstay run of production (server process").says("wait for that run to end");
+    second.says("it is held by driver 1 of run").says("wait for that run to end");
     let json = scene.run(&["run", "release", "--yes", "--json"], 3);
     let last: serde_json::Value = serde_json::from_str(json.out.lines().last().unwrap()).unwrap();
     assert_eq!((&last["verdict"], &last["exit"]), (&"refused".into(), &3.into()));
     assert_eq!(last["production"], "untouched", "{last}");
     // Nor is it resumed beside its driver; the exit code says how the run stands: outside the window.
-    scene.run(&["resume"], 6).says("it is held by backstay run of production");
+    scene.run(&["resume"], 6).says("it is held by driver 1 of run");
     scene.open_gate("before");
     first.end().expect(0);
     scene.is_new("done").await;

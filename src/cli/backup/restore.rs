@@ -16,7 +16,7 @@ use crate::failure::{Failure, Verdict};
 use crate::pg::{self, ConnInfo};
 use crate::steps::{restore_options, session_options};
 use crate::time::show_duration;
-use crate::window::admin::{Admin, Patience};
+use crate::window::admin::Admin;
 use crate::window::names::{self, Role};
 use crate::words::count;
 
@@ -173,7 +173,7 @@ fn check_name(config: &Config, database: &str) -> Result<(), Failure> {
 async fn expect_no_fence(config: &Config, admin: &ConnInfo) -> Result<Admin, Failure> {
     let options = session_options(config, "backstay backup restore lock");
     let name = config.database.url.database();
-    let lock = Admin::acquire(admin.clone(), options, name, Patience::of(Duration::ZERO)).await?;
+    let lock = Admin::acquire(admin.clone(), options, name, Duration::ZERO).await?;
     let companions = lock.companions(name).await?;
     match companions.into_iter().find(|(_, trace)| trace.role == Role::Window) {
         None => Ok(lock),

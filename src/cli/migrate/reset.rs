@@ -19,7 +19,7 @@ use crate::pg::drop_database::drop_database;
 use crate::pg::{self, refused};
 use crate::steps::{direct, own_database, session_options};
 use crate::time::show_bytes;
-use crate::window::admin::{Admin, Patience};
+use crate::window::admin::Admin;
 use crate::window::fence;
 use crate::window::names::Role;
 
@@ -48,7 +48,7 @@ pub(super) async fn run(shell: &Shell, config: &Config, command: &Reset) -> Resu
     let name = config.database.url.database();
     let session = session_options(config, "backstay migrate reset");
     let info = config.database.maintenance();
-    let admin = Admin::acquire(info, session.clone(), name, Patience::of(Duration::ZERO)).await?;
+    let admin = Admin::acquire(info, session.clone(), name, Duration::ZERO).await?;
     refuse_fenced(&admin, name).await?;
     let dropped = match Old::look(&admin, config).await? {
         Some(old) => {

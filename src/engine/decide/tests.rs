@@ -26,7 +26,7 @@ fn release() -> Plan {
         (Phase::Before, step(StepKind::Backup { verify: Level::Read })),
         (Phase::Before, step(StepKind::Preview)),
         (Phase::Before, step(StepKind::Approve)),
-        (Phase::During, Action::RaiseFlag { max: Duration::from_secs(60) }),
+        (Phase::During, Action::RaiseFlag { max: Duration::from_secs(60), put_back_after: None }),
         (Phase::During, Action::Close),
         (Phase::During, Action::Guard(GuardKind::Clone)),
         (Phase::During, step(StepKind::Migrate { to: "head".into(), root: None })),
@@ -291,7 +291,7 @@ fn an_interruption_before_the_window_waits_and_inside_it_puts_back() {
             journal.push(1, Entry::Started { line, name: String::new(), intent: Value::Null });
             journal.push(1, World::default().outcome(&plan, &State::default(), line));
         }
-        journal.push(1, Entry::Interrupted { how: "SIGTERM".into() });
+        journal.push(1, Entry::Interrupted { how: "SIGTERM".into(), onward: Onward::PutBack });
         let expected = if (5..15).contains(&lines_done) { Verdict::PutBack } else { Verdict::Interrupted };
         assert_eq!(journal.drive(&plan, &World::default(), 1), expected, "after line {lines_done}");
     }

@@ -1,0 +1,177 @@
+//! A driver's signs of life, and its watch over its own lock.
+//!
+//! Two tasks beat beside the loop: one renews the lease on the store, one asks the server, in a session of its own,
+//! whether the lock is still held. Who wants to take the run over watches both stand still for `[lease] expires`; so a
+//! driver that could not see its lock for as long must have stopped by then, and this is what tells it. Only this
+//! process's own monotonic clock counts.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use crate::config::{Config, LeasePolicy};
+use crate::failure::Failure;
+use crate::journal::lease::{self, Lease};
+use crate::pg::{self, ConnInfo, Session, SessionOptions};
+use crate::steps::session_options;
+use crate::store::Store;
+use crate::window::admin::{self, Admin};
+use crate::window::tag::{self, Tag};
+
+/// Beats until it is dropped.
+pub struct Heart {
+    pulse: Pulse,
+    store: Arc<dyn Store>,
+    run: String,
+    tasks: JoinSet<()>,
+}
+
+/// What was last seen of the lock.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    /// The server process that it is about.
+    pid: i32,
+    /// It does not hold the lock any more.
+    lost: bool,
+    /// When it was last seen holding it.
+    held: Instant,
+}
+
+/// What a heart can tell of its lock; outlives a borrow of the driver.
+#[derive(Debug, Clone)]
+pub struct Pulse {
+    policy: LeasePolicy,
+    guarded: watch::Sender<i32>,
+    seen: watch::Receiver<Seen>,
+}
+
+impl Heart {
+    /// Begins to beat for the driver `epoch` of `run`, whose lock `admin` holds.
+    pub fn start(config: &Config, store: &Arc<dyn Store>, run: &str, epoch: u32, admin: &Admin) -> Self {
+        let policy = config.lease;
+        let pid = admin.session().pid();
+        let (guarded, pids) = watch::channel(pid);
+        let (teller, seen) = watch::channel(Seen { pid, lost: false, held: Instant::now() });
+        let tag = Tag { run: run.to_string(), epoch, role: tag::HEARTBEAT.to_string() };
+        let look = Look {
+            info: config.database.maintenance(),
+            options: session_options(config, &tag.to_string()),
+            key: admin.key(),
+            session: None,
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(renew(store.clone(), Lease::of_this_process(run, epoch, policy.heartbeat), policy));
+        tasks.spawn(watch_lock(look, policy, pids, teller));
+        Self { pulse: Pulse { policy, guarded, seen }, store: store.clone(), run: run.to_string(), tasks }
+    }
+
+    /// Beats no more, and takes the lease off the store: the run has ended. A lease that stays says only that.
+    pub async fn stop(&mut self) {
+        self.tasks.shutdown().await;
+        if let Err(error) = lease::remove(&*self.store, &self.run).await {
+            tracing::debug!(%error, "the lease stays");
+        }
+    }
+
+    /// What is known of the lock, now and later.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+}
+
+impl Pulse {
+    /// From now on the lock is held by the session with this server process.
+    pub fn guard(&self, pid: i32) {
+        self.guarded.send_replace(pid);
+    }
+
+    /// Whether the lock was seen held so lately that nobody can have taken over since.
+    pub fn is_fresh(&self) -> bool {
+        let seen = self.seen.borrow();
+        !seen.lost && seen.held.elapsed() < self.policy.expires / 2
+    }
+
+    /// Comes back when the server said that the session with this server process does not hold the lock any more.
+    pub async fn lost(&mut self, pid: i32) {
+        if self.seen.wait_for(|seen| seen.lost && seen.pid == pid).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Comes back when the lock was seen anew.
+    pub async fn refreshed(&mut self) {
+        let before = self.seen.borrow().held;
+        let _ = self.seen.wait_for(|seen| seen.held > before).await;
+    }
+
+    /// Comes back when the lock was not seen for so long that another may take over from now on.
+    pub async fn expired(&mut self) {
+        loop {
+            let deadline = self.deadline();
+            sleep_until(deadline).await;
+            if self.deadline() <= deadline {
+                return;
+            }
+        }
+    }
+
+    /// Until when the lock may be used, or tried to be had again.
+    pub fn deadline(&self) -> Instant {
+        // A heartbeat earlier than anybody else can know.
+        self.seen.borrow().held + self.policy.expires.saturating_sub(self.policy.heartbeat)
+    }
+}
+
+/// Renews the lease for ever. A store that is out of reach is no reason to stop: the journal tells that.
+async fn renew(store: Arc<dyn Store>, mut lease: Lease, policy: LeasePolicy) {
+    loop {
+        if let Err(error) = lease.renew(&*store).await {
+            tracing::debug!(%error, "the lease was not renewed");
+        }
+        sleep(policy.heartbeat).await;
+    }
+}
+
+async fn watch_lock(
+    mut look: Look,
+    policy: LeasePolicy,
+    mut pids: watch::Receiver<i32>,
+    teller: watch::Sender<Seen>,
+) {
+    loop {
+        let pid = *pids.borrow_and_update();
+        let began = Instant::now();
+        match timeout(policy.expires, look.at(pid)).await {
+            Ok(Ok(true)) => teller.send_modify(|seen| *seen = Seen { pid, lost: false, held: began }),
+            Ok(Ok(false)) => teller.send_modify(|seen| (seen.pid, seen.lost) = (pid, true)),
+            // Nothing is known: the time since the last good look tells the rest.
+            Ok(Err(_)) | Err(_) => look.session = None,
+        }
+        tokio::select! {
+            () = sleep(policy.heartbeat) => {}
+            changed = pids.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// The session that looks.
+struct Look {
+    info: ConnInfo,
+    options: SessionOptions,
+    key: i64,
+    session: Option<Session>,
+}
+
+impl Look {
+    async fn at(&mut self, pid: i32) -> Result<bool, Failure> {
+        let session = match self.session.take() {
+            Some(session) if !session.is_closed() => session,
+            _ => pg::connect(&self.info, &self.options).await?,
+        };
+        let held = admin::holds(&session, pid, self.key).await;
+        self.session = Some(session);
+        held
+    }
+}

@@ -1,0 +1,260 @@
+//! The run's lock: taken, had again after its connection was lost, or taken from a driver that stands still.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout};
+
+use super::heart::Pulse;
+use crate::config::Config;
+use crate::event::{Event, Events};
+use crate::failure::{Failure, Kind};
+use crate::journal::lease::{self, Lease};
+use crate::journal::{Claim, JournalError};
+use crate::pg::{self, Session, SessionOptions, refused};
+use crate::steps::session_options;
+use crate::store::Store;
+use crate::time::show_duration;
+use crate::window::admin::{self, Admin, Holder, NoLock};
+use crate::window::tag::{self, Tag};
+
+/// How often a lock that is not there is asked for again.
+const POLL: Duration = Duration::from_millis(250);
+
+/// How long the server may take to end a session that we asked it to end.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// How many signs of life prove a living driver. One may be the last that the dead one gave.
+const SIGNS: u32 = 2;
+
+/// Takes the lock, waiting `patience` for one that somebody holds.
+///
+/// # Errors
+/// As [`Admin::acquire`].
+pub async fn take(config: &Config, verb: &str, patience: Duration) -> Result<Admin, NoLock> {
+    let name = format!("backstay {verb} of {}", config.environment);
+    let database = config.database.url.database();
+    Admin::acquire(config.database.maintenance(), session_options(config, &name), database, patience).await
+}
+
+/// Keeps the lock while a line works: had again where its session was lost, into `kept`. Comes back only when the
+/// driver must stop.
+pub async fn keep(
+    config: &Config,
+    claim: &Claim,
+    pulse: &mut Pulse,
+    mut pid: i32,
+    kept: &mut Option<Admin>,
+) -> Failure {
+    loop {
+        let lost = {
+            let mut other = pulse.clone();
+            tokio::select! {
+                () = pulse.lost(pid) => true,
+                () = other.expired() => false,
+            }
+        };
+        if !lost && timeout(config.lease.heartbeat, is_held(config, claim, pid)).await.is_ok_and(|held| held)
+        {
+            // It was us who slept.
+            pulse.refreshed().await;
+            continue;
+        }
+        match regain(config, claim, pulse, pid).await {
+            Ok(admin) => {
+                pid = admin.session().pid();
+                pulse.guard(pid);
+                *kept = Some(admin);
+            }
+            Err(failure) => return failure,
+        }
+    }
+}
+
+/// Whether the lock is held by our session and the run is ours; no where that can't be seen.
+async fn is_held(config: &Config, claim: &Claim, pid: i32) -> bool {
+    let look = async {
+        let session = pg::connect(&config.database.maintenance(), &resuming(config)).await?;
+        let holder = admin::holder_of(&session, config.database.url.database()).await?;
+        claim.expect_ours().await?;
+        Ok::<_, Failure>(holder.is_some_and(|holder| holder.pid == pid))
+    };
+    look.await.unwrap_or(false)
+}
+
+/// Has the lock again on a new connection, after the one with server process `old` was lost. Only while the run is
+/// still ours: what comes behind the journal's last record is looked at before and behind the lock.
+///
+/// # Errors
+/// The journal's, if another driver owns the run; after the pulse's deadline: why the lock could not be had.
+pub async fn regain(config: &Config, claim: &Claim, pulse: &Pulse, old: i32) -> Result<Admin, Failure> {
+    let deadline = pulse.deadline();
+    loop {
+        let why = match try_regain(config, claim, old).await {
+            Ok(admin) => return Ok(admin),
+            Err(failure) if failure.kind == Kind::Fenced => return Err(failure),
+            Err(failure) => failure,
+        };
+        if Instant::now() >= deadline {
+            return Err(gone(&why, config.lease.expires));
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn try_regain(config: &Config, claim: &Claim, old: i32) -> Result<Admin, Failure> {
+    claim.expect_ours().await?;
+    match take(config, "run", Duration::ZERO).await {
+        Ok(admin) => {
+            claim.expect_ours().await?;
+            let (run, epoch) = claim.driver();
+            admin.sign(run, epoch).await?;
+            Ok(admin)
+        }
+        // The server has not noticed yet that our end of the old session is gone.
+        Err(NoLock::Held(Some(holder), failure)) if holder.pid == old && holder.driver().is_some() => {
+            let session = pg::connect(&config.database.maintenance(), &resuming(config)).await?;
+            end(&session, config, &holder).await?;
+            Err(failure)
+        }
+        Err(no_lock) => Err(no_lock.into()),
+    }
+}
+
+/// Why a driver without its lock stops.
+fn gone(why: &Failure, expires: Duration) -> Failure {
+    let failure = Failure::new(Kind::Fenced, "keep the run's lock").because_of(why.what.clone());
+    let failure = why.causes.iter().fold(failure, |failure, cause| failure.because_of(cause.as_str()));
+    failure
+        .because_of(format!("it could not be seen or had again for {}", show_duration(expires)))
+        .leaving("this driver stopped at once; nothing more was done")
+}
+
+/// What a living driver moves, each where it was there to be seen.
+#[derive(PartialEq)]
+struct Signs {
+    /// Epoch and beat of the lease.
+    lease: Option<(u32, u64)>,
+    /// When the heartbeat's session last did something, as the server writes it.
+    session: Option<String>,
+}
+
+impl Signs {
+    /// Whether something moved since `before`. What is gone has not: a dead driver's session goes too.
+    fn moved_since(&self, before: &Signs) -> bool {
+        let lease = self.lease.is_some() && self.lease != before.lease;
+        lease || self.session.is_some() && self.session != before.session
+    }
+}
+
+/// The lock that a resume wants.
+pub enum Found {
+    /// It was free.
+    Free(Admin),
+    /// A driver of the run holds it that stood still for as long as the lease allows.
+    Stale(Holder, Session),
+}
+
+/// Finds the lock for a resume of `run`; waits for as long as it takes to know whether a driver that holds it lives.
+///
+/// # Errors
+/// The refusal that names the holder, as soon as he has shown that he lives or if he is none of this run; the
+/// server's and the store's.
+pub async fn find(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    run: &str,
+    events: &Events,
+) -> Result<Found, Failure> {
+    let session = pg::connect(&config.database.maintenance(), &resuming(config)).await?;
+    let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Instant::now(), 0);
+    let mut told = false;
+    loop {
+        let (holder, refusal) = match take(config, "resume", config.lease.heartbeat / 2).await {
+            Ok(admin) => return Ok(Found::Free(admin)),
+            Err(NoLock::Held(Some(holder), refusal)) => (holder, refusal),
+            Err(NoLock::Held(None, _)) => continue,
+            Err(NoLock::Failed(failure)) => return Err(failure),
+        };
+        if holder.driver().is_none_or(|tag| tag.run != run) {
+            // Not ours to wait for: a moment, in case it just ends.
+            return Ok(Found::Free(take(config, "resume", config.lease.heartbeat).await?));
+        }
+        let signs = signs(&session, store, run).await?;
+        if before.as_ref().is_some_and(|before| signs.moved_since(before)) {
+            (still_since, moves) = (Instant::now(), moves + 1);
+        }
+        before = Some(signs);
+        let still = still_since.elapsed();
+        if moves >= SIGNS {
+            return Err(refusal);
+        }
+        if still >= config.lease.expires {
+            return Ok(Found::Stale(holder, session));
+        }
+        if !told && still > config.lease.heartbeat * 2 {
+            told = true;
+            tell(events, &holder, lease::read(&**store, run).await.ok().flatten(), config.lease.expires);
+        }
+    }
+}
+
+impl Found {
+    /// A session on the maintenance database.
+    pub fn session(&self) -> &Session {
+        match self {
+            Found::Free(admin) => admin.session(),
+            Found::Stale(_, session) => session,
+        }
+    }
+
+    /// The lock, had. The record that fences the holder must stand before: he may only be asleep.
+    ///
+    /// # Errors
+    /// If his session does not end, or somebody else was quicker.
+    pub async fn take(self, config: &Config) -> Result<Admin, Failure> {
+        match self {
+            Found::Free(admin) => Ok(admin),
+            Found::Stale(holder, session) => {
+                end(&session, config, &holder).await?;
+                Ok(take(config, "resume", ENDING).await?)
+            }
+        }
+    }
+}
+
+fn tell(events: &Events, holder: &Holder, lease: Option<Lease>, expires: Duration) {
+    let who = lease.map(|lease| format!(", {}", lease.driver)).unwrap_or_default();
+    let text = format!(
+        "the lock is held by {holder}{who}, which gives no sign of life; if it stands still for {} this run is taken \
+         over from it",
+        show_duration(expires)
+    );
+    events.emit(Event::Note { line: None, text });
+}
+
+async fn signs(session: &Session, store: &Arc<dyn Store>, run: &str) -> Result<Signs, Failure> {
+    let query = "SELECT pg_catalog.max(state_change)::text FROM pg_catalog.pg_stat_activity \
+                 WHERE application_name LIKE $1";
+    let tag = Tag { run: run.to_string(), epoch: 0, role: tag::HEARTBEAT.to_string() };
+    let any_epoch = tag.to_string().replace(" 0 ", " % ");
+    let row = session.query_one(query, &[&any_epoch]).await;
+    let row = row.map_err(|error| refused("look whether the run's driver lives", &error))?;
+    let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
+    Ok(Signs { lease: lease.map(|lease| (lease.epoch, lease.beat)), session: row.get(0) })
+}
+
+fn resuming(config: &Config) -> SessionOptions {
+    session_options(config, "backstay resume")
+}
+
+/// Ends the session of `holder`, if its server process is still the same.
+async fn end(session: &Session, config: &Config, holder: &Holder) -> Result<(), Failure> {
+    let now = admin::holder_of(session, config.database.url.database()).await?;
+    let same = |now: &Holder| now.pid == holder.pid && now.application == holder.application;
+    if !now.as_ref().is_some_and(same) {
+        return Ok(());
+    }
+    let ended = session.query("SELECT pg_catalog.pg_terminate_backend($1)", &[&holder.pid]).await;
+    ended.map(drop).map_err(|error| refused("end the session that holds the lock", &error))
+}

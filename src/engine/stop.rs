@@ -1,0 +1,89 @@
+//! What ends a run before its end: a person's signal, or the window's own clock.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::plan::Plan;
+use super::state::State;
+use crate::event::{Event, Events};
+use crate::failure::Failure;
+use crate::steps::Action;
+use crate::time::{between, now, show_duration};
+
+/// How often a person asked for a stop. One: end cleanly. Two: now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// How often.
+    pub times: u32,
+    /// When first.
+    pub since: Option<Instant>,
+}
+
+/// Where a driver hears of it.
+pub type Stop = watch::Receiver<Asked>;
+
+/// Why a line is cut short.
+pub(super) enum Cut {
+    /// A person asked.
+    Signal,
+    /// What a signal left of time is over.
+    GraceIsOver,
+    /// The window was open for longer than it may be.
+    Overran,
+    /// The driver can't hold its lock any more.
+    LockLost(Failure),
+}
+
+/// Comes back at `at`; never, if there is no such time.
+pub(super) async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The window's clock, from the start of the line that raised its flag. It tells when the window lasts too long;
+/// dropped, it is silent.
+pub(super) struct WindowClock {
+    began: Instant,
+    put_back_after: Option<Duration>,
+    _telling: JoinSet<()>,
+}
+
+impl WindowClock {
+    /// The clock of a window whose flag may be up; none before.
+    pub fn of(plan: &Plan, state: &State, events: &Events) -> Option<Self> {
+        let raise = plan.find(|action| matches!(action, Action::RaiseFlag { .. }))?;
+        let Action::RaiseFlag { max, put_back_after } = raise.action else { return None };
+        // An earlier driver's clock is the only word of when it began; from here on our own counts.
+        let elapsed = between(state.line(raise.id).began?, now());
+        let began = Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now);
+        let mut telling = JoinSet::new();
+        telling.spawn(tell_overruns(began, max, put_back_after, events.clone()));
+        Some(Self { began, put_back_after, _telling: telling })
+    }
+
+    /// When production is to be put back by itself.
+    pub fn ends(&self) -> Option<Instant> {
+        self.put_back_after.map(|after| self.began + after)
+    }
+}
+
+/// Tells that the window lasts longer than `max`, and again each time that it lasted as long once more.
+async fn tell_overruns(began: Instant, max: Duration, put_back_after: Option<Duration>, events: Events) {
+    sleep_until(began + max).await;
+    loop {
+        let lasts = show_duration(began.elapsed());
+        let then = match put_back_after {
+            Some(after) => format!("after {} production is put back", show_duration(after)),
+            None => "Ctrl-C stops the run and asks what to do".to_string(),
+        };
+        let text =
+            format!("users have seen the maintenance page for {lasts}, longer than the window's max; {then}");
+        events.emit(Event::Note { line: None, text });
+        sleep(max).await;
+    }
+}

@@ -1,0 +1,258 @@
+//! A store with a folder of this machine behind it, for the one thing that may go on while the store is lost: putting
+//! production back.
+//!
+//! Until it is [engaged](Spool::engage) it is the store itself. From then on what is created and written stays in the
+//! folder, and [`Spool::flush`] brings it to the store, in the order of names, when that is back.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncRead;
+
+use super::{Created, Directory, Entry, Store, StoreError};
+
+/// The store, and where its objects wait while it is out of reach.
+#[derive(Debug)]
+pub struct Spool {
+    store: Arc<dyn Store>,
+    path: PathBuf,
+    /// Objects that may only be created.
+    created: Directory,
+    /// Objects that replace what may be there.
+    written: Directory,
+    engaged: AtomicBool,
+    patience: Duration,
+}
+
+/// Why what waits was not brought to the store.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The store, or the folder, failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The store holds another object of that name.
+    #[error("{name} was written by another driver meanwhile; ours is kept in {}", kept.display())]
+    Taken {
+        /// The object.
+        name: String,
+        /// Where all that waited for this run is now.
+        kept: PathBuf,
+    },
+}
+
+impl Spool {
+    /// `store`, with `path` behind it, which is created when it is needed. Creating an object is given up after
+    /// `patience`: a file system that hangs must not hold a window open.
+    pub fn over(store: Arc<dyn Store>, path: impl Into<PathBuf>, patience: Duration) -> Self {
+        let path = path.into();
+        Self {
+            store,
+            created: Directory::new(path.join("created")),
+            written: Directory::new(path.join("written")),
+            path,
+            engaged: AtomicBool::new(false),
+            patience,
+        }
+    }
+
+    /// The store itself.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// From here on objects are created in the folder. The store is asked no more until [`Spool::flush`].
+    pub fn engage(&self) {
+        self.engaged.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether objects go to the folder.
+    pub fn is_engaged(&self) -> bool {
+        self.engaged.load(Ordering::SeqCst)
+    }
+
+    /// The objects that wait in the folder, by name.
+    ///
+    /// # Errors
+    /// The folder's.
+    pub async fn waiting(&self) -> Result<Vec<Entry>, StoreError> {
+        let mut waiting = self.created.list("").await?;
+        waiting.extend(self.written.list("").await?);
+        Ok(waiting)
+    }
+
+    /// Brings what waits to the store, each object gone from the folder once it is there; gives how many there were.
+    /// The store is in use again then. A crash leaves the rest waiting.
+    ///
+    /// # Errors
+    /// The store's, if it is still lost; [`SpoolError::Taken`] if another driver wrote meanwhile: then what waits for
+    /// that run is set aside.
+    pub async fn flush(&self) -> Result<usize, SpoolError> {
+        let mut brought = 0;
+        for Entry { name, .. } in self.created.list("").await? {
+            let bytes = Bytes::from(self.created.read(&name).await?);
+            let ours = match self.store.create(&name, bytes.clone()).await? {
+                Created::New => true,
+                Created::Exists => self.store.read(&name).await? == bytes,
+            };
+            if !ours {
+                return Err(self.set_aside(name).await?);
+            }
+            self.created.delete(&name).await?;
+            brought += 1;
+        }
+        for Entry { name, .. } in self.written.list("").await? {
+            self.store.replace(&name, self.written.read(&name).await?.into()).await?;
+            self.written.delete(&name).await?;
+            brought += 1;
+        }
+        self.engaged.store(false, Ordering::SeqCst);
+        Ok(brought)
+    }
+
+    /// What waits for the run of `name` is evidence, and stands in nobody's way.
+    async fn set_aside(&self, name: String) -> Result<SpoolError, StoreError> {
+        let run: String = name.split('/').take(2).collect::<Vec<_>>().join("/");
+        let kept = self.path.join("taken");
+        let aside = Directory::new(&kept);
+        for folder in [&self.created, &self.written] {
+            for entry in folder.list(&format!("{run}/")).await? {
+                aside.replace(&entry.name, folder.read(&entry.name).await?.into()).await?;
+                folder.delete(&entry.name).await?;
+            }
+        }
+        Ok(SpoolError::Taken { name, kept: kept.join(run) })
+    }
+}
+
+#[async_trait::async_trait]
+impl Store for Spool {
+    async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StoreError> {
+        if self.is_engaged() {
+            return self.created.create(name, bytes).await;
+        }
+        let late = || {
+            let why = format!(
+                "no answer within {}; the store is {}",
+                crate::time::show_duration(self.patience),
+                self.url()
+            );
+            StoreError::io("write", name, io::Error::new(io::ErrorKind::TimedOut, why))
+        };
+        tokio::time::timeout(self.patience, self.store.create(name, bytes))
+            .await
+            .unwrap_or_else(|_| Err(late()))
+    }
+
+    async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
+        match self.is_engaged() {
+            true => self.written.replace(name, bytes).await,
+            false => self.store.replace(name, bytes).await,
+        }
+    }
+
+    async fn reader(&self, name: &str) -> Result<Pin<Box<dyn AsyncRead + Send>>, StoreError> {
+        if self.is_engaged() {
+            for folder in [&self.created, &self.written] {
+                if let Ok(reader) = folder.reader(name).await {
+                    return Ok(reader);
+                }
+            }
+        }
+        self.store.reader(name).await
+    }
+
+    async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
+        if !self.is_engaged() {
+            return self.store.list(prefix).await;
+        }
+        let mut found = self.store.list(prefix).await.unwrap_or_default();
+        found.extend(self.created.list(prefix).await?);
+        found.extend(self.written.list(prefix).await?);
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        found.dedup_by(|a, b| a.name == b.name);
+        Ok(found)
+    }
+
+    async fn delete(&self, name: &str) -> Result<(), StoreError> {
+        if !self.is_engaged() {
+            return self.store.delete(name).await;
+        }
+        self.created.delete(name).await?;
+        self.written.delete(name).await
+    }
+
+    fn url(&self) -> String {
+        self.store.url()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RECORD: &str = "runs/r/journal/000002.json";
+
+    fn spool(folder: &Path) -> Spool {
+        let store = Arc::new(Directory::new(folder.join("store")));
+        Spool::over(store, folder.join("spool"), Duration::from_secs(60))
+    }
+
+    async fn text(store: &dyn Store, name: &str) -> Option<String> {
+        store.read(name).await.ok().and_then(|bytes| String::from_utf8(bytes).ok())
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_brought_to_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = spool(folder.path());
+        spool.create("runs/r/journal/000001.json", "1".into()).await.unwrap();
+        spool.engage();
+        spool.create(RECORD, "2".into()).await.unwrap();
+        spool.replace("runs/r/run.log", "log".into()).await.unwrap();
+        assert_eq!(text(&**spool.store(), RECORD).await, None, "nothing of it is in the store yet");
+        assert_eq!(text(&spool, RECORD).await.as_deref(), Some("2"));
+        assert_eq!(spool.list("runs/r/").await.unwrap().len(), 3);
+        // Another process, later.
+        let again = self::spool(folder.path());
+        assert_eq!(again.waiting().await.unwrap().len(), 2);
+        assert_eq!(again.flush().await.unwrap(), 2);
+        assert_eq!(text(&**again.store(), RECORD).await.as_deref(), Some("2"));
+        assert_eq!(text(&**again.store(), "runs/r/run.log").await.as_deref(), Some("log"));
+        assert_eq!(again.waiting().await.unwrap().len() + again.flush().await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_record_that_got_there_after_all_is_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = spool(folder.path());
+        spool.store().create(RECORD, "2".into()).await.unwrap();
+        spool.engage();
+        spool.create(RECORD, "2".into()).await.unwrap();
+        assert_eq!(spool.flush().await.unwrap(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_another_driver_overtook_is_set_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = spool(folder.path());
+        spool.engage();
+        spool.create(RECORD, "ours".into()).await.unwrap();
+        spool.create("runs/r/journal/000003.json", "ours".into()).await.unwrap();
+        spool.store().create(RECORD, "another's".into()).await.unwrap();
+        let error = spool.flush().await.unwrap_err();
+        let SpoolError::Taken { kept, .. } = &error else { panic!("{error}") };
+        assert_eq!(std::fs::read_dir(kept.join("journal")).unwrap().count(), 2);
+        assert_eq!(text(&**spool.store(), RECORD).await.as_deref(), Some("another's"));
+        assert_eq!(spool.flush().await.unwrap(), 0, "it stands in nobody's way");
+    }
+}
