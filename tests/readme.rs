@@ -9,6 +9,7 @@ use backstay::backup::proof::ProofRecord;
 use backstay::config::{Config, env_file};
 use backstay::failure::Verdict;
 use backstay::journal::Record;
+use backstay::journal::lease::Lease;
 use backstay::migrate::{Migrations, script};
 use backstay::runbook::{Runbook, SHIPPED};
 
@@ -159,6 +160,17 @@ fn every_example_of_a_record_is_one_and_no_kind_lacks_an_example() {
             "took_over",
         ]
     );
+}
+
+#[test]
+fn the_example_of_a_lease_is_one() {
+    for text in labelled("docs/formats.md", "lease") {
+        let lease: Lease = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            serde_json::to_value(lease).unwrap(),
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()
+        );
+    }
 }
 
 #[test]

@@ -393,7 +393,7 @@ impl Driving<'_> {
         if onward == Onward::PutBack && !self.attended {
             self.killed_at = asked.since.map(|since| since + self.config.stop.grace - FAREWELL);
         }
-        Ok(self.append(Entry::Interrupted { how, onward }).await?)
+        Ok(self.append(Entry::Interrupted { how: how.into(), onward }).await?)
     }
 
     /// What follows a signal: a person decides, or the config.
@@ -538,6 +538,10 @@ impl Driving<'_> {
         let back = self.state.back_failure.as_ref().map(|(_, failure)| failure.clone());
         let back = back.or_else(|| self.unagreed_writes(verdict));
         let mut next = advice::next_steps(&self.plan, &self.state, back.as_ref(), verdict, run, environment);
+        let stopped = self.state.stopped_by.as_ref().filter(|_| verdict == Verdict::PutBack);
+        let first = first.or_else(|| {
+            stopped.map(|how| Failure::new(Kind::Interrupted, "finish the release").because_of(how.as_str()))
+        });
         let (cause, put_back_cause) = match (first, halted) {
             (Some(first), halted) => (Some(first), halted.or(back)),
             (None, halted) => (halted, back),
@@ -547,8 +551,8 @@ impl Driving<'_> {
         }
         if self.store_lost.is_some() {
             next.push(format!(
-                "the records of the put-back wait in {}; backstay resume {run} -e {environment} on this machine brings \
-                 them to the store once it is back",
+                "backstay resume {run} -e {environment}, on this machine and once the store is back: the records of the \
+                 put-back wait in {}",
                 self.spool.path().display()
             ));
         }

@@ -31,3 +31,67 @@ pub fn of_way_back(plan: &Plan, state: &State, now: Timestamp) -> Duration {
         })
         .sum()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::OnWrites;
+    use crate::engine::plan::Line;
+    use crate::event::{LineId, Phase};
+    use crate::journal::{Entry, FORMAT, Record};
+    use crate::runbook::{CommandStep, StepKind, Undo};
+
+    fn plan() -> Plan {
+        let command = CommandStep {
+            run: vec!["deploy".into()],
+            undo: Undo::Run(vec!["undeploy".into()]),
+            timeout: Duration::from_secs(600),
+            directory: None,
+            env: Default::default(),
+        };
+        let raise = Action::RaiseFlag { max: Duration::from_secs(60), put_back_after: None };
+        let actions = [raise, Action::Close, Action::Step(StepKind::Command(command))];
+        let line =
+            |(n, action)| Line { id: LineId::Line(n), phase: Phase::During, name: String::new(), action };
+        let lines = (1..).zip(actions).map(line).collect();
+        Plan { lines, first_deploy: false, on_writes: OnWrites::Ask }
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn state(started: u32, finished: Option<u64>) -> State {
+        let record = |entry, at| Record {
+            format: FORMAT,
+            number: 1,
+            run: "r".into(),
+            epoch: 1,
+            nonce: "n".into(),
+            at,
+            previous: String::new(),
+            entry,
+        };
+        let line = LineId::Line;
+        let mut records: Vec<Record> = (1..=started)
+            .map(|n| Entry::Started { line: line(n), name: String::new(), intent: Default::default() })
+            .map(|entry| record(entry, at(100)))
+            .collect();
+        if let Some(millis) = finished {
+            let (line, summary, facts) = (line(started), String::new(), Default::default());
+            records.push(record(Entry::Finished { line, summary, facts, millis, probed: false }, at(101)));
+        }
+        State::of(&records)
+    }
+
+    #[test]
+    fn an_undo_is_taken_to_last_as_its_command_did() {
+        let regular = DATABASE + PROOF;
+        assert_eq!(of_way_back(&plan(), &state(0, None), at(500)), Duration::ZERO, "nothing was begun");
+        assert_eq!(of_way_back(&plan(), &state(2, None), at(500)), regular);
+        assert_eq!(of_way_back(&plan(), &state(3, Some(90_000)), at(500)), regular + Duration::from_secs(90));
+        let under_way = of_way_back(&plan(), &state(3, None), at(140));
+        assert_eq!(under_way, regular + Duration::from_secs(40), "for as long as it is under way");
+        assert_eq!(of_way_back(&plan(), &state(3, None), at(90)), regular, "the clock jumped back");
+    }
+}

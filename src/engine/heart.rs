@@ -45,6 +45,7 @@ pub struct Pulse {
     policy: LeasePolicy,
     guarded: watch::Sender<i32>,
     seen: watch::Receiver<Seen>,
+    taken: watch::Receiver<bool>,
 }
 
 impl Heart {
@@ -61,10 +62,17 @@ impl Heart {
             key: admin.key(),
             session: None,
         };
+        let (taker, taken) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(renew(store.clone(), Lease::of_this_process(run, epoch, policy.heartbeat), policy));
+        let lease = Lease::of_this_process(run, epoch, policy.heartbeat);
+        tasks.spawn(renew(store.clone(), lease, policy, taker));
         tasks.spawn(watch_lock(look, policy, pids, teller));
-        Self { pulse: Pulse { policy, guarded, seen }, store: store.clone(), run: run.to_string(), tasks }
+        Self {
+            pulse: Pulse { policy, guarded, seen, taken },
+            store: store.clone(),
+            run: run.to_string(),
+            tasks,
+        }
     }
 
     /// Beats no more, and takes the lease off the store: the run has ended. A lease that stays says only that.
@@ -100,6 +108,13 @@ impl Pulse {
         }
     }
 
+    /// Comes back when a later driver's lease was seen.
+    pub async fn taken(&mut self) {
+        if self.taken.wait_for(|taken| *taken).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Comes back when the lock was seen anew.
     pub async fn refreshed(&mut self) {
         let before = self.seen.borrow().held;
@@ -124,9 +139,17 @@ impl Pulse {
     }
 }
 
-/// Renews the lease for ever. A store that is out of reach is no reason to stop: the journal tells that.
-async fn renew(store: Arc<dyn Store>, mut lease: Lease, policy: LeasePolicy) {
+/// Renews the lease until another driver's stands there. A store that is out of reach is no reason to stop: the
+/// journal tells that.
+async fn renew(store: Arc<dyn Store>, mut lease: Lease, policy: LeasePolicy, taker: watch::Sender<bool>) {
     loop {
+        match lease::read(&*store, &lease.run).await {
+            Ok(Some(other)) if other.epoch > lease.epoch => {
+                taker.send_replace(true);
+                return;
+            }
+            _ => {}
+        }
         if let Err(error) = lease.renew(&*store).await {
             tracing::debug!(%error, "the lease was not renewed");
         }

@@ -47,12 +47,14 @@ pub async fn keep(
     kept: &mut Option<Admin>,
 ) -> Failure {
     loop {
-        let lost = {
-            let mut other = pulse.clone();
-            tokio::select! {
-                () = pulse.lost(pid) => true,
-                () = other.expired() => false,
-            }
+        let (mut expiring, mut taken) = (pulse.clone(), pulse.clone());
+        let lost = tokio::select! {
+            () = pulse.lost(pid) => true,
+            () = expiring.expired() => false,
+            () = taken.taken() => match claim.expect_ours().await {
+                Err(lost) => return lost.into(),
+                Ok(()) => true,
+            },
         };
         if !lost && timeout(config.lease.heartbeat, is_held(config, claim, pid)).await.is_ok_and(|held| held)
         {
@@ -150,15 +152,16 @@ impl Signs {
 /// The lock that a resume wants.
 pub enum Found {
     /// It was free.
-    Free(Admin),
-    /// A driver of the run holds it that stood still for as long as the lease allows.
+    Free(Box<Admin>),
+    /// A driver of the run holds it that is gone, or stood still for as long as the lease allows.
     Stale(Holder, Session),
 }
 
-/// Finds the lock for a resume of `run`; waits for as long as it takes to know whether a driver that holds it lives.
+/// Finds the lock for a resume of `run`; waits for as long as it takes to know whether its driver lives. One that
+/// ran on this machine and is gone is known to be dead at once.
 ///
 /// # Errors
-/// The refusal that names the holder, as soon as he has shown that he lives or if he is none of this run; the
+/// The refusal that names the driver, as soon as he has shown that he lives, or whoever else holds the lock; the
 /// server's and the store's.
 pub async fn find(
     config: &Config,
@@ -170,33 +173,61 @@ pub async fn find(
     let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Instant::now(), 0);
     let mut told = false;
     loop {
-        let (holder, refusal) = match take(config, "resume", config.lease.heartbeat / 2).await {
-            Ok(admin) => return Ok(Found::Free(admin)),
-            Err(NoLock::Held(Some(holder), refusal)) => (holder, refusal),
-            Err(NoLock::Held(None, _)) => continue,
+        let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
+        let gone = lease.as_ref().is_none_or(Lease::driver_is_gone);
+        let (holder, refusal) = match take(config, "resume", Duration::ZERO).await {
+            Ok(admin) if gone || still_since.elapsed() > config.lease.heartbeat * 2 => {
+                return Ok(Found::Free(Box::new(admin)));
+            }
+            // Nobody holds it, and whoever did may live without it: he is watched, and it is his to have again.
+            Ok(admin) => (None, without_its_lock(config, admin, lease.as_ref())),
+            Err(NoLock::Held(holder, refusal)) => (holder, refusal),
             Err(NoLock::Failed(failure)) => return Err(failure),
         };
-        if holder.driver().is_none_or(|tag| tag.run != run) {
-            // Not ours to wait for: a moment, in case it just ends.
-            return Ok(Found::Free(take(config, "resume", config.lease.heartbeat).await?));
+        if let Some(holder) = &holder {
+            if holder.driver().is_none_or(|tag| tag.run != run) {
+                // Not ours to wait for: a moment, in case it just ends.
+                let admin = take(config, "resume", config.lease.heartbeat).await?;
+                return Ok(Found::Free(Box::new(admin)));
+            }
+            let same_driver = |lease: &Lease| holder.driver().is_some_and(|tag| tag.epoch == lease.epoch);
+            if gone && lease.as_ref().is_some_and(same_driver) {
+                return Ok(Found::Stale(holder.clone(), session));
+            }
         }
-        let signs = signs(&session, store, run).await?;
+        let signs = signs(&session, run, lease.as_ref()).await?;
         if before.as_ref().is_some_and(|before| signs.moved_since(before)) {
             (still_since, moves) = (Instant::now(), moves + 1);
         }
         before = Some(signs);
-        let still = still_since.elapsed();
         if moves >= SIGNS {
             return Err(refusal);
         }
-        if still >= config.lease.expires {
-            return Ok(Found::Stale(holder, session));
+        let still = still_since.elapsed();
+        if let Some(holder) = holder {
+            if still >= config.lease.expires {
+                return Ok(Found::Stale(holder, session));
+            }
+            if !told && still > config.lease.heartbeat * 2 {
+                told = true;
+                tell(events, &holder, lease, config.lease.expires);
+            }
         }
-        if !told && still > config.lease.heartbeat * 2 {
-            told = true;
-            tell(events, &holder, lease::read(&**store, run).await.ok().flatten(), config.lease.expires);
-        }
+        sleep((config.lease.heartbeat / 2).min(POLL)).await;
     }
+}
+
+/// Why a run is not taken from a driver that lives and has lost its lock.
+fn without_its_lock(config: &Config, admin: Admin, lease: Option<&Lease>) -> Failure {
+    drop(admin);
+    let who = lease.map(|lease| lease.driver.to_string()).unwrap_or_default();
+    Failure::refused(format!("take the run over from {who}"))
+        .because_of("that driver shows that it lives, though it has lost its lock")
+        .leaving("nothing was changed by this resume")
+        .then(format!(
+            "it has the lock again in a moment, or stops within {}: then resume again",
+            show_duration(config.lease.expires)
+        ))
 }
 
 impl Found {
@@ -214,7 +245,7 @@ impl Found {
     /// If his session does not end, or somebody else was quicker.
     pub async fn take(self, config: &Config) -> Result<Admin, Failure> {
         match self {
-            Found::Free(admin) => Ok(admin),
+            Found::Free(admin) => Ok(*admin),
             Found::Stale(holder, session) => {
                 end(&session, config, &holder).await?;
                 Ok(take(config, "resume", ENDING).await?)
@@ -233,14 +264,13 @@ fn tell(events: &Events, holder: &Holder, lease: Option<Lease>, expires: Duratio
     events.emit(Event::Note { line: None, text });
 }
 
-async fn signs(session: &Session, store: &Arc<dyn Store>, run: &str) -> Result<Signs, Failure> {
+async fn signs(session: &Session, run: &str, lease: Option<&Lease>) -> Result<Signs, Failure> {
     let query = "SELECT pg_catalog.max(state_change)::text FROM pg_catalog.pg_stat_activity \
                  WHERE application_name LIKE $1";
     let tag = Tag { run: run.to_string(), epoch: 0, role: tag::HEARTBEAT.to_string() };
     let any_epoch = tag.to_string().replace(" 0 ", " % ");
     let row = session.query_one(query, &[&any_epoch]).await;
     let row = row.map_err(|error| refused("look whether the run's driver lives", &error))?;
-    let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
     Ok(Signs { lease: lease.map(|lease| (lease.epoch, lease.beat)), session: row.get(0) })
 }
 

@@ -51,6 +51,7 @@ pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
         closing: serde_json::from_value(intent(|a| matches!(a, Action::Close))).ok(),
         raising: serde_json::from_value(intent(|a| matches!(a, Action::RaiseFlag { .. }))).ok(),
         flag_is_down: state.flag_is_down,
+        stopped_by: state.stopped_by.clone().filter(|_| state.interrupted.is_some()),
         guard: serde_json::from_value(facts(|a| matches!(a, Action::Guard(_)))).ok(),
         mark: serde_json::from_value(intent(|a| matches!(a, Action::Open))).ok(),
         preview: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Preview)))).ok(),

@@ -24,6 +24,8 @@ pub struct State {
     pub flag_is_down: bool,
     /// Stopped in this epoch, and what follows inside the window.
     pub interrupted: Option<Onward>,
+    /// By what it was stopped last.
+    pub stopped_by: Option<String>,
     /// The verdict, unless a later driver took the run up again.
     pub ended: Option<Verdict>,
     /// The first line that failed, and why: never replaced by what failed later (invariant 11).
@@ -120,7 +122,10 @@ impl State {
             Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
             Entry::KeepNew { .. } => self.keep_new = true,
             Entry::FlagIsDown { .. } => self.flag_is_down = true,
-            Entry::Interrupted { onward, .. } => self.interrupted = Some(*onward),
+            Entry::Interrupted { how, onward } => {
+                self.interrupted = Some(*onward);
+                self.stopped_by = Some(how.clone());
+            }
             Entry::Ended { verdict } => self.ended = Some(*verdict),
         }
     }

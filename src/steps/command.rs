@@ -43,8 +43,9 @@ pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
     if matches!(site.phase, Phase::Before | Phase::After) {
         return Probe::NotDone("it was stopped, and is run again".into());
     }
+    let why = site.recall.stopped_by.clone();
     let unknown = Failure::failed(format!("know how {} ended", command.run.join(" ")))
-        .because_of("it was under way when its driver died");
+        .because_of(why.unwrap_or_else(|| "it was under way when its driver died".into()));
     Probe::Failed(match left {
         0 => unknown,
         1 => unknown.because_of("1 process of it was still alive and was ended"),

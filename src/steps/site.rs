@@ -81,6 +81,8 @@ pub struct Recall {
     pub raising: Option<Raising>,
     /// Somebody said that the flag is down on the machine where it was raised.
     pub flag_is_down: bool,
+    /// What cut a line of this driver short.
+    pub stopped_by: Option<String>,
     /// The proven guard.
     pub guard: Option<GuardFacts>,
     /// The mark of `open`.

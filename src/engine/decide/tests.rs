@@ -297,6 +297,39 @@ fn an_interruption_before_the_window_waits_and_inside_it_puts_back() {
     }
 }
 
+/// Left where it is, in the middle of a line or between two: the next driver goes on, and nothing was put back.
+#[test]
+fn an_interruption_that_leaves_is_gone_on_from() {
+    for lines_done in 0..16u32 {
+        for under_way in [false, true] {
+            let mut journal = Journal::begin();
+            let plan = release();
+            for n in 1..=lines_done {
+                let line = LineId::Line(n);
+                journal.push(1, Entry::Started { line, name: String::new(), intent: Value::Null });
+                journal.push(1, World::default().outcome(&plan, &State::default(), line));
+            }
+            if under_way {
+                let line = LineId::Line(lines_done + 1);
+                journal.push(1, Entry::Started { line, name: String::new(), intent: Value::Null });
+            }
+            journal.push(1, Entry::Interrupted { how: "SIGTERM".into(), onward: Onward::Leave });
+            let in_window = (5..15).contains(&(lines_done + u32::from(under_way)));
+            let expected = if in_window && !(lines_done == 14 && under_way) {
+                Verdict::InterruptedInWindow
+            } else {
+                Verdict::Interrupted
+            };
+            let left = journal.0.len();
+            assert_eq!(journal.drive(&plan, &World::default(), 1), expected, "{lines_done} {under_way}");
+            assert_eq!(journal.0.len(), left, "something was done after line {lines_done}");
+            journal.take_over(2);
+            let world = World { probes_done: true, ..World::default() };
+            assert_eq!(journal.drive(&plan, &world, 2), Verdict::Done, "{lines_done} {under_way}");
+        }
+    }
+}
+
 #[test]
 fn a_person_may_keep_the_new_version_until_it_is_swapped_out() {
     let failing = World { foreign: true, ..World::failing(&[LineId::Line(13)]) };
