@@ -91,7 +91,7 @@ pub(super) fn copy_from(table: &Table, encoding: &str) -> String {
 
 /// Rows are written in the database's own encoding, byte for byte: some bytes of others have no counterpart in
 /// UTF-8, or come back from it as other ones. All of a server's encodings keep ASCII as it is, and so COPY's text.
-fn encoded(encoding: &str) -> String {
+pub(crate) fn encoded(encoding: &str) -> String {
     match encoding {
         "UTF8" => String::new(),
         other => format!(" WITH (ENCODING {})", crate::pg::quote_literal(other)),
@@ -198,7 +198,7 @@ async fn references(client: &Client) -> Result<Vec<(TableName, TableName)>, Back
 
 /// The wave of each table that refers to another: one after that of every table that it refers to. Tables that
 /// refer to each other in a circle have no right order; they are given some.
-fn waves(references: &[(TableName, TableName)]) -> BTreeMap<TableName, u32> {
+pub(crate) fn waves(references: &[(TableName, TableName)]) -> BTreeMap<TableName, u32> {
     let mut waves: BTreeMap<TableName, u32> = BTreeMap::new();
     for _ in references {
         for (from, to) in references {

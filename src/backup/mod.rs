@@ -51,10 +51,13 @@ pub mod verify;
 pub mod write;
 
 pub use attributes::DatabaseAttributes;
+pub(crate) use catalog::{encoded as encoding_clause, waves};
 pub use error::BackupError;
 pub use list::{BackupEntry, find, find_any, list, prune};
 pub use manifest::{Manifest, TableName};
 pub use name::{Place, time_of_id};
+pub(crate) use pack::{FULL, Packer};
+pub(crate) use pinned::open as open_pinned;
 pub use restore::{Restored, restore};
 pub use script::{page as restore_page, script as restore_script};
 pub use survey::survey;

@@ -17,7 +17,7 @@ use super::manifest::{Codec, Object};
 /// Pieces in which text is passed between stages; a single row that is larger travels whole.
 pub(super) const PIECE: usize = 256 * 1024;
 /// Stored bytes at which an object is full, and the next one begins.
-pub(super) const FULL: usize = 6 << 20;
+pub(crate) const FULL: usize = 6 << 20;
 /// Text is gathered to so much before it is compressed. For gzip a call costs more than a row's copy. For zstd
 /// a block is a frame of its own: an encoder that is fed piece by piece looks for matches in a ring of its own
 /// and takes half as long again, and at this size the frames cost less than one byte in a hundred.
@@ -25,7 +25,7 @@ const GZIP_BLOCK: usize = 64 << 10;
 const ZSTD_BLOCK: usize = 1 << 20;
 
 /// An object in the making.
-pub(super) struct Packer {
+pub(crate) struct Packer {
     encoder: Encoder,
     gathered: Vec<u8>,
     rows: RowHasher,
@@ -39,7 +39,7 @@ enum Encoder {
 }
 
 /// An object's bytes, whole.
-pub(super) struct Packed {
+pub(crate) struct Packed {
     /// As they are stored.
     pub bytes: Bytes,
     /// Bytes before compression.

@@ -42,7 +42,7 @@ pub(super) fn pgoptions() -> String {
 }
 
 /// Opens a session and pins its settings.
-pub(super) async fn open(info: &ConnInfo, options: &SessionOptions) -> Result<Session, BackupError> {
+pub(crate) async fn open(info: &ConnInfo, options: &SessionOptions) -> Result<Session, BackupError> {
     let session = connect(info, options).await.map_err(|source| BackupError::Connect {
         database: info.database().to_string(),
         source: Box::new(source),

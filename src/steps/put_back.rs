@@ -4,17 +4,23 @@ use serde_json::{Value, json};
 
 use super::site::Site;
 use super::{Probe, Report, from_json, to_json, window};
+use crate::backup::open_pinned;
 use crate::failure::Failure;
-use crate::pg;
+use crate::pg::Session;
 use crate::window::fence;
-use crate::window::ledger::{self, Ledger};
+use crate::window::ledger::{self, Door, Found, Ground, Kept, Ledger, Mark};
 use crate::window::names::Role;
+use crate::window::survivors;
 use crate::window::swap::{self, Swap};
 
 /// What others wrote, as far as it can be seen while they may still write. The last word is
 /// [`swap()`]'s, behind the fence.
 pub(super) async fn read_ledger(site: &mut Site<'_>) -> Result<Report, Failure> {
-    let ledger = ledger_now(site).await?;
+    let found = {
+        let live = open_pinned(&site.live().await?, &site.session("ledger")).await?;
+        read_beside(&live, site).await?
+    };
+    let ledger = found.ledger();
     Report::with(ledger.describe(), &json!({ "foreign": !ledger.is_empty(), "ledger": ledger }))
 }
 
@@ -28,40 +34,96 @@ pub(super) fn prepare_swap(site: &Site<'_>) -> Result<Value, Failure> {
     })
 }
 
-/// Shuts the failed database, counts once more what others wrote if it was open, and swaps.
+/// Closes the failed database and counts once more what others wrote, if it was open; keeps that in the ledger;
+/// and swaps.
 pub(super) async fn swap(opened: bool, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
     let plan: Swap = from_json(intent)?;
     let timeout = site.config.database.close_timeout;
     // Before anybody is shut out: without a guard the new version is all that is left of production.
     swap::expect_guard(site.admin, &plan).await?;
-    let mut kept = String::new();
+    let mut kept = None;
     if opened && !swap::done(site.admin, &plan).await? {
-        let ledger = fenced_ledger(site).await?;
-        if !ledger.is_empty() && !site.recall.put_back_anyway {
-            fence::open(site.admin, site.target.oid, &site.target.name, timeout).await?;
-            return Err(would_drop_writes(&ledger, site.run));
-        }
-        if !ledger.is_empty() {
-            kept = format!("; kept there: {}", ledger.describe());
-        }
+        kept = match account_for_writes(&plan, site).await {
+            Ok(kept) => kept,
+            Err(failure) => return Err(reopened(failure, site).await),
+        };
     }
     swap::swap(site.admin, &plan, timeout).await?;
-    Ok(Report::saying(format!(
-        "the old database serves; the failed one is kept as {}{kept}",
-        plan.failed_name
-    )))
+    let writes =
+        kept.as_ref().map(|kept| format!("; others' writes are {}", kept.words())).unwrap_or_default();
+    let said = format!("the old database serves; the failed one is kept as {}{writes}", plan.failed_name);
+    Ok(match kept {
+        Some(kept) => Report { summary: said, facts: facts(&kept.place) },
+        None => Report::saying(said),
+    })
+}
+
+/// Behind the fence: nobody but us is in the database, and whoever was has reported. What was written is kept,
+/// if it was agreed to put back all the same.
+async fn account_for_writes(plan: &Swap, site: &mut Site<'_>) -> Result<Option<Kept>, Failure> {
+    let timeout = site.config.database.close_timeout;
+    fence::close(site.admin, site.target.oid, &site.window_name(), timeout).await?;
+    survivors::expect_none(site.admin.session(), site.target.oid).await?;
+    let (info, options) = (site.live().await?, site.session("ledger"));
+    let live = open_pinned(&info, &options).await?;
+    let found = read_beside(&live, site).await?;
+    let ledger = found.ledger();
+    if ledger.is_empty() {
+        return Ok(None);
+    }
+    if !site.recall.put_back_anyway {
+        return Err(would_drop_writes(&ledger, site.run));
+    }
+    let mark = mark_of(site)?;
+    let guard = window::guard_of(site)?;
+    let ground = Ground {
+        store: site.store.as_ref(),
+        run: site.run,
+        epoch: site.epoch,
+        database: ledger::KeptDatabase {
+            name: plan.name.clone(),
+            oid: plan.failed,
+            kept_as: plan.failed_name.clone(),
+        },
+        live: &live,
+        info,
+        options: options.clone(),
+    };
+    let mut door = Door::new(site.admin, window::server(site), options, &guard);
+    let kept = ledger::keep(&ground, &mut door, &found, &mark).await;
+    door.shut(timeout).await?;
+    live.close().await;
+    kept.map(Some)
+}
+
+/// What must be read or kept before the swap was not: the database is opened again, as it was before this line.
+async fn reopened(failure: Failure, site: &Site<'_>) -> Failure {
+    let timeout = site.config.database.close_timeout;
+    match fence::open(site.admin, site.target.oid, &site.target.name, timeout).await {
+        Ok(()) if failure.state.is_some() => failure,
+        Ok(()) => {
+            failure.leaving("nothing was swapped; the database is open with the new schema, the flag is up")
+        }
+        Err(second) => failure
+            .because_of(second.to_string())
+            .leaving("nothing was swapped; the database is closed, the flag is up"),
+    }
 }
 
 pub(super) async fn probe_swap(intent: &Value, site: &mut Site<'_>) -> Result<Probe, Failure> {
     let plan: Swap = from_json(intent)?;
-    Ok(if swap::done(site.admin, &plan).await? {
-        Probe::Done(Report::saying(format!(
-            "the old database serves; the failed one is kept as {}",
-            plan.failed_name
-        )))
-    } else {
-        Probe::NotDone("the databases are not swapped".into())
-    })
+    if !swap::done(site.admin, &plan).await? {
+        return Ok(Probe::NotDone("the databases are not swapped".into()));
+    }
+    let said = format!("the old database serves; the failed one is kept as {}", plan.failed_name);
+    Ok(Probe::Done(match ledger::newest(site.store.as_ref(), site.run).await? {
+        Some(place) => Report { summary: format!("{said}; others' writes as {place}"), facts: facts(&place) },
+        None => Report::saying(said),
+    }))
+}
+
+fn facts(place: &str) -> Value {
+    json!({ "ledger": place })
 }
 
 /// Nothing changed the database: it only gets its name and its users back, and the guard is not needed.
@@ -70,17 +132,17 @@ pub(super) async fn reopen(site: &mut Site<'_>) -> Result<Report, Failure> {
     Ok(Report::saying(format!("{} lets sessions in, unchanged", site.target.name)))
 }
 
-async fn ledger_now(site: &mut Site<'_>) -> Result<Ledger, Failure> {
-    let mark = site.recall.mark.clone().ok_or_else(|| Failure::internal("find the mark of open"))?;
-    let session = pg::connect(&site.live().await?, &site.session("ledger")).await?;
-    ledger::read(&session, &mark).await
+/// Reads what others wrote, beside the guard.
+async fn read_beside(live: &Session, site: &Site<'_>) -> Result<Found, Failure> {
+    let (mark, guard) = (mark_of(site)?, window::guard_of(site)?);
+    let mut door = Door::new(site.admin, window::server(site), site.session("ledger"), &guard);
+    let found = ledger::read(live, &mut door, &mark).await;
+    door.shut(site.config.database.close_timeout).await?;
+    found
 }
 
-/// The ledger's last word: nobody but us is in the database, and whoever was has reported.
-async fn fenced_ledger(site: &mut Site<'_>) -> Result<Ledger, Failure> {
-    let window = site.window_name();
-    fence::close(site.admin, site.target.oid, &window, site.config.database.close_timeout).await?;
-    ledger_now(site).await
+fn mark_of(site: &Site<'_>) -> Result<Mark, Failure> {
+    site.recall.mark.clone().ok_or_else(|| Failure::internal("find the mark of open"))
 }
 
 /// Why nothing is put back: others' writes would be dropped, each named.
@@ -93,7 +155,8 @@ pub fn would_drop_writes(ledger: &Ledger, run: &str) -> Failure {
         })
         .leaving("the database is open with the new schema, the flag is up")
         .then(format!(
-            "backstay resume {run} --put-back puts back all the same; the failed database keeps these writes"
+            "backstay resume {run} --put-back puts back all the same: these writes are first kept as files, in \
+             runs/{run}/ledger/ of the store, and stay in the failed database"
         ))
         .then(format!("backstay resume {run} --keep-new keeps the new version instead, once it is healthy"))
 }

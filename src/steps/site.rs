@@ -18,7 +18,7 @@ use crate::store::Store;
 use crate::window::admin::Admin;
 use crate::window::flag::Bearer;
 use crate::window::guard::Guard;
-use crate::window::ledger::Mark;
+use crate::window::ledger::{Counters, Mark};
 use crate::window::names::{self, Role};
 
 /// Everything that a line may use.
@@ -124,6 +124,9 @@ pub struct GuardFacts {
     /// Rows of every table behind the fence, where a later line asks for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub rows: BTreeMap<String, i64>,
+    /// What the write counters said then.
+    #[serde(default)]
+    pub counters: Counters,
 }
 
 /// What the preview line left: what is approved.

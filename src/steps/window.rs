@@ -19,7 +19,7 @@ use crate::window::flag::{self, Standing};
 use crate::window::guard::{self, Guard, Sample};
 use crate::window::ledger;
 use crate::window::names::Role;
-use crate::window::{fence, proof};
+use crate::window::{fence, proof, survivors};
 use crate::words::count;
 
 pub(super) async fn prepare_raise(site: &mut Site<'_>) -> Result<Value, Failure> {
@@ -106,7 +106,14 @@ pub(super) fn prepare_guard(site: &Site<'_>) -> Value {
 pub(super) async fn guard(kind: GuardKind, intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
     let name = intent["name"].as_str().map_or_else(|| site.companion(Role::Guard), String::from);
     let closing = site.recall.closing.clone().ok_or_else(|| Failure::internal("find what close noted"))?;
+    survivors::expect_none(site.admin.session(), site.target.oid).await?;
     discard_earlier(Role::Guard, site).await?;
+    let counters = {
+        let session = pg::connect(&site.live().await?, &site.session("guard")).await?;
+        let counters = ledger::count(&session).await?;
+        session.close().await;
+        counters
+    };
     let (guard, summary) = match kind {
         GuardKind::Clone => clone_guard(&name, &closing.attributes, site).await?,
         GuardKind::Backup => restore_guard(&name, &closing.attributes, site).await?,
@@ -114,7 +121,7 @@ pub(super) async fn guard(kind: GuardKind, intent: &Value, site: &mut Site<'_>) 
     guard::shut(site.admin, guard.oid, site.config.database.close_timeout).await?;
     let rows =
         if site.outline.counts_rows { super::verify::count_rows(site).await? } else { BTreeMap::new() };
-    Report::with(summary, &GuardFacts { guard, rows })
+    Report::with(summary, &GuardFacts { guard, rows, counters })
 }
 
 /// Drops what drivers that died under the same line left of it: nobody proved those, and they hold the room
@@ -179,9 +186,12 @@ pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> 
     // mark, and a child that a command left behind could write on: neither is others' writing.
     let timeout = site.config.database.close_timeout;
     fence::end_sessions(site.admin.session(), site.target.oid, timeout).await?;
+    // Committed after the mark, what it wrote would be older than the mark.
+    survivors::expect_none(site.admin.session(), site.target.oid).await?;
     let live = site.live().await?;
     let session = pg::connect(&live, &site.session("open")).await?;
-    to_json(&ledger::mark(&session).await?)
+    let counters = site.recall.guard.as_ref().map(|facts| facts.counters.clone()).unwrap_or_default();
+    to_json(&ledger::mark(&session, &counters).await?)
 }
 
 pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {

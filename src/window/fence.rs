@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::admin::Admin;
+use super::survivors::{self, Survivor};
 use super::tag::Tag;
 use crate::failure::Failure;
 use crate::pg::catalog::Database;
@@ -99,7 +100,8 @@ pub async fn end_sessions(session: &Session, oid: u32, timeout: Duration) -> Res
             }
         }
         if Instant::now() >= deadline {
-            return Err(still_there(&blockers(session, oid).await?, denied, timeout));
+            let failure = still_there(&blockers(session, oid).await?, denied, timeout);
+            return Err(survivors::named(failure, survivors::subscriptions(session, oid).await?));
         }
         tokio::time::sleep(POLL).await;
     }
@@ -178,10 +180,29 @@ async fn rename_when_empty(
         end_sessions(admin.session(), from.oid, deadline.saturating_duration_since(Instant::now())).await?;
         match admin.session().batch_execute(&statement).await {
             Ok(()) => return Ok(()),
-            Err(error) if in_use(&error) && Instant::now() < deadline => tokio::time::sleep(POLL).await,
-            Err(error) => return Err(refused(&format!("rename database {} to {to}", from.name), &error)),
+            Err(error) => {
+                let still_in_use = in_use(&error);
+                let over = Instant::now() >= deadline;
+                let failure = refused(&format!("rename database {} to {to}", from.name), &error);
+                let found =
+                    if still_in_use { in_the_way(admin.session(), from.oid, over).await? } else { vec![] };
+                if !still_in_use || over || !found.is_empty() {
+                    return Err(survivors::named(failure, found));
+                }
+            }
         }
     }
+}
+
+/// Who uses a database without a session. A prepared transaction is named at once, since nobody is let in any more
+/// who could end it; workers may go by themselves until the time is `over`.
+async fn in_the_way(session: &Session, oid: u32, over: bool) -> Result<Vec<Survivor>, Failure> {
+    let mut found = survivors::prepared(session, oid).await?;
+    if over {
+        found.extend(survivors::subscriptions(session, oid).await?);
+        found.extend(survivors::workers(session, oid).await?);
+    }
+    Ok(found)
 }
 
 async fn expect(admin: &Admin, oid: u32) -> Result<Database, Failure> {

@@ -10,5 +10,6 @@ pub mod guard;
 pub mod ledger;
 pub mod names;
 pub mod proof;
+pub mod survivors;
 pub mod swap;
 pub mod tag;

@@ -27,13 +27,13 @@ const ROWS: [Write; 4] = [
     Write {
         name: "a row is deleted",
         statement: "DELETE FROM order_items WHERE order_id = 1",
-        said: "public.order_items: 1 write, 0 rows new or changed",
+        said: "public.order_items: 1 row deleted",
         there: "SELECT count(*) = 199 FROM order_items",
     },
     Write {
         name: "a table is truncated",
         statement: "TRUNCATE order_items",
-        said: "public.order_items: truncated or rewritten",
+        said: "public.order_items: truncated or rewritten, 200 rows deleted",
         there: "SELECT count(*) = 0 FROM order_items",
     },
 ];
@@ -54,13 +54,13 @@ const OBJECTS: [Write; 4] = [
     Write {
         name: "a column is added",
         statement: "ALTER TABLE customers ADD COLUMN phone text",
-        said: "a column was changed",
+        said: "public.customers.phone: a column was changed",
         there: "SELECT EXISTS (SELECT FROM pg_attribute WHERE attname = 'phone')",
     },
     Write {
         name: "a large object is made",
         statement: "SELECT lo_create(4711)",
-        said: "a large object was made",
+        said: "1 large object was made or changed",
         there: "SELECT EXISTS (SELECT FROM pg_largeobject_metadata WHERE oid = 4711)",
     },
 ];
