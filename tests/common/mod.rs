@@ -12,7 +12,7 @@ pub mod project;
 /// The cluster of this test process.
 pub fn cluster() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
-    let settings = ["max_connections = 500", "max_prepared_transactions = 5"];
+    let settings = ["max_connections = 500", "max_prepared_transactions = 5", "wal_level = logical"];
     CLUSTER.get_or_init(|| {
         match std::env::var_os("BACKSTAY_TEST_POSTGRES") {
             // `make test-matrix`: the server programs of another version.

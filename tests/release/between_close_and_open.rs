@@ -20,11 +20,14 @@ async fn a_database_that_can_not_be_closed_is_opened_unchanged() {
     assert_eq!(scene.project.databases().await, [scene.project.name.clone()]);
 
     let mut scene = Scene::open("close: a prepared transaction").await;
-    scene.project.edit("config/production.toml", "[database]\n", "[database]\nclose_timeout = \"1s\"\n");
     let prepare = "BEGIN; DELETE FROM orders WHERE id = 1; PREPARE TRANSACTION 'left over'";
     let prepare = scene.project.sql(prepare);
     scene.project.add_command("before", &prepare);
-    scene.release(4).says("1 prepared transaction");
+    scene
+        .release(4)
+        .says("1 prepared transaction")
+        .says("the prepared transaction 'left over' of")
+        .says("ROLLBACK PREPARED 'left over'");
     let name = scene.project.name.clone();
     scene.as_superuser(&name, "ROLLBACK PREPARED 'left over'").await;
     scene.is_put_back().await;

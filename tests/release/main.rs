@@ -14,6 +14,8 @@ mod before_window;
 mod between_close_and_open;
 mod foreign_writes;
 mod good;
+mod ledger;
 mod other_runbooks;
 mod put_back_fails;
 mod refusals;
+mod survivors;

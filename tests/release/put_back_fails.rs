@@ -49,7 +49,7 @@ async fn somebody_who_can_not_be_ended_sits_in_the_database() {
     scene.open_gate("deploy");
     running.end().expect(5).says("exit status: 3").says(SECOND).says("of postgres");
     scene.is_in_maintenance();
-    scene.status_says("fence", "CLOSED");
+    scene.status_says("fence", "open");
     superuser.close().await;
     scene.run(&["resume"], 4);
     scene.is_put_back().await;
