@@ -92,14 +92,14 @@ const EXPECTED: [(&str, u64, u64, Deletions); 14] = [
     ("emptied", 2, 1, Deletions::Certain),
     ("parents", 1, 1, Deletions::Certain),
     ("children", 1, 1, Deletions::Certain),
-    ("orders", 1, 1, Deletions::Mixed),
+    ("orders", 1, 1, Deletions::Certain),
     ("order_items", 0, 1, Deletions::Certain),
     ("customers", 1, 0, Deletions::None),
     ("guests", 1, 0, Deletions::None),
 ];
 
-/// Tables that the release itself changes, or that are of one database alone.
-const RELEASED: [&str; 4] = ["alembic_version", "backstay_history", "orders", "guests"];
+/// Tables that the release itself changes, or that go on in production.
+const APART: [&str; 5] = ["alembic_version", "backstay_history", "orders", "guests", crate::storm::TABLE];
 
 #[tokio::test]
 async fn everything_that_others_wrote_is_kept_and_loads_again() {
@@ -169,7 +169,7 @@ async fn the_config_may_ask_for_the_ledger_in_advance() {
 async fn deletions_of_the_release_itself_are_not_taken_for_those_of_others() {
     let mut scene = Scene::open("the release deletes, and so do others").await;
     scene.agree_in_advance();
-    scene.project.add_migration("", "DELETE FROM order_items WHERE order_id <= 10;");
+    scene.release_deletes();
     let running = scene.release_that_fails_at_its_gate();
     scene
         .others_write("INSERT INTO order_items (order_id, product_id, quantity, price) VALUES (1, 49, 1, 1)")
@@ -183,7 +183,7 @@ async fn deletions_of_the_release_itself_are_not_taken_for_those_of_others() {
 
     let mut scene = Scene::open("the release deletes, and others delete there too").await;
     scene.agree_in_advance();
-    scene.project.add_migration("", "DELETE FROM order_items WHERE order_id <= 10;");
+    scene.release_deletes();
     let running = scene.release_that_fails_at_its_gate();
     scene.others_write("DELETE FROM order_items WHERE order_id = 11").await;
     scene.open_gate("deploy");
@@ -198,6 +198,50 @@ async fn deletions_of_the_release_itself_are_not_taken_for_those_of_others() {
     let there = session(&cluster().url("postgres", &copy)).await;
     let left: i64 = there.query_one("SELECT count(*) FROM order_items", &[]).await.unwrap().get(0);
     assert_eq!(left, 189);
+    scene.is_put_back().await;
+}
+
+#[tokio::test]
+async fn beside_a_guard_that_was_restored_tables_are_found_by_name() {
+    let mut scene = Scene::open("the guard is a backup").await;
+    scene.agree_in_advance();
+    scene.prepare(TABLES).await;
+    scene.project.edit("runbooks/release.toml", "guard = \"clone\"", "guard = \"backup\"");
+    let running = scene.release_that_fails_at_its_gate();
+    scene.others_write("DELETE FROM composite WHERE b = 1; INSERT INTO secured VALUES (3, 'c')").await;
+    scene.others_write("SELECT lo_unlink(4701)").await;
+    scene.open_gate("deploy");
+    running.end().expect(4);
+    let ledger = scene.ledger();
+    ledger.has_whole_files();
+    assert_eq!(ledger.lines("composite", FileKind::Deleted), 4);
+    assert_eq!(ledger.lines("secured", FileKind::Rows), 1);
+    assert_eq!(ledger.document.large_objects.as_ref().map(|large| large.removed.clone()), Some(vec![4701]));
+    assert!(ledger.document.tables.iter().all(|table| table.loads_into.as_ref() == Some(&table.table)));
+    scene.is_put_back().await;
+}
+
+#[tokio::test]
+async fn what_our_role_may_not_read_is_named_and_not_passed_over() {
+    let mut scene = Scene::open("rows behind a policy, and a table of another").await;
+    scene.project.edit("runbooks/release.toml", "[[before]]\nstep = \"backup\"\nverify = \"read\"\n", "");
+    let name = scene.project.name.clone();
+    let running = scene.release_that_fails_at_its_gate();
+    let foreign = "CREATE TABLE foreigners (id int); INSERT INTO foreigners VALUES (1); CREATE SEQUENCE of_others; \
+                   SELECT nextval('of_others')";
+    scene.as_superuser(&name, foreign).await;
+    let hidden = "CREATE TABLE hidden (id int); ALTER TABLE hidden ENABLE ROW LEVEL SECURITY; \
+                  ALTER TABLE hidden FORCE ROW LEVEL SECURITY; INSERT INTO customers (name, email) VALUES ('Ada', 'a@b')";
+    scene.others_write(hidden).await;
+    scene.open_gate("deploy");
+    let ended = running.end().expect(5);
+    ended.says("public.foreigners: created, written, in rows that our role may not read");
+    ended.says("public.hidden: created, written, in rows that our role may not read");
+    let run = scene.run_id();
+    scene.run(&["resume", &run, "--put-back"], 4).says("1 table, 1 row");
+    let ledger = scene.ledger();
+    let reasons = ledger.document.tables.iter().filter_map(|table| table.not_kept.as_deref());
+    assert_eq!(reasons.filter(|reason| reason.contains("may not read")).count(), 2);
     scene.is_put_back().await;
 }
 
@@ -252,7 +296,7 @@ async fn a_driver_killed_while_it_writes_the_ledger_is_followed_by_one_that_writ
     scene
         .others_write(
             "INSERT INTO early VALUES (1);
-             INSERT INTO late SELECT i, md5(i::text) || md5((i + 1)::text) FROM generate_series(1, 200000) i",
+             INSERT INTO late SELECT i, md5(i::text) || md5((i + 1)::text) FROM generate_series(1, 300000) i",
         )
         .await;
     scene.open_gate("deploy");
@@ -265,7 +309,7 @@ async fn a_driver_killed_while_it_writes_the_ledger_is_followed_by_one_that_writ
     scene.run(&["resume"], 4);
     let ledger = scene.ledger();
     assert_eq!((ledger.document.epoch, ledger.lines("early", FileKind::Rows)), (2, 1));
-    assert_eq!(ledger.lines("late", FileKind::Rows), 200_000);
+    assert_eq!(ledger.lines("late", FileKind::Rows), 300_000);
     assert!(ledger.document.files.len() > 2, "a large table is cut into parts: {:?}", ledger.document.files);
     ledger.has_whole_files();
     scene.is_put_back().await;
@@ -340,6 +384,17 @@ impl Scene {
         self.look_again().await;
     }
 
+    /// The release's last migration deletes ten rows, and may.
+    fn release_deletes(&self) {
+        self.project.add_migration("", "DELETE FROM order_items WHERE order_id <= 10;");
+        let verify = "step = \"verify\"\n";
+        self.project.edit(
+            "runbooks/release.toml",
+            verify,
+            &format!("{verify}may_shrink = [\"order_items\"]\n"),
+        );
+    }
+
     /// `[window] on_writes = "put-back"`.
     fn agree_in_advance(&self) {
         let window = "[window]\non_writes = \"put-back\"\n\n[store]\n";
@@ -396,9 +451,7 @@ impl Scene {
         for _ in 0..2 {
             // Twice does no harm, but to what has no key.
             for file in ledger.document.files.iter().filter(|file| file.kind != FileKind::Schema) {
-                let mixed =
-                    file.kind == FileKind::Deleted && file.table.as_ref().is_some_and(|t| t.name == "orders");
-                ledger.load(&file.name, &copy, if mixed { &["-v", "delete=yes"] } else { &[] });
+                ledger.load(&file.name, &copy, &[]);
             }
             self.as_superuser(&copy, "DELETE FROM guests").await;
             self.as_superuser(
@@ -422,7 +475,7 @@ async fn content(database: &str) -> Content {
     let info = ConnInfo::parse(&cluster().url("postgres", database)).unwrap();
     let silent = backstay::event::Progress::none();
     let mut content = fingerprint::database(&info, &fingerprint::Options::default(), &silent).await.unwrap();
-    content.tables.retain(|table, _| !RELEASED.contains(&&*table.name));
+    content.tables.retain(|table, _| !APART.contains(&&*table.name));
     content.sequences.retain(|sequence, _| !sequence.name.starts_with("backstay"));
     content
 }

@@ -10,7 +10,7 @@ async fn what_was_not_committed_at_the_close_is_in_neither_database() {
     scene.project.add_gate("before");
     let running = scene.release_that_fails_at_its_gate_after("before");
     let before = session(&scene.project.url()).await;
-    let write = "BEGIN; INSERT INTO customers (name, email) VALUES ('Eve', 'eve@example.org'); \
+    let write = "BEGIN; UPDATE customers SET name = 'Eve' WHERE id = 1; \
                  DELETE FROM order_items WHERE order_id = 3";
     before.batch_execute(write).await.expect("a transaction");
     scene.open_gate("before");
@@ -39,7 +39,7 @@ async fn what_was_not_committed_at_the_close_is_in_neither_database() {
 async fn a_transaction_prepared_after_open_is_named_before_the_put_back() {
     let mut scene = Scene::open("a prepared transaction after open").await;
     let running = scene.release_that_fails_at_its_gate();
-    let prepare = "BEGIN; INSERT INTO customers (name, email) VALUES ('Ada', 'ada@example.org'); \
+    let prepare = "BEGIN; UPDATE products SET stock = 3 WHERE id = 1; \
                    PREPARE TRANSACTION 'it''s ours'";
     scene.others_write(prepare).await;
     scene.open_gate("deploy");
@@ -51,7 +51,7 @@ async fn a_transaction_prepared_after_open_is_named_before_the_put_back() {
     scene.is_in_maintenance();
     scene.status_says("fence", "open");
     scene.others_write("COMMIT PREPARED 'it''s ours'").await;
-    scene.run(&["resume"], 5).says("public.customers: 1 row new or changed");
+    scene.run(&["resume"], 5).says("public.products: 1 row new or changed");
     let run = scene.run_id();
     scene.run(&["resume", &run, "--put-back"], 4).says("1 table, 1 row");
     scene.is_put_back().await;
