@@ -40,6 +40,9 @@ pub struct Document {
     pub large_objects: Option<LargeObjects>,
     /// Schema objects that were changed.
     pub definitions: Vec<Changed>,
+    /// Why the schema is in no file, although the old one does not hold all that was written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_not_kept: Option<String>,
     /// Every object beside this one, in the order in which they are loaded.
     pub files: Vec<File>,
 }

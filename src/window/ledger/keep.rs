@@ -88,7 +88,7 @@ pub async fn keep(
 ) -> Result<Kept, Failure> {
     let place = format!("runs/{}/ledger/{}/", ground.run, ground.epoch);
     let mut keeping = Keeping::begin(ground, door, found, mark, &place).await?;
-    keeping.schema().await?;
+    let schema_not_kept = keeping.schema().await?;
     let tables = keeping.tables().await?;
     keeping.sequences().await?;
     keeping.large_objects().await?;
@@ -112,6 +112,7 @@ pub async fn keep(
         sequences: found.sequences.iter().map(described_sequence).collect(),
         large_objects: described_large_objects(found),
         definitions: described_definitions(found),
+        schema_not_kept,
         files,
     };
     let bytes = serde_json::to_vec_pretty(&document)
@@ -174,18 +175,22 @@ impl<'k, 'd> Keeping<'k, 'd> {
         Ok(Self { ground, door, found, mark, origin, pen, here, there, order })
     }
 
-    /// The schema that the writes went to, if the old one does not hold all of it.
-    async fn schema(&mut self) -> Result<(), Failure> {
+    /// The schema that the writes went to, if the old one does not hold all of it. Gives why it could not be had:
+    /// a table that our role may not lock must not keep production from being put back.
+    async fn schema(&mut self) -> Result<Option<String>, Failure> {
         let lacks = |table: &&TableFound| table.fate != Fate::Dropped && self.old(table.oid).is_none();
         if self.found.definitions.is_empty() && self.found.dropped == 0 && !self.order.iter().any(lacks) {
-            return Ok(());
+            return Ok(None);
         }
-        let schema = schema_of(&self.ground.info, &self.ground.options).await?;
+        let schema = match schema_of(&self.ground.info, &self.ground.options).await {
+            Ok(schema) => schema,
+            Err(error) => return Ok(Some(Failure::from(error).redacted().to_string())),
+        };
         let head = "-- The schema that the writes went to, as pg_dump has it: to read, and to take from.\n"
             .to_string();
         let mut page = self.pen.page(FileKind::Schema, None, Script { head, tail: String::new() });
         page.line(schema.as_bytes()).await?;
-        page.end().await.map(drop)
+        page.end().await.map(|_| None)
     }
 
     /// Keys of deleted rows first, those of tables that refer to others before them; then rows, the other way round.
