@@ -43,6 +43,10 @@ const TABLES: &str = r#"
     CREATE TABLE children (id int PRIMARY KEY, parent int REFERENCES parents);
     INSERT INTO parents SELECT generate_series(1, 4);
     INSERT INTO children SELECT i, i FROM generate_series(1, 4) i;
+    CREATE TABLE numbers (id bigint PRIMARY KEY);
+    INSERT INTO numbers SELECT generate_series(-1500, 1500);
+    CREATE TABLE words (word text PRIMARY KEY, n int);
+    INSERT INTO words SELECT md5(i::text), i FROM generate_series(1, 3000) i;
     CREATE TABLE untouched (id int PRIMARY KEY);
     INSERT INTO untouched SELECT generate_series(1, 10);
     SELECT lo_from_bytea(4700, 'as it was'), lo_from_bytea(4701, 'to be removed');
@@ -71,6 +75,8 @@ const WRITES: &str = r#"
     DELETE FROM parents WHERE id = 1;
     INSERT INTO parents VALUES (5);
     INSERT INTO children VALUES (5, 5);
+    DELETE FROM numbers WHERE id % 700 = 0;
+    DELETE FROM words WHERE n % 1000 = 0;
     UPDATE orders SET note = 'urgent' WHERE id = 7;
     DELETE FROM order_items WHERE order_id = 9;
     DELETE FROM orders WHERE id = 9;
@@ -81,7 +87,9 @@ const WRITES: &str = r#"
 "#;
 
 /// What is said of each table: rows, deleted keys, and what those are worth.
-const EXPECTED: [(&str, u64, u64, Deletions); 14] = [
+const EXPECTED: [(&str, u64, u64, Deletions); 16] = [
+    ("numbers", 0, 5, Deletions::Certain),
+    ("words", 0, 3, Deletions::Certain),
     ("t \"q\"\n\\! touch owned", 4, 0, Deletions::None),
     ("keyless", 2, 0, Deletions::None),
     ("composite", 2, 4, Deletions::Certain),

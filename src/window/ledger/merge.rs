@@ -78,9 +78,9 @@ impl Merge {
                 compare(&self.orders, here, there).ok_or_else(|| Failure::internal(&self.what))?
             }
         };
-        let failed = |error: tokio_postgres::Error| refused(&self.what, &error);
-        let here = if order.is_le() { self.here.advance().await.map_err(failed)? } else { None };
-        let there = if order.is_ge() { self.there.advance().await.map_err(failed)? } else { None };
+        let (orders, what) = (&self.orders, &self.what);
+        let here = if order.is_le() { self.here.step(orders, what).await? } else { None };
+        let there = if order.is_ge() { self.there.step(orders, what).await? } else { None };
         Ok(match (here, there) {
             (Some(here), Some(there)) => Some(Step::Both(here, there)),
             (Some(here), None) => Some(Step::Here(here)),
@@ -91,6 +91,18 @@ impl Merge {
 }
 
 impl Side {
+    /// As [`Side::advance`], and sees that the keys ascend: else the merge would find differences that are none.
+    async fn step(&mut self, orders: &[Order], what: &str) -> Result<Option<Bytes>, Failure> {
+        let before = self.advance().await.map_err(|error| refused(what, &error))?;
+        match (&before, &self.at) {
+            (Some(before), Some(next)) if compare(orders, before, next) != Some(Ordering::Less) => {
+                Err(Failure::internal(what)
+                    .because_of("the server gave the keys in another order than asked for"))
+            }
+            _ => Ok(before),
+        }
+    }
+
     /// Reads the next line, and gives the one before.
     async fn advance(&mut self) -> Result<Option<Bytes>, tokio_postgres::Error> {
         let next = self.rows.next().await.transpose()?;

@@ -155,15 +155,16 @@ fn is_number(of: &str) -> bool {
 }
 
 fn copy_keys(table: &TableName, columns: &[&Column], orders: &[Order], encoding: &str) -> String {
-    let text = |column: &&Column| format!("{}::pg_catalog.text", quote_ident(&column.name));
+    // Without the alias ORDER BY would mean the text that is selected, not the column of that name.
+    let text = |column: &&Column| format!("t.{}::pg_catalog.text", quote_ident(&column.name));
     let values: Vec<String> = columns.iter().map(text).collect();
     let ordered = |(column, order): (&&Column, &Order)| match order {
-        Order::Number => quote_ident(&column.name),
+        Order::Number => format!("t.{}", quote_ident(&column.name)),
         Order::Bytes => format!("{} COLLATE pg_catalog.\"C\"", text(column)),
     };
     let order: Vec<String> = columns.iter().zip(orders).map(ordered).collect();
     format!(
-        "COPY (SELECT {} FROM ONLY {} ORDER BY {}) TO STDOUT{encoding}",
+        "COPY (SELECT {} FROM ONLY {} t ORDER BY {}) TO STDOUT{encoding}",
         values.join(", "),
         table.quoted(),
         order.join(", ")
@@ -197,8 +198,10 @@ mod tests {
         assert_eq!([was(0), was(1), was(2)], [Some("id"), Some("note"), None]);
         let pairing = Pairing::of(&new, &old, "").unwrap();
         assert_eq!(pairing.orders, [Order::Number]);
-        assert!(pairing.here.contains(r#"SELECT "key"::pg_catalog.text FROM ONLY "s"."t2" ORDER BY "key""#));
-        assert!(pairing.there.contains(r#"FROM ONLY "s"."t" ORDER BY "id""#));
+        assert!(
+            pairing.here.contains(r#"SELECT t."key"::pg_catalog.text FROM ONLY "s"."t2" t ORDER BY t."key""#)
+        );
+        assert!(pairing.there.contains(r#"FROM ONLY "s"."t" t ORDER BY t."id""#));
     }
 
     #[test]
@@ -210,7 +213,7 @@ mod tests {
         let pairing = Pairing::of(&new, &old, " WITH (ENCODING 'LATIN1')").unwrap();
         assert_eq!(pairing.orders, [Order::Bytes]);
         assert!(pairing.there.ends_with(
-            "ORDER BY \"id\"::pg_catalog.text COLLATE pg_catalog.\"C\") TO STDOUT WITH (ENCODING 'LATIN1')"
+            "ORDER BY t.\"id\"::pg_catalog.text COLLATE pg_catalog.\"C\") TO STDOUT WITH (ENCODING 'LATIN1')"
         ));
     }
 

@@ -144,7 +144,11 @@ impl Looking<'_, '_> {
         if rows.is_none() && !written {
             return Ok(None);
         }
-        let gone = self.gone(table, then, doubt || fate == Fate::Rewritten).await?;
+        let gone = match rows {
+            Some(_) => self.gone(table, then, doubt || fate == Fate::Rewritten).await?,
+            // What may not be read is named as a whole.
+            None => Gone::Nothing,
+        };
         let nothing = fate == Fate::Same && rows == Some(0) && gone == Gone::Nothing;
         Ok((!nothing).then(|| found(fate, rows, gone)))
     }
@@ -170,9 +174,6 @@ impl Looking<'_, '_> {
             n if n > 0 => Gone::Counted(n.unsigned_abs(), why),
             _ => Gone::Nothing,
         };
-        if !table.readable {
-            return Ok(counted("our role may not read it"));
-        }
         if self.shapes.is_none() {
             let there = Shapes::read(self.door.session().await?).await?;
             self.shapes = Some((Shapes::read(self.live).await?, there));
