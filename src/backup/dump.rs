@@ -41,6 +41,8 @@ impl PgDump {
             .0
             .command(info)
             .arg("--no-password")
+            // A dump over a network that is cut would wait for as long as the system lets it: two hours and more.
+            .args(["--dbname", &info.tool_keepalives()])
             .args(arguments)
             .env("PGOPTIONS", options)
             .env("PGCLIENTENCODING", encoding)

@@ -7,7 +7,8 @@ use sha2::{Digest, Sha256};
 
 use super::environment::{check_name, environments};
 use super::{
-    Config, ConfigError, Database, MigrationRoot, Tool, env_file, health, lint_rules, migrations, sections,
+    Config, ConfigError, Database, MigrationRoot, Replica, Tool, env_file, health, lint_rules, migrations,
+    sections,
 };
 use crate::document::tree::{self, Node};
 use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
@@ -85,6 +86,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let variables = read_env_file(table, at.root, process);
     let protected = table.require("protected", "protected = true", Value::boolean);
     let database = table.require("database", "[database] with a url", |v| sections::database(v, at.root));
+    let replicas = table.each("replicas", sections::replica);
     let migrations = migrations::migration_roots(table, at.root);
     let lint = table.require("lint", "[lint]", lint_rules::policy);
     let drift = table.require("drift", "[drift]", sections::drift);
@@ -98,6 +100,9 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let (store, spool) = store?;
     let (variables, database) = (variables?, database?);
     let migrations = completed(migrations?, &variables, &database);
+    let silence = database.network_timeout;
+    let heeding = |replica: Replica| Replica { url: replica.url.noticing_silence_within(silence), ..replica };
+    let replicas = replicas?.into_iter().map(heeding).collect();
     Ok(Config {
         environment: at.environment.to_string(),
         root: at.root.to_path_buf(),
@@ -105,6 +110,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         hash: at.hash.clone(),
         protected: protected?,
         database,
+        replicas,
         migrations,
         lint: lint?,
         drift: drift?,

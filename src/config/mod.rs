@@ -46,6 +46,8 @@ pub struct Config {
     pub protected: bool,
     /// Where the database is.
     pub database: Database,
+    /// Its physical replicas, as far as they are declared.
+    pub replicas: Vec<Replica>,
     /// What counts as drift between the database and its migrations.
     pub drift: DriftPolicy,
     /// Migration roots, at least one; the unnamed single one is called `main`.
@@ -83,8 +85,14 @@ pub struct Database {
     pub maintenance_database: String,
     /// A bound on every attempt to connect.
     pub connect_timeout: Duration,
+    /// How soon it is noticed that the other side is gone; the URLs heed it already.
+    pub network_timeout: Duration,
+    /// How long a line goes on trying to connect while the server restarts or can't be reached.
+    pub restart_timeout: Duration,
     /// How long `close` may take to end every session.
     pub close_timeout: Duration,
+    /// The pooler before it.
+    pub pooler: Option<Pooler>,
     /// Free bytes on the server's disk, where they can't be measured.
     pub free_disk: FreeDisk,
 }
@@ -94,6 +102,26 @@ impl Database {
     pub fn maintenance(&self) -> ConnInfo {
         self.admin_url.with_database(&self.maintenance_database)
     }
+}
+
+/// `[database] pooler`: what holds its clients back, and lets them go on (argument vectors, no shell).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pooler {
+    /// Before the database is closed.
+    pub pause: Vec<String>,
+    /// Once it is open again.
+    pub resume: Vec<String>,
+    /// A bound on each.
+    pub timeout: Duration,
+}
+
+/// One of `[[replicas]]`: a physical replica of ours.
+#[derive(Debug, Clone)]
+pub struct Replica {
+    /// Its `application_name` in `pg_stat_replication`.
+    pub name: String,
+    /// The way to it, by a role that may end its sessions.
+    pub url: ConnInfo,
 }
 
 /// Where the server's free disk space is known from: it can't be asked in SQL.
@@ -238,8 +266,10 @@ pub struct WindowPolicy {
     pub on_writes: OnWrites,
     /// How many bytes of tables the guard's verification reads to the last row, the smallest tables first.
     pub sample_bytes: u64,
-    /// Physical replicas' sessions stay on the renamed failed database: how many there are.
-    pub replicas: bool,
+    /// Physical replicas that are not declared are accepted: their sessions stay on the failed database.
+    pub undeclared_replicas: bool,
+    /// How long a replica may take to replay a swap and to lose its sessions in the failed database.
+    pub replica_timeout: Duration,
 }
 
 /// `[lease]`.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{
-    Backup, Compression, Database, DriftPolicy, Flag, FreeDisk, LeasePolicy, OnSignal, OnWrites, SpoolPolicy,
-    StopPolicy, StoreLocation, WindowPolicy,
+    Backup, Compression, Database, DriftPolicy, Flag, FreeDisk, LeasePolicy, OnSignal, OnWrites, Pooler,
+    Replica, SpoolPolicy, StopPolicy, StoreLocation, WindowPolicy,
 };
 use crate::document::{Finding, Read, Value, absolute};
 use crate::pg::ConnInfo;
@@ -19,22 +19,73 @@ pub(super) fn database(value: Value<'_>, root: &Path) -> Read<Database> {
         let maintenance_database =
             table.require("maintenance_database", "maintenance_database = \"postgres\"", Value::line);
         let connect_timeout = table.require("connect_timeout", "connect_timeout = \"10s\"", Value::duration);
+        let restart_timeout =
+            table.require("restart_timeout", "restart_timeout = \"30s\"", Value::duration_or_zero);
+        let network_timeout = table.require("network_timeout", "network_timeout = \"30s\"", Value::duration);
         let close_timeout = table.require("close_timeout", "close_timeout = \"30s\"", Value::duration);
         let free_disk = table.take("free_disk", |v| free_disk(v, root));
-        let url = url?;
+        let pooler = table.take("pooler", pooler);
+        let network_timeout = network_timeout?;
+        let url = url?.noticing_silence_within(network_timeout);
+        let admin_url = admin_url?.map(|admin| admin.noticing_silence_within(network_timeout));
+        let pooler = pooler?.flatten();
+        if pooler.is_some() && admin_url.as_ref().is_none_or(|admin| same_place(admin, &url)) {
+            return Err(table.wrong_at("pooler", no_way_past_it()));
+        }
         let maintenance_database = maintenance_database?;
         if url.database() == maintenance_database {
             let key = if table.says("maintenance_database") { "maintenance_database" } else { "url" };
             return Err(table.wrong_at(key, same_database(&maintenance_database)));
         }
         Ok(Database {
-            admin_url: admin_url?.unwrap_or_else(|| url.clone()),
+            admin_url: admin_url.unwrap_or_else(|| url.clone()),
             url,
             maintenance_database,
             connect_timeout: connect_timeout?,
+            restart_timeout: restart_timeout?,
+            network_timeout,
             close_timeout: close_timeout?,
+            pooler,
             free_disk: free_disk?.unwrap_or(FreeDisk::Unset),
         })
+    })
+}
+
+fn same_place(one: &ConnInfo, other: &ConnInfo) -> bool {
+    one.host() == other.host() && one.port() == other.port()
+}
+
+fn no_way_past_it() -> Finding {
+    Finding::new("a pooler stands before the database, and nothing says how to get past it")
+        .label("this one")
+        .help("a paused pooler holds us back too: give admin_url, a direct connection to the server")
+}
+
+/// `[database.pooler]`; the defaults alone are none.
+fn pooler(value: Value<'_>) -> Read<Option<Pooler>> {
+    value.table(|table| {
+        let pause = table.take("pause", Value::command);
+        let resume = table.take("resume", Value::command);
+        let timeout = table.require("timeout", "timeout = \"30s\"", Value::duration);
+        let timeout = timeout?;
+        match (pause?, resume?) {
+            (Some(pause), Some(resume)) => Ok(Some(Pooler { pause, resume, timeout })),
+            (None, None) if !table.says("timeout") => Ok(None),
+            _ => Err(table.wrong(
+                Finding::new("a pooler needs both `pause` and `resume`")
+                    .label("one is missing")
+                    .help("write pooler = { pause = [\"…\"], resume = [\"…\"] }"),
+            )),
+        }
+    })
+}
+
+/// One of `[[replicas]]`.
+pub(super) fn replica(value: Value<'_>) -> Read<Replica> {
+    value.table(|table| {
+        let name = table.require("name", "name = \"walreceiver\"", Value::line);
+        let url = table.require("url", "url = \"${REPLICA_URL}\"", connection);
+        Ok(Replica { name: name?, url: url? })
     })
 }
 
@@ -219,12 +270,17 @@ pub(super) fn window(value: Value<'_>) -> Read<WindowPolicy> {
         });
         let sample_bytes =
             table.require("sample_bytes", "sample_bytes = 50000000", |v| v.number(0..=u64::MAX));
-        let replicas = table.require("replicas", "replicas = false", Value::boolean);
+        let undeclared_replicas =
+            table.require("undeclared_replicas", "undeclared_replicas = \"refuse\"", |v| {
+                v.word(&[("refuse", false), ("allow", true)])
+            });
+        let replica_timeout = table.require("replica_timeout", "replica_timeout = \"30s\"", Value::duration);
         Ok(WindowPolicy {
             keep: keep?,
             on_writes: on_writes?,
             sample_bytes: sample_bytes?,
-            replicas: replicas?,
+            undeclared_replicas: undeclared_replicas?,
+            replica_timeout: replica_timeout?,
         })
     })
 }

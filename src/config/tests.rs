@@ -73,7 +73,10 @@ url = "host=db dbname=shop user=app"
 admin_url = "postgres://admin@direct/shop"
 maintenance_database = "template1"
 connect_timeout = "3s"
+restart_timeout = "0s"
+network_timeout = "5s"
 close_timeout = "1m30s"
+pooler = { pause = ["hold", "shop"], resume = ["go"], timeout = "2s" }
 free_disk = { command = ["df", "--output=avail", "/"] }
 [[migrations]]
 name = "main"
@@ -100,7 +103,13 @@ flag = { on = ["up"], off = ["down"], status = ["st", "-q"] }
 keep = "0s"
 on_writes = "put-back"
 sample_bytes = 1
-replicas = true
+undeclared_replicas = "allow"
+replica_timeout = "1m"
+[[replicas]]
+name = "analytics"
+url = "host=replica dbname=shop user=app"
+[[replicas]]
+url = "host=other dbname=shop user=app"
 [[health.http]]
 url = "https://shop.example.com/health"
 headers = { Accept = "application/json", X-Probe = "1" }

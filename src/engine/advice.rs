@@ -1,8 +1,18 @@
 //! What to do next, for whoever reads the last screen at 3 a.m. **Pure.**
 
+use super::decide;
 use super::plan::Plan;
 use super::state::State;
 use crate::failure::{Failure, Verdict};
+use crate::steps::{Action, Left};
+
+/// What a swap could not do on the replicas.
+fn left_on_replicas(plan: &Plan, state: &State) -> Vec<String> {
+    let back = decide::way_back(plan, state);
+    let swaps = back.iter().filter(|line| matches!(line.action, Action::Swap { .. }));
+    let left = swaps.filter_map(|line| serde_json::from_value::<Left>(state.line(line.id).facts).ok());
+    left.flat_map(|left| left.replicas).map(|stranded| stranded.next).collect()
+}
 
 /// Lines to read and type, most urgent first.
 ///
@@ -15,13 +25,13 @@ pub fn next_steps(
     run: &str,
     environment: &str,
 ) -> Vec<String> {
-    let mut next = Vec::new();
+    let mut next = left_on_replicas(plan, state);
     if let Some((_, failure)) = state.first_failure.as_ref().filter(|_| verdict != Verdict::Done) {
         next.extend(failure.next.iter().cloned());
     }
     next.extend(hindrance.iter().flat_map(|failure| failure.next.iter().cloned()));
     match verdict {
-        Verdict::Done if plan.find(|a| matches!(a, crate::steps::Action::Guard(_))).is_some() => {
+        Verdict::Done if plan.find(|a| matches!(a, Action::Guard(_))).is_some() => {
             next.push(format!(
                 "backstay cleanup -e {environment} drops the guard once you no longer need it"
             ));

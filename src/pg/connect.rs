@@ -19,7 +19,8 @@ use super::tls::{self, handshake::Handshake};
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
-/// Opens a session on the first of the hosts that gives one.
+/// Opens a session on the first of the hosts that gives one; as long as the options' patience lasts, again and
+/// again.
 ///
 /// The time limit (the URL's `connect_timeout`, else the options') holds for each address of each host and
 /// covers everything from the name's resolution to the session's settings.
@@ -27,6 +28,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// # Errors
 /// With the reason, and what to do about it, if no host gives a session.
 pub async fn connect(info: &ConnInfo, options: &SessionOptions) -> Result<Session, ConnectError> {
+    match options.patience {
+        Duration::ZERO => connect_once(info, options).await,
+        patience => connect_with_retry(info, options, patience).await,
+    }
+}
+
+async fn connect_once(info: &ConnInfo, options: &SessionOptions) -> Result<Session, ConnectError> {
     let passes: &[TargetSession] = match info.target_session {
         TargetSession::PreferStandby => &[TargetSession::Standby, TargetSession::Any],
         ref other => std::slice::from_ref(other),
@@ -59,7 +67,8 @@ pub async fn connect_with_retry(
     options: &SessionOptions,
     deadline: Duration,
 ) -> Result<Session, ConnectError> {
-    let end = Instant::now() + deadline;
+    let began = Instant::now();
+    let end = began + deadline;
     let mut pause = FIRST_PAUSE;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -67,12 +76,13 @@ pub async fn connect_with_retry(
         let limit = limit_of(info, options).min(left).max(FIRST_PAUSE);
         let mut hurried = info.clone();
         hurried.connect_timeout = Some(limit);
-        match connect(&hurried, options).await {
+        match connect_once(&hurried, options).await {
             Err(error) if error.is_transient() && Instant::now() + pause < end => {
                 sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
-            other => return other,
+            Err(error) => return Err(error.after(began.elapsed())),
+            Ok(session) => return Ok(session),
         }
     }
 }
@@ -165,9 +175,10 @@ impl Attempt<'_> {
         };
         let io = |error| Failed::before_tls(Refusal::of_io(error, route.path()));
         let socket = match route {
-            Route::Tcp(address) => Socket::tcp(*address, self.info.keepalives).await.map_err(io)?,
+            Route::Tcp(address) => Socket::tcp(*address, self.info.timers()).await.map_err(io)?,
             Route::Unix(path) => Socket::unix(path).await.map_err(io)?,
         };
+        let activity = socket.activity();
         let handshake = match &connector {
             Some(connector) => Handshake::with(connector, &self.endpoint.host),
             None => Handshake::none(),
@@ -179,11 +190,17 @@ impl Attempt<'_> {
         let (client, connection) = opened.map_err(|error| failed(Refusal::of(&error, self.info.tls.mode)))?;
         let way = super::session::Way {
             route: route.clone(),
-            keepalives: self.info.keepalives,
+            timers: self.info.timers(),
+            activity,
             connector: connector.filter(|_| tls),
             host: self.endpoint.host.clone(),
         };
-        Session::begin(client, connection, way, self.options, self.wanted).await.map_err(failed)
+        let begun = Session::begin(client, connection, way, self.options, self.wanted).await;
+        let mut session = begun.map_err(failed)?;
+        if !self.options.lent && matches!(route, Route::Tcp(_)) {
+            session.watch_over(self.info.at(self.endpoint), self.options);
+        }
+        Ok(session)
     }
 
     fn config(&self, manner: Manner) -> Config {

@@ -1,13 +1,16 @@
 //! No session: which of the hosts said why, and what a person does about it.
 
+use std::time::Duration;
+
 use super::conninfo::{ConnInfo, SslMode};
 use super::refusal::Refusal;
 use super::tls::TlsSetupError;
 use crate::failure::Failure;
+use crate::time::show_duration;
 
 /// No session; worded to follow "could not". Holds no password.
 #[derive(Debug, thiserror::Error)]
-#[error("connect to {} on {} as {}: {}", .0.database, .0.place, .0.user, .0.reason)]
+#[error("connect to {} on {} as {}: {}{}", .0.database, .0.place, .0.user, .0.reason, .0.tried())]
 pub struct ConnectError(Box<Refused>);
 
 /// Who was refused, where and why; [`ConnectError`] derefs to it.
@@ -23,8 +26,16 @@ pub struct Refused {
     pub reason: Refusal,
     /// The other hosts that were tried, each with its reason.
     pub elsewhere: Vec<(String, Refusal)>,
+    /// For how long it was tried, if more than once.
+    pub tried_for: Option<Duration>,
     mode: SslMode,
     notes: Vec<String>,
+}
+
+impl Refused {
+    fn tried(&self) -> String {
+        self.tried_for.map(|time| format!(" (tried for {})", show_duration(time))).unwrap_or_default()
+    }
 }
 
 impl std::ops::Deref for ConnectError {
@@ -51,9 +62,16 @@ impl ConnectError {
             user: info.user.clone(),
             reason,
             elsewhere: attempts,
+            tried_for: None,
             mode: info.tls.mode,
             notes: info.notes().to_vec(),
         }))
+    }
+
+    /// The same, once it was tried again and again for so long.
+    pub(super) fn after(mut self, time: Duration) -> Self {
+        self.0.tried_for = Some(time).filter(|time| *time >= Duration::from_secs(1));
+        self
     }
 
     /// Whether trying again a little later may help: the server starts, is full, or was not reached.
@@ -61,6 +79,12 @@ impl ConnectError {
         // A wrong password stays wrong; sending it again may lock the account.
         let elsewhere = || self.elsewhere.iter().any(|(_, reason)| reason.is_transient());
         self.reason.is_transient() || (!self.reason.is_final() && elsewhere())
+    }
+
+    /// Whether nobody answered at all: the network, or a machine or a server that is down.
+    pub(super) fn is_no_answer(&self) -> bool {
+        use Refusal::{Broken, ConnectionRefused, Network, Timeout};
+        matches!(self.reason, ConnectionRefused | Network(_) | Timeout(_) | Broken(_))
     }
 
     /// What to do next: whole sentences, and lines to type.
@@ -152,7 +176,7 @@ impl ConnectError {
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let what = format!("connect to {} on {} as {}", error.database, error.place, error.user);
-        let mut failure = Failure::refused(what).because_of(error.reason.to_string());
+        let mut failure = Failure::refused(what).because_of(format!("{}{}", error.reason, error.tried()));
         for (place, reason) in &error.elsewhere {
             failure = failure.because_of(format!("{place}: {reason}"));
         }
@@ -189,8 +213,6 @@ fn shell_word(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
 
     #[test]

@@ -15,6 +15,7 @@ pub mod session;
 mod socket;
 mod tls;
 pub mod tools;
+mod watch;
 
 pub use answer::{describe_answer, describe_error, refused, sqlstate};
 pub use connect::{connect, connect_with_retry};

@@ -11,6 +11,11 @@ pub struct SessionOptions {
     pub application_name: String,
     /// How long one host's address may take to give a session; a URL's `connect_timeout` goes before it.
     pub connect_timeout: Duration,
+    /// How long connecting is tried again while the reason may pass by itself: a server that restarts, a standby
+    /// that is being promoted, a network that is cut. Zero: it is tried once.
+    pub patience: Duration,
+    /// A pooler lends its own session: nothing is set in it, for the next who gets it is not us.
+    pub lent: bool,
     /// `statement_timeout`.
     pub statement_timeout: Option<Duration>,
     /// `lock_timeout`.
@@ -24,6 +29,8 @@ impl Default for SessionOptions {
         Self {
             application_name: String::new(),
             connect_timeout: Duration::from_secs(10),
+            patience: Duration::ZERO,
+            lent: false,
             statement_timeout: None,
             lock_timeout: None,
             idle_in_transaction_session_timeout: Some(Duration::from_secs(60)),
@@ -34,6 +41,9 @@ impl Default for SessionOptions {
 impl SessionOptions {
     /// The settings, for a server of `version`.
     pub(super) fn batch(&self, version: u32) -> String {
+        if self.lent {
+            return String::new();
+        }
         let mut settings = vec![
             ("statement_timeout", self.statement_timeout),
             ("lock_timeout", self.lock_timeout),
@@ -58,6 +68,12 @@ fn millis(limit: Option<Duration>) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_is_set_in_a_lent_session() {
+        assert!(SessionOptions::default().batch(150_000).starts_with("SET statement_timeout = 0;"));
+        assert_eq!(SessionOptions { lent: true, ..SessionOptions::default() }.batch(150_000), "");
+    }
 
     #[test]
     fn no_limit_is_zero_and_a_tiny_limit_is_not() {

@@ -3,18 +3,20 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::task::JoinHandle;
 use tokio_postgres::{AsyncMessage, CancelToken, Client, Connection, SimpleQueryMessage};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::answer::{describe_answer, describe_error};
-use super::conninfo::{Keepalives, SslMode, TargetSession};
+use super::conninfo::{ConnInfo, SslMode, TargetSession, Timers};
 use super::options::SessionOptions;
 use super::record::Record;
 use super::refusal::Refusal;
-use super::socket::Socket;
+use super::socket::{Activity, Socket};
 use super::tls::handshake::{Handshake, TlsSocket};
+use super::watch::{self, Watched};
 
 /// How a server was reached.
 #[derive(Debug, Clone)]
@@ -36,7 +38,8 @@ impl Route {
 #[derive(Clone)]
 pub(super) struct Way {
     pub route: Route,
-    pub keepalives: Keepalives,
+    pub timers: Timers,
+    pub activity: Arc<Activity>,
     pub connector: Option<MakeRustlsConnect>,
     pub host: String,
 }
@@ -48,6 +51,7 @@ pub(super) struct Way {
 pub struct Session {
     client: Client,
     driver: Driver,
+    watch: Option<Driver>,
     record: Arc<Record>,
     way: Way,
     pid: i32,
@@ -93,13 +97,15 @@ impl Session {
         );
         let main = client.simple_query(&batch);
         // Servers without the operating system's support refuse these; a session is a session without them.
+        let ours = |text: String| if options.lent { String::new() } else { text };
         let interval = if version >= 140_000 { "SET client_connection_check_interval = '500ms'" } else { "" };
-        let dead_client = "SET tcp_keepalives_idle = 30; SET tcp_keepalives_interval = 10; \
-                           SET tcp_keepalives_count = 3";
-        let (answer, _, _) = futures_util::future::join3(
+        let (interval, dead_client) = (ours(interval.into()), ours(keepalives_of_the_server(way.timers)));
+        let silence = ours(format!("SET tcp_user_timeout = {}", way.timers.user_timeout.as_millis()));
+        let (answer, _, _, _) = futures_util::future::join4(
             main,
-            client.batch_execute(interval),
-            client.batch_execute(dead_client),
+            client.batch_execute(&interval),
+            client.batch_execute(&dead_client),
+            client.batch_execute(&silence),
         )
         .await;
         let answer = answer.map_err(|error| match record.end() {
@@ -111,7 +117,20 @@ impl Session {
         if !state.suits(wanted) {
             return Err(Refusal::WrongKind(wanted.name()));
         }
-        Ok(Self { client, driver, record, way, pid: state.pid, version, in_recovery: state.in_recovery })
+        let (pid, in_recovery) = (state.pid, state.in_recovery);
+        Ok(Self { client, driver, watch: None, record, way, pid, version, in_recovery })
+    }
+
+    /// From here on somebody looks, by another connection to the same place, why the server says nothing for so
+    /// long, and ends the session if no answer can come any more.
+    pub(super) fn watch_over(&mut self, place: ConnInfo, options: &SessionOptions) {
+        let watched = Watched {
+            pid: self.pid,
+            activity: Arc::clone(&self.way.activity),
+            record: Arc::clone(&self.record),
+            driver: self.driver.0.abort_handle(),
+        };
+        self.watch = Some(Driver(tokio::spawn(watch::watching(watched, place, options.clone()))));
     }
 
     /// The process id of the backend; behind a transaction pooler only that of the first statement's.
@@ -137,6 +156,11 @@ impl Session {
     /// Whether the session is over.
     pub fn is_closed(&self) -> bool {
         self.client.is_closed() || self.driver.0.is_finished()
+    }
+
+    /// Whether the server answers, within `limit`. A session that does not is of no use any more.
+    pub async fn answers_within(&self, limit: Duration) -> bool {
+        tokio::time::timeout(limit, self.client.simple_query("")).await.is_ok_and(|answer| answer.is_ok())
     }
 
     /// Why the session is over, in the server's words if it had any: a statement that was under way learns
@@ -180,7 +204,7 @@ impl Canceller {
     pub async fn cancel(&self) -> Result<(), Refusal> {
         let io = |error| Refusal::of_io(error, self.way.route.path());
         let socket = match &self.way.route {
-            Route::Tcp(address) => Socket::tcp(*address, self.way.keepalives).await.map_err(io)?,
+            Route::Tcp(address) => Socket::tcp(*address, self.way.timers).await.map_err(io)?,
             Route::Unix(path) => Socket::unix(path).await.map_err(io)?,
         };
         let handshake = match &self.way.connector {
@@ -190,6 +214,16 @@ impl Canceller {
         let sent = self.token.cancel_query_raw(socket, handshake).await;
         sent.map_err(|error| Refusal::of(&error, SslMode::Prefer))
     }
+}
+
+/// What has the server notice a dead client as soon as the client notices a dead server.
+fn keepalives_of_the_server(timers: Timers) -> String {
+    format!(
+        "SET tcp_keepalives_idle = {}; SET tcp_keepalives_interval = {}; SET tcp_keepalives_count = {}",
+        timers.idle.as_secs(),
+        timers.interval.as_secs(),
+        timers.count
+    )
 }
 
 /// The task that moves the bytes; it ends with its session.

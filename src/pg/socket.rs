@@ -1,82 +1,183 @@
-//! The byte stream under a session: a TCP connection that notices a dead peer, or a unix socket.
+//! The byte stream under a session: a TCP connection that notices a dead peer, or a unix socket; and what is
+//! going on in it.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustix::net::sockopt;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+use tokio::time::Instant;
 
-use super::conninfo::Keepalives;
+use super::conninfo::Timers;
 
 /// A connected stream.
 #[derive(Debug)]
-pub(super) enum Socket {
+pub(super) struct Socket {
+    stream: Stream,
+    activity: Arc<Activity>,
+}
+
+#[derive(Debug)]
+enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
+/// What goes through a socket, and when it last did.
+#[derive(Debug)]
+pub(super) struct Activity {
+    began: Instant,
+    /// Milliseconds after `began`.
+    last_read: AtomicU64,
+    last_write: AtomicU64,
+    /// Bytes are awaited, and none came yet.
+    reading: AtomicBool,
+    /// Bytes are to be sent, and the system takes no more.
+    stuck: AtomicBool,
+    /// Counts what goes in either direction.
+    moves: AtomicU64,
+}
+
+/// What an [`Activity`] is at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stillness {
+    /// How long nothing came or went.
+    pub quiet: Duration,
+    /// The last that went was ours.
+    pub ours_was_last: bool,
+    /// We wait for bytes.
+    pub reading: bool,
+    /// We wait to send bytes.
+    pub stuck: bool,
+    /// How many times something came or went.
+    pub moves: u64,
+}
+
+impl Activity {
+    fn begin() -> Arc<Self> {
+        Arc::new(Self {
+            began: Instant::now(),
+            last_read: AtomicU64::new(0),
+            last_write: AtomicU64::new(0),
+            reading: AtomicBool::new(false),
+            stuck: AtomicBool::new(false),
+            moves: AtomicU64::new(0),
+        })
+    }
+
+    /// How it stands.
+    pub(super) fn now(&self) -> Stillness {
+        let (read, wrote) = (self.last_read.load(Ordering::Relaxed), self.last_write.load(Ordering::Relaxed));
+        Stillness {
+            quiet: self.began.elapsed().saturating_sub(Duration::from_millis(read.max(wrote))),
+            // A query and its answer within one millisecond: an answer is never older than its query.
+            ours_was_last: wrote > read,
+            reading: self.reading.load(Ordering::Relaxed),
+            stuck: self.stuck.load(Ordering::Relaxed),
+            moves: self.moves.load(Ordering::Relaxed),
+        }
+    }
+
+    fn millis(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn read(&self, came: &Poll<io::Result<()>>) {
+        self.reading.store(came.is_pending(), Ordering::Relaxed);
+        if came.is_ready() {
+            self.last_read.store(self.millis(), Ordering::Relaxed);
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn wrote(&self, went: &Poll<io::Result<usize>>) {
+        self.stuck.store(went.is_pending(), Ordering::Relaxed);
+        if went.is_ready() {
+            // Later than any byte that was read before it, also within the same millisecond.
+            let after_read = self.last_read.load(Ordering::Relaxed) + 1;
+            self.last_write.store(self.millis().max(after_read), Ordering::Relaxed);
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Socket {
     /// Connects by TCP.
-    pub(super) async fn tcp(address: SocketAddr, keepalives: Keepalives) -> io::Result<Self> {
+    pub(super) async fn tcp(address: SocketAddr, timers: Timers) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        notice_a_dead_peer(&stream, keepalives);
-        Ok(Self::Tcp(stream))
+        notice_a_dead_peer(&stream, timers);
+        Ok(Self { stream: Stream::Tcp(stream), activity: Activity::begin() })
     }
 
     /// Connects to a unix socket.
     pub(super) async fn unix(path: &Path) -> io::Result<Self> {
-        UnixStream::connect(path).await.map(Self::Unix)
+        let stream = UnixStream::connect(path).await?;
+        Ok(Self { stream: Stream::Unix(stream), activity: Activity::begin() })
+    }
+
+    /// What goes through it, to be watched.
+    pub(super) fn activity(&self) -> Arc<Activity> {
+        Arc::clone(&self.activity)
     }
 }
 
 /// Sets the kernel's timers. A kernel without one of them is no reason to stop: the connection works.
-fn notice_a_dead_peer(stream: &TcpStream, keepalives: Keepalives) {
+fn notice_a_dead_peer(stream: &TcpStream, timers: Timers) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        let millis = u32::try_from(keepalives.user_timeout.as_millis()).unwrap_or(u32::MAX);
+        let millis = u32::try_from(timers.user_timeout.as_millis()).unwrap_or(u32::MAX);
         let _ = sockopt::set_tcp_user_timeout(stream, millis);
     }
-    if keepalives.on {
+    if timers.keepalives {
         let _ = sockopt::set_socket_keepalive(stream, true);
-        let _ = sockopt::set_tcp_keepidle(stream, keepalives.idle);
-        let _ = sockopt::set_tcp_keepintvl(stream, keepalives.interval);
-        let _ = sockopt::set_tcp_keepcnt(stream, keepalives.count);
+        let _ = sockopt::set_tcp_keepidle(stream, timers.idle);
+        let _ = sockopt::set_tcp_keepintvl(stream, timers.interval);
+        let _ = sockopt::set_tcp_keepcnt(stream, timers.count);
     }
 }
 
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
-        }
+        let socket = self.get_mut();
+        let came = match &mut socket.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        };
+        socket.activity.read(&came);
+        came
     }
 }
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
-        }
+        let socket = self.get_mut();
+        let went = match &mut socket.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        };
+        socket.activity.wrote(&went);
+        went
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -85,18 +85,32 @@ async fn environment(
     site: &Site<'_>,
     own: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
-    let mut env = site.config.variables.clone();
+    let mut env = surroundings(site);
     let fenced = site.present_name().await? != site.target.name;
     let info = if fenced { site.live().await? } else { site.config.database.url.clone() };
     let url = info.to_url();
     crate::redact::register(&url);
     env.insert("DATABASE_URL".into(), url);
     env.extend(own.clone());
-    env.insert(orphans::RUN.into(), site.run.to_string());
-    env.insert(orphans::LINE.into(), site.line.to_string());
-    env.insert("BACKSTAY_EPOCH".into(), site.epoch.to_string());
-    env.insert("BACKSTAY_ENV".into(), site.config.environment.clone());
+    env.extend(marks(site));
     Ok(env)
+}
+
+/// The environment of a program that has nothing to do with the database itself.
+pub(super) fn surroundings(site: &Site<'_>) -> BTreeMap<String, String> {
+    let mut env = site.config.variables.clone();
+    env.extend(marks(site));
+    env
+}
+
+/// Whose program it is: what is left of it is found by these.
+fn marks(site: &Site<'_>) -> [(String, String); 4] {
+    [
+        (orphans::RUN.into(), site.run.to_string()),
+        (orphans::LINE.into(), site.line.to_string()),
+        ("BACKSTAY_EPOCH".into(), site.epoch.to_string()),
+        ("BACKSTAY_ENV".into(), site.config.environment.clone()),
+    ]
 }
 
 fn directory(command: &CommandStep, site: &Site<'_>) -> PathBuf {

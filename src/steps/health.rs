@@ -42,7 +42,7 @@ pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) ->
     if !sql.is_empty() {
         let info = site.config.database.url.with_database(&site.present_name().await?);
         for check in sql {
-            said.push(ask(&info, &site.session("health"), check).await?);
+            said.push(ask(&info, &site.front_session("health"), check).await?);
         }
     }
     Ok(if said.is_empty() { "no checks are configured".into() } else { said.join(", ") })
@@ -173,9 +173,11 @@ async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Res
     let options = SessionOptions { statement_timeout: Some(check.timeout), ..options.clone() };
     let session = pg::connect(info, &options).await?;
     let failed = || Failure::failed(format!("find true: {}", check.expect));
-    let rows = session
-        .query(&check.expect, &[])
+    // Our own clock too: in a pooler's session no limit is set, and a server that is gone keeps none.
+    let limit = check.timeout + Duration::from_secs(1);
+    let rows = tokio::time::timeout(limit, session.query(&check.expect, &[]))
         .await
+        .map_err(|_| failed().because_of(format!("no answer within {}", show_duration(limit))))?
         .map_err(|error| failed().because_of(pg::describe_error(&error)))?;
     let value = match rows.as_slice() {
         [row] if row.len() == 1 => row.try_get::<_, Option<bool>>(0).ok().flatten(),

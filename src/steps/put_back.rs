@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::site::Site;
-use super::{Probe, Report, from_json, to_json, window};
+use super::{Left, Probe, Report, from_json, pooler, replicas, to_json, window};
 use crate::backup::open_pinned;
 use crate::failure::Failure;
 use crate::pg::Session;
@@ -43,19 +43,31 @@ pub(super) async fn swap(opened: bool, intent: &Value, site: &mut Site<'_>) -> R
     swap::expect_guard(site.admin, &plan).await?;
     let mut kept = None;
     if opened && !swap::done(site.admin, &plan).await? {
+        pooler::pause(site).await?;
         kept = match account_for_writes(&plan, site).await {
             Ok(kept) => kept,
             Err(failure) => return Err(reopened(failure, site).await),
         };
     }
     swap::swap(site.admin, &plan, timeout).await?;
-    let writes =
-        kept.as_ref().map(|kept| format!("; others' writes are {}", kept.words())).unwrap_or_default();
-    let said = format!("the old database serves; the failed one is kept as {}{writes}", plan.failed_name);
-    Ok(match kept {
-        Some(kept) => Report { summary: said, facts: facts(&kept.place) },
-        None => Report::saying(said),
-    })
+    let (words, place) = match &kept {
+        Some(kept) => (format!("; others' writes are {}", kept.words()), Some(kept.place.clone())),
+        None => (String::new(), None),
+    };
+    swapped(&plan, &words, place, site).await
+}
+
+/// The old database serves again: its users are let in wherever they come from.
+async fn swapped(
+    plan: &Swap,
+    writes: &str,
+    ledger: Option<String>,
+    site: &Site<'_>,
+) -> Result<Report, Failure> {
+    let resumed = pooler::resume(site).await?;
+    let (cleared, left) = replicas::clear(plan.failed, site).await;
+    let kept = format!("the failed one is kept as {}{writes}", plan.failed_name);
+    Report::with(format!("the old database serves; {kept}{resumed}{cleared}"), &Left { ledger, ..left })
 }
 
 /// Behind the fence: nobody but us is in the database, and whoever was has reported. What was written is kept,
@@ -99,7 +111,11 @@ async fn account_for_writes(plan: &Swap, site: &mut Site<'_>) -> Result<Option<K
 /// What must be read or kept before the swap was not: the database is opened again, as it was before this line.
 async fn reopened(failure: Failure, site: &Site<'_>) -> Failure {
     let timeout = site.config.database.close_timeout;
-    match fence::open(site.admin, site.target.oid, &site.target.name, timeout).await {
+    let opened = async {
+        fence::open(site.admin, site.target.oid, &site.target.name, timeout).await?;
+        pooler::resume(site).await
+    };
+    match opened.await.map(drop) {
         Ok(()) if failure.state.is_some() => failure,
         Ok(()) => {
             failure.leaving("nothing was swapped; the database is open with the new schema, the flag is up")
@@ -115,21 +131,16 @@ pub(super) async fn probe_swap(intent: &Value, site: &mut Site<'_>) -> Result<Pr
     if !swap::done(site.admin, &plan).await? {
         return Ok(Probe::NotDone("the databases are not swapped".into()));
     }
-    let said = format!("the old database serves; the failed one is kept as {}", plan.failed_name);
-    Ok(Probe::Done(match ledger::newest(site.store.as_ref(), site.run).await? {
-        Some(place) => Report { summary: format!("{said}; others' writes as {place}"), facts: facts(&place) },
-        None => Report::saying(said),
-    }))
-}
-
-fn facts(place: &str) -> Value {
-    json!({ "ledger": place })
+    let ledger = ledger::newest(site.store.as_ref(), site.run).await?;
+    let writes = ledger.as_ref().map(|place| format!("; others' writes as {place}")).unwrap_or_default();
+    Ok(Probe::Done(swapped(&plan, &writes, ledger, site).await?))
 }
 
 /// Nothing changed the database: it only gets its name and its users back, and the guard is not needed.
 pub(super) async fn reopen(site: &mut Site<'_>) -> Result<Report, Failure> {
     fence::open(site.admin, site.target.oid, &site.target.name, site.config.database.close_timeout).await?;
-    Ok(Report::saying(format!("{} lets sessions in, unchanged", site.target.name)))
+    let resumed = pooler::resume(site).await?;
+    Ok(Report::saying(format!("{} lets sessions in, unchanged{resumed}", site.target.name)))
 }
 
 /// Reads what others wrote, beside the guard.

@@ -173,9 +173,18 @@ impl Site<'_> {
         Bearer { run: self.run.to_string(), epoch: self.epoch }
     }
 
-    /// What sessions of this run set; `role` tells them apart in `pg_stat_activity`.
+    /// What sessions of this run set; `role` tells them apart in `pg_stat_activity`. A server that restarts is waited
+    /// for.
     pub fn session(&self, role: &str) -> SessionOptions {
-        session_options(self.config, &format!("backstay {} {} {role}", self.run, self.epoch))
+        let name = format!("backstay {} {} {role}", self.run, self.epoch);
+        let patience = self.config.database.restart_timeout;
+        SessionOptions { patience, ..session_options(self.config, &name) }
+    }
+
+    /// As [`Site::session`], for the application's own way in: where that leads through a pooler, the session is
+    /// lent.
+    pub fn front_session(&self, role: &str) -> SessionOptions {
+        SessionOptions { lent: behind_a_pooler(self.config), ..self.session(role) }
     }
 
     /// The database's present name: in the window it is the fence's.
@@ -229,6 +238,11 @@ pub fn session_options(config: &Config, application_name: &str) -> SessionOption
 
 /// The server past any pooler, as the application's role where both URLs name the same server.
 pub fn direct(config: &Config) -> &ConnInfo {
+    if behind_a_pooler(config) { &config.database.admin_url } else { &config.database.url }
+}
+
+/// Whether the application's own way in leads to another place than ours.
+fn behind_a_pooler(config: &Config) -> bool {
     let (app, admin) = (&config.database.url, &config.database.admin_url);
-    if app.host() == admin.host() && app.port() == admin.port() { app } else { admin }
+    app.host() != admin.host() || app.port() != admin.port()
 }

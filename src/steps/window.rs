@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::site::{Closing, GuardFacts, Raising, Site};
-use super::{Probe, Report, health, to_json};
+use super::{Probe, Report, health, pooler, to_json};
 use crate::account;
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::Flag;
@@ -86,8 +86,9 @@ pub(super) async fn prepare_close(site: &mut Site<'_>) -> Result<Value, Failure>
 
 pub(super) async fn close(site: &mut Site<'_>) -> Result<Report, Failure> {
     let window = site.window_name();
+    let paused = pooler::pause(site).await?;
     fence::close(site.admin, site.target.oid, &window, site.config.database.close_timeout).await?;
-    Ok(Report::saying(format!("now called {window}")))
+    Ok(Report::saying(format!("now called {window}{paused}")))
 }
 
 pub(super) async fn probe_close(site: &mut Site<'_>) -> Result<Probe, Failure> {
@@ -196,13 +197,15 @@ pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> 
 
 pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {
     fence::open(site.admin, site.target.oid, &site.target.name, site.config.database.close_timeout).await?;
-    Ok(Report::saying(format!("{} is called so again and lets sessions in", site.target.name)))
+    let resumed = pooler::resume(site).await?;
+    Ok(Report::saying(format!("{} is called so again and lets sessions in{resumed}", site.target.name)))
 }
 
 pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
     match site.admin.by_oid(site.target.oid).await? {
         Some(db) if db.name == site.target.name && db.allow_connections => {
-            Ok(Probe::Done(Report::saying("the database is open")))
+            let resumed = pooler::resume(site).await?;
+            Ok(Probe::Done(Report::saying(format!("the database is open{resumed}"))))
         }
         Some(db) => {
             // Half open, nobody is in yet: closed again, so that the line can note its mark anew.
@@ -217,7 +220,8 @@ pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
 /// The flag clears only on this (invariant 7).
 pub(super) async fn prove(with_health: bool, site: &mut Site<'_>) -> Result<Report, Failure> {
     let info = site.config.database.url.clone();
-    proof::can_write(&info, &site.session("proof"), site.live_oid()).await?;
+    let patience = site.config.database.restart_timeout;
+    proof::can_write(&info, &site.front_session("proof"), site.live_oid(), patience).await?;
     if !with_health {
         let why =
             if site.outline.first_deploy { "; no earlier application to ask (first_deploy)" } else { "" };

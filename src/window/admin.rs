@@ -115,9 +115,10 @@ impl Admin {
         Ok(Self { session, info, options, key })
     }
 
-    /// Whether the session, and with it the lock, is still there.
+    /// Whether the session, and with it the lock, is still there. One that gives no answer for as long as connecting
+    /// may take is not.
     pub async fn is_alive(&self) -> bool {
-        self.session.simple_query("").await.is_ok()
+        self.session.answers_within(self.options.connect_timeout).await
     }
 
     /// The number of the lock, by which `pg_locks` shows it.

@@ -10,6 +10,7 @@ pub mod guard;
 pub mod ledger;
 pub mod names;
 pub mod proof;
+pub mod replica;
 pub mod survivors;
 pub mod swap;
 pub mod tag;

@@ -17,7 +17,7 @@ pub use error::{ConnInfoError, Problem};
 use surroundings::Surroundings;
 use text::Dialect;
 pub use values::SslMode;
-pub(super) use values::{ChannelBinding, Endpoint, Keepalives, Secret, TargetSession, Tls};
+pub(super) use values::{ChannelBinding, Endpoint, Keepalives, Secret, TargetSession, Timers, Tls};
 
 /// A described connection: one database of one server (or of the first of several that answers).
 ///
@@ -33,7 +33,8 @@ pub struct ConnInfo {
     pub(super) tls: Tls,
     pub(super) channel_binding: ChannelBinding,
     pub(super) target_session: TargetSession,
-    pub(super) keepalives: Keepalives,
+    keepalives: Keepalives,
+    silence: Duration,
     passfile: Option<PathBuf>,
     scheme: Option<String>,
     dialect: Dialect,
@@ -73,6 +74,28 @@ impl ConnInfo {
     #[must_use]
     pub fn with_database(&self, name: &str) -> Self {
         Self { database: name.to_string(), ..self.clone() }
+    }
+
+    /// The same; sessions and client tools notice a dead peer within `silence`, where the text does not say
+    /// otherwise (`keepalives_idle`, `tcp_user_timeout` and so on). One minute if this is never called.
+    #[must_use]
+    pub fn noticing_silence_within(self, silence: Duration) -> Self {
+        Self { silence, ..self }
+    }
+
+    /// The same, at one of its places.
+    pub(super) fn at(&self, place: &Endpoint) -> Self {
+        Self { endpoints: vec![place.clone()], target_session: TargetSession::Any, ..self.clone() }
+    }
+
+    /// How long the other side may be silent before it is looked after.
+    pub(super) fn silence(&self) -> Duration {
+        self.silence
+    }
+
+    /// The kernel's timers of its connections.
+    pub(super) fn timers(&self) -> Timers {
+        self.keepalives.within(self.silence)
     }
 
     /// The database's name.

@@ -11,6 +11,7 @@ use super::error::Problem;
 use super::keys::{Fate, KEYS};
 use super::surroundings::{Passfile, Surroundings};
 use super::text::{Written, port_expected};
+use super::values::SILENCE;
 use super::{ChannelBinding, ConnInfo, Endpoint, Keepalives, Secret, SslMode, TargetSession, Tls, passfile};
 use crate::nearest::nearest;
 
@@ -63,6 +64,7 @@ pub(super) fn resolve(
         channel_binding: given.choice("channel_binding", ChannelBinding::NAMES)?.unwrap_or_default(),
         target_session: given.choice("target_session_attrs", TargetSession::NAMES)?.unwrap_or_default(),
         keepalives: keepalives(&given)?,
+        silence: SILENCE,
         passfile: given.text("passfile").map(PathBuf::from),
         scheme: written.scheme,
         dialect: written.dialect,
@@ -218,20 +220,16 @@ fn tls(given: &Given<'_>, around: &Surroundings) -> Result<Tls, Problem> {
 }
 
 fn keepalives(given: &Given<'_>) -> Result<Keepalives, Problem> {
-    let default = Keepalives::default();
-    let seconds = |key, default: Duration| {
-        // Zero means the system's own value in libpq; ours is better known than the system's.
-        let number = given.number::<u32>(key)?.filter(|n| *n > 0);
-        Ok(number.map_or(default, |n| Duration::from_secs(n.into())))
+    // Zero means the system's own value in libpq; ours is better known than the system's.
+    let number = |key| -> Result<Option<u32>, Problem> { Ok(given.number(key)?.filter(|n| *n > 0)) };
+    let seconds = |key| -> Result<Option<Duration>, Problem> {
+        Ok(number(key)?.map(|n| Duration::from_secs(n.into())))
     };
     Ok(Keepalives {
-        on: given.number::<u32>("keepalives")?.is_none_or(|n| n != 0),
-        idle: seconds("keepalives_idle", default.idle)?,
-        interval: seconds("keepalives_interval", default.interval)?,
-        count: given.number::<u32>("keepalives_count")?.filter(|n| *n > 0).unwrap_or(default.count),
-        user_timeout: given
-            .number::<u32>("tcp_user_timeout")?
-            .filter(|n| *n > 0)
-            .map_or(default.user_timeout, |n| Duration::from_millis(n.into())),
+        off: given.number::<u32>("keepalives")? == Some(0),
+        idle: seconds("keepalives_idle")?,
+        interval: seconds("keepalives_interval")?,
+        count: number("keepalives_count")?,
+        user_timeout: number("tcp_user_timeout")?.map(|n| Duration::from_millis(n.into())),
     })
 }

@@ -152,25 +152,40 @@ pub(super) fn name_of<T: PartialEq>(names: &'static [(&'static str, T)], value: 
     names.iter().find(|(_, v)| *v == value).map_or("", |(name, _)| name)
 }
 
-/// How a dead peer is noticed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How long the other side may be silent, where nobody says otherwise.
+pub(in crate::pg) const SILENCE: Duration = Duration::from_secs(60);
+
+/// How a dead peer is noticed, as far as the text of the connection says it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::pg) struct Keepalives {
-    pub on: bool,
+    pub off: bool,
+    pub idle: Option<Duration>,
+    pub interval: Option<Duration>,
+    pub count: Option<u32>,
+    pub user_timeout: Option<Duration>,
+}
+
+/// The kernel's timers of one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::pg) struct Timers {
+    pub keepalives: bool,
     pub idle: Duration,
     pub interval: Duration,
     pub count: u32,
     pub user_timeout: Duration,
 }
 
-impl Default for Keepalives {
-    /// A dead peer is noticed within a minute.
-    fn default() -> Self {
-        Self {
-            on: true,
-            idle: Duration::from_secs(30),
-            interval: Duration::from_secs(10),
-            count: 3,
-            user_timeout: Duration::from_secs(60),
+impl Keepalives {
+    /// With what is not said filled in so that a dead peer is noticed within `silence`: half of it until the
+    /// first probe, then three probes.
+    pub(in crate::pg) fn within(self, silence: Duration) -> Timers {
+        let part = |n: u32| (silence / n).max(Duration::from_secs(1));
+        Timers {
+            keepalives: !self.off,
+            idle: self.idle.unwrap_or(part(2)),
+            interval: self.interval.unwrap_or(part(6)),
+            count: self.count.unwrap_or(3),
+            user_timeout: self.user_timeout.unwrap_or(silence),
         }
     }
 }

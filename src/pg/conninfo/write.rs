@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::text::{Dialect, encode, encode_lightly};
-use super::values::{ChannelBinding, Endpoint, Keepalives, TargetSession, name_of};
+use super::values::{ChannelBinding, Endpoint, TargetSession, name_of};
 use super::{ConnInfo, keys};
 
 impl ConnInfo {
@@ -118,6 +118,20 @@ impl ConnInfo {
         env.into_iter().map(|(name, value)| (name.to_string(), value)).collect()
     }
 
+    /// The timers by which a dead peer is noticed, for a program of libpq: no environment variable has them. Only
+    /// numbers; who, where and the password are in [`Self::tool_env`].
+    pub fn tool_keepalives(&self) -> String {
+        let timers = self.timers();
+        format!(
+            "keepalives={} keepalives_idle={} keepalives_interval={} keepalives_count={} tcp_user_timeout={}",
+            u8::from(timers.keepalives),
+            timers.idle.as_secs(),
+            timers.interval.as_secs(),
+            timers.count,
+            timers.user_timeout.as_millis()
+        )
+    }
+
     fn ports(&self) -> String {
         self.endpoints.iter().map(|place| place.port.to_string()).collect::<Vec<_>>().join(",")
     }
@@ -126,8 +140,8 @@ impl ConnInfo {
     fn libpq_parameters(&self) -> Vec<(&'static str, String)> {
         let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
         let differs = |name: &'static str, default: bool| (!default).then(|| name.to_string());
-        let seconds = |now: Duration, default: Duration| (now != default).then(|| now.as_secs().to_string());
-        let (keep, kept) = (self.keepalives, Keepalives::default());
+        let seconds = |said: Option<Duration>| said.map(|time| time.as_secs().to_string());
+        let keep = self.keepalives;
         let root = if self.tls.system_roots { Some("system".to_string()) } else { path(&self.tls.root) };
         let binding = name_of(ChannelBinding::NAMES, self.channel_binding);
         let parameters = [
@@ -146,14 +160,11 @@ impl ConnInfo {
             ("application_name", self.application_name.clone()),
             ("options", self.options.clone()),
             ("connect_timeout", self.connect_timeout.map(|limit| limit.as_secs().to_string())),
-            ("keepalives", (!keep.on).then(|| "0".to_string())),
-            ("keepalives_idle", seconds(keep.idle, kept.idle)),
-            ("keepalives_interval", seconds(keep.interval, kept.interval)),
-            ("keepalives_count", (keep.count != kept.count).then(|| keep.count.to_string())),
-            (
-                "tcp_user_timeout",
-                (keep.user_timeout != kept.user_timeout).then(|| keep.user_timeout.as_millis().to_string()),
-            ),
+            ("keepalives", keep.off.then(|| "0".to_string())),
+            ("keepalives_idle", seconds(keep.idle)),
+            ("keepalives_interval", seconds(keep.interval)),
+            ("keepalives_count", keep.count.map(|count| count.to_string())),
+            ("tcp_user_timeout", keep.user_timeout.map(|time| time.as_millis().to_string())),
         ];
         parameters.into_iter().filter_map(|(key, value)| Some((key, value?))).collect()
     }

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::server::Sessions;
-use super::{Check, Finding, Premises};
+use super::{Check, Finding, Premises, replicas};
 use crate::pg::{Session, describe_error, quote_ident};
 
 /// A transaction older than this is worth knowing: a lock that it holds makes a migration wait.
@@ -43,9 +43,7 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Vec
             ask(&sessions.admin, SESSIONS, &[&name], session).await,
         ));
         checks.push(collation(name, sessions).await);
-        if !premises.config.window.replicas {
-            checks.push(one("replicas", "none", ask(&sessions.admin, REPLICAS, &[], replica).await));
-        }
+        checks.push(replicas::examine(premises, sessions).await);
     }
     checks
 }
@@ -128,14 +126,14 @@ fn slot(row: &Row) -> Finding {
     }
 }
 
-const SESSIONS: &str = "SELECT a.pid, a.usename::text, a.application_name FROM pg_catalog.pg_stat_activity a \
+pub(super) const SESSIONS: &str = "SELECT a.pid, a.usename::text, a.application_name FROM pg_catalog.pg_stat_activity a \
      JOIN pg_catalog.pg_roles r ON r.rolname = a.usename \
      WHERE a.datname = $1 AND a.pid <> pg_catalog.pg_backend_pid() \
      AND NOT (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) \
      AND (r.rolsuper OR NOT (pg_catalog.pg_has_role(current_user, r.oid, 'USAGE') \
           OR pg_catalog.pg_has_role(current_user, 'pg_signal_backend', 'USAGE')))";
 
-fn session(row: &Row) -> Finding {
+pub(super) fn session(row: &Row) -> Finding {
     let user: String = row.get(1);
     Finding::blocks(
         format!(
@@ -144,20 +142,6 @@ fn session(row: &Row) -> Finding {
             row.get::<_, String>(2)
         ),
         "end it as its user or a superuser, or grant pg_signal_backend to our role (superusers' sessions stay out of its reach)",
-    )
-}
-
-const REPLICAS: &str =
-    "SELECT application_name, coalesce(host(client_addr), 'local') FROM pg_catalog.pg_stat_replication";
-
-fn replica(row: &Row) -> Finding {
-    Finding::blocks(
-        format!(
-            "the physical replica {} at {} follows: sessions on it stay on the failed database after a swap",
-            row.get::<_, String>(0),
-            row.get::<_, String>(1)
-        ),
-        "say [window] replicas = true, and end the replica's sessions after a put-back",
     )
 }
 
@@ -239,7 +223,8 @@ async fn collation(name: &str, sessions: &Sessions) -> Check {
     one(NAME, "the system's", found)
 }
 
-async fn ask<T>(
+/// What a query finds, row by row.
+pub(super) async fn ask<T>(
     session: &Session,
     query: &str,
     parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],

@@ -6,6 +6,7 @@ mod database;
 mod disk;
 mod migrations;
 mod rehearsal;
+mod replicas;
 mod server;
 mod surroundings;
 

@@ -101,18 +101,19 @@ async fn healthy(config: &Config) -> Check {
 /// Programs of the runbook that cannot be started are better known before the window.
 fn commands(premises: &Premises<'_>) -> Check {
     let commands = &premises.outline.commands;
-    let findings = commands
-        .values()
-        .flat_map(|command| {
-            let undo = match &command.undo {
-                crate::runbook::Undo::Run(argv) => argv.first(),
-                crate::runbook::Undo::None => None,
-            };
-            let folder = command.directory.clone().unwrap_or_else(|| premises.config.root.clone());
-            command.run.first().into_iter().chain(undo).filter_map(move |program| missing(program, &folder))
-        })
-        .collect();
-    Check::new("commands", format!("{} can be started", commands.len()), findings)
+    let findings = commands.values().flat_map(|command| {
+        let undo = match &command.undo {
+            crate::runbook::Undo::Run(argv) => argv.first(),
+            crate::runbook::Undo::None => None,
+        };
+        let folder = command.directory.clone().unwrap_or_else(|| premises.config.root.clone());
+        command.run.first().into_iter().chain(undo).filter_map(move |program| missing(program, &folder))
+    });
+    let pooler = premises.config.database.pooler.as_ref().filter(|_| premises.outline.window);
+    let words = pooler.into_iter().flat_map(|pooler| [pooler.pause.first(), pooler.resume.first()]).flatten();
+    let of_pooler = words.filter_map(|program| missing(program, &premises.config.root));
+    let count = commands.len() + if pooler.is_some() { 2 } else { 0 };
+    Check::new("commands", format!("{count} can be started"), findings.chain(of_pooler).collect())
 }
 
 fn missing(program: &str, folder: &Path) -> Option<Finding> {

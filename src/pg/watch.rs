@@ -1,0 +1,191 @@
+//! Why does the server say nothing? The kernel notices a peer that is gone. It does not notice one that takes
+//! every byte and answers none: a proxy, a tunnel or a firewall that lost its other half. A statement may well
+//! take hours, so silence alone says nothing; another session asks what the silent one's process does.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::{sleep, timeout};
+
+use super::connect::connect;
+use super::conninfo::ConnInfo;
+use super::options::SessionOptions;
+use super::record::Record;
+use super::socket::{Activity, Stillness};
+use crate::time::show_duration;
+
+/// A session that is looked after.
+pub(super) struct Watched {
+    /// Its server process.
+    pub pid: i32,
+    /// What goes through its socket.
+    pub activity: Arc<Activity>,
+    /// Where it is noted why it ended.
+    pub record: Arc<Record>,
+    /// Ends it.
+    pub driver: AbortHandle,
+}
+
+/// What the server says of a process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Process {
+    /// No answer at all: as good as gone.
+    Unreachable(String),
+    /// The server answers, and does not tell.
+    Untold,
+    /// There is no such process.
+    Gone,
+    /// What it does, and what it waits for.
+    Seen { state: String, waits_for: String },
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Verdict {
+    /// It works, or may.
+    Alive,
+    /// Neither side wants anything of the other.
+    Resting,
+    /// No answer can come any more, and why.
+    Dead(String),
+}
+
+/// Watches until the session ends, or ends it. Boxed, because the session that asks is made as the watched one is.
+pub(super) fn watching(
+    watched: Watched,
+    place: ConnInfo,
+    options: SessionOptions,
+) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    Box::pin(async move {
+        if let Some(why) = until_dead(&watched, &place, &options).await {
+            tracing::debug!(pid = watched.pid, why, "a session is given up");
+            watched.record.set_end(why);
+            watched.driver.abort();
+        }
+    })
+}
+
+async fn until_dead(watched: &Watched, place: &ConnInfo, options: &SessionOptions) -> Option<String> {
+    let silence = place.silence();
+    let mut rested_at = None;
+    loop {
+        let before = watched.activity.now();
+        if before.quiet < silence || rested_at == Some(before.moves) {
+            // An idle session is looked at once and then left alone.
+            sleep(silence.saturating_sub(before.quiet).max(silence / 4)).await;
+            continue;
+        }
+        let process = ask(watched.pid, place, options).await;
+        let now = watched.activity.now();
+        if now.moves != before.moves {
+            continue;
+        }
+        match judge(&process, now) {
+            Verdict::Alive => sleep(silence).await,
+            Verdict::Resting => rested_at = Some(now.moves),
+            Verdict::Dead(why) => {
+                return Some(format!(
+                    "{}: nothing heard for {}, and {why}",
+                    place.describe(),
+                    show_duration(now.quiet)
+                ));
+            }
+        }
+    }
+}
+
+/// By another session, at the same place.
+async fn ask(pid: i32, place: &ConnInfo, options: &SessionOptions) -> Process {
+    let limit = options.connect_timeout.min(place.silence()).max(Duration::from_secs(1));
+    // Lent: it sets nothing, is not watched itself, and is over at once.
+    let options =
+        SessionOptions { connect_timeout: limit, patience: Duration::ZERO, lent: true, ..options.clone() };
+    let session = match timeout(limit, connect(place, &options)).await {
+        Ok(Ok(session)) => session,
+        Ok(Err(error)) if error.is_no_answer() => return Process::Unreachable(error.reason.to_string()),
+        Ok(Err(_)) => return Process::Untold,
+        Err(_) => return Process::Unreachable(format!("no answer within {}", show_duration(limit))),
+    };
+    let query = "SELECT coalesce(state, ''), coalesce(wait_event, '') FROM pg_catalog.pg_stat_activity WHERE pid = $1";
+    match timeout(limit, session.query_opt(query, &[&pid])).await {
+        Ok(Ok(Some(row))) => Process::Seen { state: row.get(0), waits_for: row.get(1) },
+        Ok(Ok(None)) => Process::Gone,
+        Ok(Err(_)) => Process::Untold,
+        Err(_) => Process::Unreachable(format!("no answer within {}", show_duration(limit))),
+    }
+}
+
+/// Whether an answer can still come.
+fn judge(process: &Process, now: Stillness) -> Verdict {
+    let (state, waits_for) = match process {
+        Process::Unreachable(why) => return Verdict::Dead(format!("the server can't be reached: {why}")),
+        Process::Untold => return Verdict::Alive,
+        Process::Gone => return Verdict::Dead("its server process is gone".into()),
+        Process::Seen { state, waits_for } => (state.as_str(), waits_for.as_str()),
+    };
+    match (state, waits_for) {
+        (state, _) if state.starts_with("idle") && now.ours_was_last => {
+            Verdict::Dead("its server process is done: the answer was lost".into())
+        }
+        (state, _) if state.starts_with("idle") => Verdict::Resting,
+        (_, "ClientWrite") if now.reading => {
+            Verdict::Dead("what its server process sends does not come through".into())
+        }
+        (_, "ClientRead") if now.stuck => {
+            Verdict::Dead("its server process waits for what we send, and it does not go through".into())
+        }
+        _ => Verdict::Alive,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(state: &str, waits_for: &str) -> Process {
+        Process::Seen { state: state.into(), waits_for: waits_for.into() }
+    }
+
+    fn still(ours_was_last: bool, reading: bool, stuck: bool) -> Stillness {
+        Stillness { quiet: Duration::from_secs(30), ours_was_last, reading, stuck, moves: 7 }
+    }
+
+    #[test]
+    fn a_statement_that_takes_its_time_is_left_alone() {
+        for waits_for in ["", "DataFileRead", "relation", "PgSleep", "SyncRep"] {
+            assert_eq!(judge(&seen("active", waits_for), still(true, true, false)), Verdict::Alive);
+        }
+        // A role that may not look, or a server that is full: it answers, so it lives.
+        assert_eq!(judge(&Process::Untold, still(true, true, false)), Verdict::Alive);
+    }
+
+    #[test]
+    fn a_slow_reader_or_writer_of_ours_is_no_dead_server() {
+        assert_eq!(judge(&seen("active", "ClientWrite"), still(false, false, false)), Verdict::Alive);
+        assert_eq!(judge(&seen("active", "ClientRead"), still(true, true, false)), Verdict::Alive);
+    }
+
+    #[test]
+    fn an_idle_session_rests_unless_we_wait_for_its_answer() {
+        assert_eq!(judge(&seen("idle", "ClientRead"), still(false, true, false)), Verdict::Resting);
+        assert_eq!(
+            judge(&seen("idle in transaction", "ClientRead"), still(false, true, false)),
+            Verdict::Resting
+        );
+        assert!(matches!(judge(&seen("idle", "ClientRead"), still(true, true, false)), Verdict::Dead(_)));
+    }
+
+    #[test]
+    fn what_does_not_come_through_never_will() {
+        for (process, still) in [
+            (Process::Gone, still(false, true, false)),
+            (Process::Unreachable("no answer within 10s".into()), still(true, true, false)),
+            (seen("active", "ClientWrite"), still(false, true, false)),
+            (seen("active", "ClientRead"), still(true, true, true)),
+        ] {
+            assert!(matches!(judge(&process, still), Verdict::Dead(_)), "{process:?}");
+        }
+    }
+}
