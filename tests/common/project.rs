@@ -18,6 +18,8 @@ pub const SENTINEL: &str = "s3ntinel-Pass/w@rd";
 /// A project in a temporary folder.
 pub struct Project {
     folder: tempfile::TempDir,
+    /// Where its server listens.
+    port: u16,
     /// The database's name, and its owner's.
     pub name: String,
     /// The application's health page.
@@ -27,7 +29,12 @@ pub struct Project {
 impl Project {
     /// A project whose database has the shop's first two migrations applied and a few hundred rows.
     pub async fn shop() -> Self {
-        let project = Self::empty().await;
+        Self::shop_on(cluster().port()).await
+    }
+
+    /// As [`Project::shop`], on a server of the test's own: one that is to be stopped, say.
+    pub async fn shop_on(port: u16) -> Self {
+        let project = Self::empty_on(port).await;
         for file in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).expect("migrations")
         {
             let path = file.expect("a file").path();
@@ -57,8 +64,12 @@ impl Project {
 
     /// A project with an empty database and no migrations.
     pub async fn empty() -> Self {
+        Self::empty_on(cluster().port()).await
+    }
+
+    async fn empty_on(port: u16) -> Self {
         let name = fresh_name("shop");
-        let admin = session(&cluster().url("postgres", "postgres")).await;
+        let admin = superuser(port).await;
         for statement in [
             format!("CREATE ROLE {name} LOGIN CREATEDB PASSWORD '{SENTINEL}'"),
             format!("CREATE DATABASE {name} OWNER {name}"),
@@ -74,7 +85,7 @@ impl Project {
         }
         let folder = tempfile::tempdir().expect("a folder");
         let app = App::start(folder.path().join("health"));
-        let project = Project { folder, name, app };
+        let project = Project { folder, port, name, app };
         for folder in ["config", "runbooks", "migrations"] {
             std::fs::create_dir(project.path(folder)).expect("a folder");
         }
@@ -101,7 +112,7 @@ impl Project {
     /// The owner's URL, with the sentinel as its password.
     pub fn url(&self) -> String {
         let password = SENTINEL.replace('/', "%2F").replace('@', "%40");
-        format!("postgresql://{0}:{password}@127.0.0.1:{1}/{0}", self.name, cluster().port())
+        format!("postgresql://{0}:{password}@127.0.0.1:{1}/{0}", self.name, self.port)
     }
 
     /// The database, as its owner reaches it.
@@ -154,7 +165,7 @@ impl Project {
 
     /// Every database of the server that belongs to this project, by name.
     pub async fn databases(&self) -> Vec<String> {
-        let admin = session(&cluster().url("postgres", "postgres")).await;
+        let admin = superuser(self.port).await;
         let like = format!("{}%", self.name);
         let rows = admin
             .query("SELECT datname::text FROM pg_database WHERE datname LIKE $1 ORDER BY 1", &[&like])
@@ -193,6 +204,10 @@ impl Project {
             })
             .collect()
     }
+}
+
+async fn superuser(port: u16) -> backstay::pg::Session {
+    session(&format!("postgresql://postgres@127.0.0.1:{port}/postgres")).await
 }
 
 /// How a run of the binary ended.

@@ -1,0 +1,73 @@
+//! The primary dies in the window, and its synchronous standby is promoted: the run goes on there, or is resumed
+//! there. What was acknowledged to a client is on the standby, so nothing of it is lost.
+
+use crate::clients::{Clients, written};
+use crate::driver::Driver;
+use crate::ground::Ground;
+use crate::standby::{Standby, until};
+
+async fn promoted_at(line: &str) {
+    let ground = Ground::with(&["wal_level = replica"]).await;
+    let project = &ground.project;
+    let standby = Standby::of(&ground.cluster, "twin").await;
+    let admin = ground.superuser("postgres").await;
+    admin.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'twin'").await.expect("a setting");
+    admin.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+    until(&admin, "SELECT sync_state FROM pg_stat_replication", "sync").await;
+    let one = format!("127.0.0.1:{}", ground.cluster.port());
+    let both = project.url().replace(&one, &format!("{one},127.0.0.1:{}", standby.port));
+    let url = format!("{both}?target_session_attrs=read-write");
+    ground.connect_by(&format!("url = \"{url}\""));
+    ground.add_to_config(&format!(
+        "[[replicas]]\nname = \"twin\"\nurl = \"{}\"\n[window]\non_writes = \"put-back\"",
+        standby.url(&project.name, &project.name)
+    ));
+    project.set_deploy("sleep 0.5", "true");
+    let clients = Clients::at(&url, 2);
+    clients.write_more(20).await;
+
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, line);
+    ground.server().stop("immediate");
+    standby.server.control(&["promote"]);
+    let mut ended = driver.ended();
+    if matches!(ended.code, 6 | 8) {
+        ended = project.run(&["resume", "--yes"]);
+    }
+    assert!(matches!(ended.code, 0 | 4), "{line}: {ended:?}");
+    assert!(!project.flag_is_up(), "{line}");
+    clients.write_more(5).await;
+    let seen = clients.stop().await;
+    let mut kept = written(&standby.session("postgres", &project.name).await).await;
+    let admin = standby.session("postgres", "postgres").await;
+    let failed =
+        format!("SELECT datname::text FROM pg_database WHERE datname LIKE '{}\\_\\_f\\_%'", project.name);
+    for row in admin.query(&failed, &[]).await.expect("databases") {
+        let name: String = row.get(0);
+        let open = format!("ALTER DATABASE \"{name}\" ALLOW_CONNECTIONS true");
+        admin.batch_execute(&open).await.expect("opened for a look");
+        kept.extend(written(&standby.session("postgres", &name).await).await);
+    }
+    let lost: Vec<_> = seen.acknowledged.difference(&kept).collect();
+    assert!(lost.is_empty(), "{line}: acknowledged, and lost: {lost:?}");
+}
+
+#[tokio::test]
+async fn before_the_guard() {
+    promoted_at("close the database").await;
+}
+
+#[tokio::test]
+async fn while_the_guard_is_made() {
+    promoted_at("clone the guard").await;
+}
+
+#[tokio::test]
+async fn in_the_migration() {
+    promoted_at("migrate").await;
+}
+
+#[tokio::test]
+async fn after_open() {
+    promoted_at("deploy").await;
+}

@@ -1,0 +1,121 @@
+//! The network between the driver and the server: gone for a moment, for longer, for good; and half open, where
+//! every byte is taken and none is answered.
+
+use std::time::{Duration, Instant};
+
+use crate::common::project::Project;
+use crate::driver::Driver;
+use crate::ground::Ground;
+use crate::proxy::Proxy;
+
+/// A migration that is under way for as long as a file is missing.
+const SLOW: &str = "-- revision: 510000000001\n-- revises: c08085465bad\n-- Takes its time\n\n-- upgrade\nSELECT pg_sleep(3);\n\
+                    -- downgrade\nSELECT 1;\n";
+
+async fn behind_a_proxy(bounds: &str) -> (Ground, Proxy) {
+    let ground = Ground::with(&[]).await;
+    let proxy = Proxy::before(ground.cluster.port());
+    let through = ground.project.url().replace(&ground.cluster.port().to_string(), &proxy.port.to_string());
+    ground.connect_by(&format!("url = \"{through}\"\n{bounds}"));
+    (ground, proxy)
+}
+
+/// Whatever the run left is brought to its end, once the network is back.
+fn brought_to_an_end(project: &Project, code: i32) -> i32 {
+    match code {
+        0 | 4 => code,
+        6 | 8 => {
+            let ended = project.run(&["resume", "--yes"]);
+            assert!(matches!(ended.code, 0 | 4), "{ended:?}");
+            ended.code
+        }
+        other => panic!("ended with {other}"),
+    }
+}
+
+async fn serves(ground: &Ground, code: i32) {
+    let project = &ground.project;
+    assert!(!project.flag_is_up());
+    let owner = crate::common::session(&project.url()).await;
+    let new = owner.query_one("SELECT to_regclass('user_preferences') IS NOT NULL", &[]).await;
+    let _ = new;
+    let revision =
+        owner.query_one("SELECT version_num::text FROM alembic_version", &[]).await.expect("a revision");
+    let migrated = revision.get::<_, String>(0) != "989ceebf408f";
+    assert_eq!(migrated, code == 0, "exit {code}, and the database is the other one");
+    owner
+        .batch_execute("INSERT INTO customers (name, email) VALUES ('after', 'after')")
+        .await
+        .expect("a write");
+}
+
+#[tokio::test]
+async fn silence_for_a_second_is_not_even_noticed() {
+    let (ground, proxy) = behind_a_proxy("").await;
+    ground.project.write("migrations/slow.sql", SLOW);
+    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
+    driver.starts(&ground.project, "migrate");
+    proxy.freeze();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    proxy.heal();
+    driver.ended().expect(0);
+    serves(&ground, 0).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_takes_longer_than_the_silence_allowed_goes_on() {
+    let (ground, _proxy) = behind_a_proxy("network_timeout = \"1s\"").await;
+    ground.project.write("migrations/slow.sql", SLOW);
+    ground.project.run(&["run", "release", "--yes"]).expect(0);
+    serves(&ground, 0).await;
+}
+
+#[tokio::test]
+async fn a_network_that_is_cut_in_the_migration_turns_back_by_itself() {
+    let (ground, proxy) = behind_a_proxy("").await;
+    ground.project.write("migrations/slow.sql", SLOW);
+    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
+    driver.starts(&ground.project, "migrate");
+    proxy.cut();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    proxy.heal();
+    let code = driver.ended().code;
+    assert_eq!(brought_to_an_end(&ground.project, code), 4);
+    serves(&ground, 4).await;
+}
+
+async fn half_open_for_good(line: &str) {
+    let bounds = "network_timeout = \"2s\"\nrestart_timeout = \"3s\"\nconnect_timeout = \"2s\"";
+    let (ground, proxy) = behind_a_proxy(bounds).await;
+    ground.project.write("migrations/slow.sql", SLOW);
+    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
+    driver.starts(&ground.project, line);
+    proxy.freeze();
+    let began = Instant::now();
+    let ended = driver.ended();
+    assert!(began.elapsed() < Duration::from_secs(40), "{line}: {:?}", began.elapsed());
+    assert!(matches!(ended.code, 8), "{line}: {ended:?}");
+    assert!(
+        ended.err.contains("127.0.0.1") && ended.err.contains("backstay resume"),
+        "{line}: {}",
+        ended.err
+    );
+    proxy.heal();
+    let code = brought_to_an_end(&ground.project, ended.code);
+    serves(&ground, code).await;
+}
+
+#[tokio::test]
+async fn half_open_in_the_migration() {
+    half_open_for_good("migrate").await;
+}
+
+#[tokio::test]
+async fn half_open_in_the_clone() {
+    half_open_for_good("clone the guard").await;
+}
+
+#[tokio::test]
+async fn half_open_after_open() {
+    half_open_for_good("deploy").await;
+}

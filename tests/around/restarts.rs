@@ -1,0 +1,76 @@
+//! The server restarts, gently and not, as each line begins; and between two lines.
+
+use std::time::Duration;
+
+use crate::clients::{Clients, written};
+use crate::driver::Driver;
+use crate::ground::Ground;
+
+const LINES: [&str; 8] = [
+    "backup",
+    "raise the flag",
+    "close the database",
+    "clone the guard",
+    "migrate",
+    "open the database",
+    "deploy",
+    "clear the flag",
+];
+
+async fn restarted_at(line: &str, mode: &str) {
+    let ground = Ground::with(&["fsync = on"]).await;
+    let project = &ground.project;
+    ground.add_to_config("[window]\non_writes = \"put-back\"");
+    project.set_deploy("sleep 0.3", "true");
+    let clients = Clients::at(&project.url(), 2);
+    clients.write_more(20).await;
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, line);
+    ground.server().control(&["-m", mode, "restart"]);
+    let mut ended = driver.ended();
+    if matches!(ended.code, 6 | 8) {
+        ended = project.run(&["resume", "--yes"]);
+    }
+    let before_the_window = line == "backup" && ended.code == 3;
+    assert!(matches!(ended.code, 0 | 4) || before_the_window, "{mode} at {line}: {ended:?}");
+    assert!(!project.flag_is_up(), "{mode} at {line}");
+    clients.write_more(5).await;
+    let seen = clients.stop().await;
+    let mut kept = written(&ground.superuser(&project.name).await).await;
+    if let Some(failed) = project.databases().await.into_iter().find(|name| name.contains("__f_")) {
+        let open = format!("ALTER DATABASE \"{failed}\" ALLOW_CONNECTIONS true");
+        ground.superuser("postgres").await.batch_execute(&open).await.expect("opened for a look");
+        kept.extend(written(&ground.superuser(&failed).await).await);
+    }
+    assert!(seen.acknowledged.is_subset(&kept), "{mode} at {line}: acknowledged, and lost");
+}
+
+#[tokio::test]
+async fn fast_at_each_line() {
+    for line in LINES {
+        restarted_at(line, "fast").await;
+    }
+}
+
+#[tokio::test]
+async fn immediate_at_each_line() {
+    for line in LINES {
+        restarted_at(line, "immediate").await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_between_two_lines_is_waited_for() {
+    let ground = Ground::with(&[]).await;
+    let project = &ground.project;
+    // Its line does not need the server; the next ones do.
+    project.set_deploy("while [ ! -e go ]; do sleep 0.02; done", "true");
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, "deploy");
+    ground.server().stop("fast");
+    project.write("go", "");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    ground.server().start();
+    driver.ended().expect(0);
+    assert!(!project.flag_is_up());
+}
