@@ -19,6 +19,10 @@ pub fn sqlstate(error: &Error) -> Option<&str> {
 pub fn describe_error(error: &Error) -> String {
     match error.as_db_error() {
         Some(db) => describe_answer(db),
+        // The library's own words for it are "connection closed", as if somebody had wished it.
+        None if error.is_closed() => {
+            "the connection to the server was lost: it stopped, or the network was cut".into()
+        }
         None => describe_chain(error),
     }
 }

@@ -16,6 +16,7 @@ use crate::window::swap::{self, Swap};
 /// What others wrote, as far as it can be seen while they may still write. The last word is
 /// [`swap()`]'s, behind the fence.
 pub(super) async fn read_ledger(site: &mut Site<'_>) -> Result<Report, Failure> {
+    window::close_if_half_open(site).await?;
     let found = {
         let live = open_pinned(&site.live().await?, &site.session("ledger")).await?;
         read_beside(&live, site).await?

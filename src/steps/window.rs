@@ -201,6 +201,17 @@ pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {
     Ok(Report::saying(format!("{} is called so again and lets sessions in{resumed}", site.target.name)))
 }
 
+/// A line that opens and was cut off may leave the database without its users and without us: nobody was in, so it
+/// is ours alone again.
+pub(super) async fn close_if_half_open(site: &mut Site<'_>) -> Result<(), Failure> {
+    let Some(database) = site.admin.by_oid(site.target.oid).await? else { return Ok(()) };
+    if database.allow_connections {
+        return Ok(());
+    }
+    let timeout = site.config.database.close_timeout;
+    fence::close(site.admin, database.oid, &site.window_name(), timeout).await
+}
+
 pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
     match site.admin.by_oid(site.target.oid).await? {
         Some(db) if db.name == site.target.name && db.allow_connections => {

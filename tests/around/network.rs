@@ -37,8 +37,6 @@ async fn serves(ground: &Ground, code: i32) {
     let project = &ground.project;
     assert!(!project.flag_is_up());
     let owner = crate::common::session(&project.url()).await;
-    let new = owner.query_one("SELECT to_regclass('user_preferences') IS NOT NULL", &[]).await;
-    let _ = new;
     let revision =
         owner.query_one("SELECT version_num::text FROM alembic_version", &[]).await.expect("a revision");
     let migrated = revision.get::<_, String>(0) != "989ceebf408f";
@@ -84,16 +82,27 @@ async fn a_network_that_is_cut_in_the_migration_turns_back_by_itself() {
     serves(&ground, 4).await;
 }
 
-async fn half_open_for_good(line: &str) {
+#[derive(Debug, Clone, Copy)]
+enum Fault {
+    /// Every byte is taken and none is passed on.
+    HalfOpen,
+    /// Connections are cut, and refused.
+    Cut,
+}
+
+async fn gone_for_good(line: &str, fault: Fault) {
     let bounds = "network_timeout = \"2s\"\nrestart_timeout = \"3s\"\nconnect_timeout = \"2s\"";
     let (ground, proxy) = behind_a_proxy(bounds).await;
     ground.project.write("migrations/slow.sql", SLOW);
     let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
     driver.starts(&ground.project, line);
-    proxy.freeze();
+    match fault {
+        Fault::HalfOpen => proxy.freeze(),
+        Fault::Cut => proxy.cut(),
+    }
     let began = Instant::now();
     let ended = driver.ended();
-    assert!(began.elapsed() < Duration::from_secs(40), "{line}: {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(40), "{fault:?} at {line}: {:?}", began.elapsed());
     assert!(matches!(ended.code, 8), "{line}: {ended:?}");
     assert!(
         ended.err.contains("127.0.0.1") && ended.err.contains("backstay resume"),
@@ -107,15 +116,25 @@ async fn half_open_for_good(line: &str) {
 
 #[tokio::test]
 async fn half_open_in_the_migration() {
-    half_open_for_good("migrate").await;
+    gone_for_good("migrate", Fault::HalfOpen).await;
 }
 
 #[tokio::test]
 async fn half_open_in_the_clone() {
-    half_open_for_good("clone the guard").await;
+    gone_for_good("clone the guard", Fault::HalfOpen).await;
 }
 
 #[tokio::test]
 async fn half_open_after_open() {
-    half_open_for_good("deploy").await;
+    gone_for_good("deploy", Fault::HalfOpen).await;
+}
+
+#[tokio::test]
+async fn cut_in_the_migration() {
+    gone_for_good("migrate", Fault::Cut).await;
+}
+
+#[tokio::test]
+async fn cut_after_open() {
+    gone_for_good("deploy", Fault::Cut).await;
 }

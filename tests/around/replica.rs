@@ -54,9 +54,7 @@ async fn one_that_is_not_declared_is_refused_and_may_be_accepted() {
     let (ground, standby) = shop_with_a_replica().await;
     let project = &ground.project;
     let ended = project.run(&["run", "release", "--yes"]).expect(3);
-    for words in
-        ["the physical replica analytics at", "[[replicas]]", "undeclared_replicas = \"allow\""]
-    {
+    for words in ["the physical replica analytics at", "[[replicas]]", "undeclared_replicas = \"allow\""] {
         assert!(ended.err.contains(words), "{words:?} is missing:\n{}", ended.err);
     }
     ground.add_to_config("[window]\nundeclared_replicas = \"allow\"");
