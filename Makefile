@@ -25,6 +25,10 @@ postgres: ## Install PostgreSQL's programs if they are missing; no server is lef
 alembic: ## Install Alembic from PyPI below target/ if it is missing
 	@.ci/alembic >/dev/null
 
+.PHONY: pgbouncer
+pgbouncer: ## Install PgBouncer if it is missing; none is left running
+	@.ci/pgbouncer
+
 .PHONY: lint
 lint: ## Formatting, and clippy with warnings denied
 	$(CARGO) fmt --check
@@ -32,7 +36,7 @@ lint: ## Formatting, and clippy with warnings denied
 
 # cargo nextest where it is installed, cargo test otherwise.
 .PHONY: tests
-tests: postgres alembic ## Unit and integration tests, against real PostgreSQL servers that they start
+tests: postgres alembic pgbouncer ## Unit and integration tests, against real PostgreSQL servers that they start
 	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo '$(CARGO) nextest run $(CARGO_FLAGS)'; $(CARGO) nextest run $(CARGO_FLAGS); \
 	else \

@@ -14,9 +14,10 @@ use backstay::migrate::{Migrations, script};
 use backstay::runbook::{Runbook, SHIPPED};
 
 /// What a reader may be sent to.
-const DOCUMENTS: [&str; 7] = [
+const DOCUMENTS: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
+    "docs/around.md",
     "docs/backups.md",
     "docs/commands.md",
     "docs/configuration.md",
@@ -99,6 +100,22 @@ fn examples_of_the_configuration_are_read() {
         assert_eq!(variables["DATABASE_URL"], "postgresql://app:pa(ss$word@db.example.com:5432/app");
         assert_eq!(variables["DEPLOY"], "systemctl restart api");
         assert_eq!(variables["PRIVATE_KEY"], "double quotes know \n and \" and \\");
+    }
+}
+
+#[test]
+fn examples_of_what_stands_around_the_database_are_read() {
+    let urls = ["DATABASE_URL", "REPLICA_URL", "PGBOUNCER_URL"];
+    let variables: BTreeMap<String, String> =
+        urls.map(|name| (name.to_string(), format!("postgresql://app@{name}/shop"))).into();
+    let configs: Vec<Config> = labelled("docs/around.md", "config")
+        .iter()
+        .map(|text| Config::parse(text, Path::new("/srv"), "production", &variables).unwrap())
+        .collect();
+    assert_eq!(configs[0].replicas[0].name, "analytics");
+    assert!(configs[1].database.pooler.is_some());
+    for text in labelled("docs/around.md", "runbook") {
+        Runbook::parse(&text, "docs/around.md", &BTreeMap::new()).unwrap();
     }
 }
 

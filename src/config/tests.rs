@@ -59,6 +59,9 @@ fn a_database_is_all_that_a_config_needs() {
     assert_eq!((path.as_path(), *insist), (Path::new("/srv/shop/backstay-store"), false));
     assert_eq!(config.backup, Backup { compression: Compression::Gzip { level: 4 }, jobs: 4 });
     assert_eq!(config.flag, None);
+    assert!(config.database.pooler.is_none() && config.replicas.is_empty());
+    assert!(!config.window.undeclared_replicas);
+    assert_eq!(config.database.network_timeout, Duration::from_secs(30));
     assert_eq!(config.window.on_writes, OnWrites::Ask);
     assert!(!config.health.checks_anything());
 }
@@ -129,6 +132,18 @@ expect = "select true"
     .unwrap();
     assert!(config.protected);
     assert_eq!(config.database.close_timeout, Duration::from_secs(90));
+    assert_eq!(
+        (config.database.restart_timeout, config.database.network_timeout),
+        (Duration::ZERO, Duration::from_secs(5))
+    );
+    let pooler = config.database.pooler.as_ref().expect("a pooler");
+    assert_eq!((pooler.pause.len(), pooler.resume.len(), pooler.timeout), (2, 1, Duration::from_secs(2)));
+    let names: Vec<&str> = config.replicas.iter().map(|replica| replica.name.as_str()).collect();
+    assert_eq!(names, ["analytics", "walreceiver"]);
+    assert_eq!(
+        (config.window.undeclared_replicas, config.window.replica_timeout),
+        (true, Duration::from_secs(60))
+    );
     assert!(matches!(&config.database.free_disk, FreeDisk::Command(c) if c.len() == 3));
     let [main, ai] = config.migrations.as_slice() else { panic!("two roots") };
     assert_eq!(main.directory, Path::new("/srv/shop/db/main"));
@@ -373,6 +388,20 @@ fn syntax_errors() {
         "= 1",
         "ä = 1",
         "x = [1,",
+    ]));
+}
+
+#[test]
+fn what_stands_around_the_database_is_said_whole() {
+    let database = "[database]\nurl = \"postgres://app@pooler/shop\"\n";
+    insta::assert_snapshot!(refusals(&[
+        &format!("{database}pooler = {{ pause = [\"a\"], resume = [\"b\"] }}"),
+        &format!(
+            "{database}admin_url = \"postgres://app@pooler/postgres\"\n[database.pooler]\npause = [\"a\"]\nresume = [\"b\"]"
+        ),
+        &format!("{database}admin_url = \"postgres://app@db/shop\"\n[database.pooler]\npause = [\"a\"]"),
+        "[[replicas]]\nname = \"analytics\"",
+        "[window]\nundeclared_replicas = true",
     ]));
 }
 

@@ -138,3 +138,17 @@ async fn cut_in_the_migration() {
 async fn cut_after_open() {
     gone_for_good("deploy", Fault::Cut).await;
 }
+
+#[tokio::test]
+async fn an_answer_that_is_lost_is_not_waited_for_and_our_own_dead_session_holds_nothing() {
+    let bounds = "network_timeout = \"2s\"\nconnect_timeout = \"2s\"";
+    let (ground, proxy) = behind_a_proxy(bounds).await;
+    ground.project.write("migrations/slow.sql", SLOW);
+    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
+    driver.starts(&ground.project, "migrate");
+    // A firewall that forgot its connections: the server is well, its answers go nowhere.
+    proxy.lose_connections();
+    let ended = driver.ended().expect(4);
+    assert!(ended.err.contains("the connection to the server was lost"), "{}", ended.err);
+    serves(&ground, 4).await;
+}

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
@@ -18,6 +18,9 @@ pub struct Proxy {
 
 struct State {
     mode: AtomicU8,
+    /// The number of the next connection, and of the first that is not lost.
+    next: AtomicUsize,
+    lost_below: AtomicUsize,
     thawed: (Mutex<()>, Condvar),
     connections: Mutex<Vec<TcpStream>>,
 }
@@ -28,6 +31,8 @@ impl Proxy {
         let own = listener.local_addr().expect("an address").port();
         let state = Arc::new(State {
             mode: AtomicU8::new(OPEN),
+            next: AtomicUsize::new(0),
+            lost_below: AtomicUsize::new(0),
             thawed: (Mutex::new(()), Condvar::new()),
             connections: Mutex::new(Vec::new()),
         });
@@ -43,6 +48,11 @@ impl Proxy {
     /// From here on it takes bytes and connections, and passes nothing on. Nobody is told.
     pub fn freeze(&self) {
         self.state.mode.store(FROZEN, Ordering::SeqCst);
+    }
+
+    /// Through the connections of now nothing passes ever again, and nobody is told; new ones are served.
+    pub fn lose_connections(&self) {
+        self.state.lost_below.store(self.state.next.load(Ordering::SeqCst), Ordering::SeqCst);
     }
 
     /// Every connection is cut, and new ones are too.
@@ -72,6 +82,7 @@ impl State {
         }
         let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
         let _ = (client.set_nodelay(true), server.set_nodelay(true));
+        let number = self.next.fetch_add(1, Ordering::SeqCst);
         let mut kept = self.connections.lock().expect("a list");
         for stream in [&client, &server] {
             kept.push(stream.try_clone().expect("a descriptor"));
@@ -79,15 +90,15 @@ impl State {
         for (from, to) in [(&client, &server), (&server, &client)] {
             let (from, to) = (from.try_clone().expect("a descriptor"), to.try_clone().expect("a descriptor"));
             let state = Arc::clone(self);
-            std::thread::spawn(move || state.pass(from, to));
+            std::thread::spawn(move || state.pass(number, from, to));
         }
     }
 
-    fn pass(&self, mut from: TcpStream, mut to: TcpStream) {
+    fn pass(&self, number: usize, mut from: TcpStream, mut to: TcpStream) {
         let mut bytes = [0u8; 16 * 1024];
         loop {
             let read = from.read(&mut bytes).unwrap_or(0);
-            self.hold_while_frozen();
+            self.hold_while_frozen(number);
             if read == 0 || self.mode.load(Ordering::SeqCst) == CUT || to.write_all(&bytes[..read]).is_err() {
                 let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
                 return;
@@ -95,9 +106,10 @@ impl State {
         }
     }
 
-    fn hold_while_frozen(&self) {
+    fn hold_while_frozen(&self, number: usize) {
         let mut guard = self.thawed.0.lock().expect("a lock");
-        while self.mode.load(Ordering::SeqCst) == FROZEN {
+        let lost = || number < self.lost_below.load(Ordering::SeqCst);
+        while self.mode.load(Ordering::SeqCst) == FROZEN || lost() {
             guard = self.thawed.1.wait_timeout(guard, Duration::from_secs(1)).expect("a lock").0;
         }
     }

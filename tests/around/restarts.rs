@@ -1,9 +1,8 @@
 //! The server restarts, gently and not, as each line begins; and between two lines.
 
-use std::time::Duration;
-
 use crate::clients::{Clients, written};
-use crate::driver::Driver;
+use crate::common::project::wait_until;
+use crate::driver::{Driver, records};
 use crate::ground::Ground;
 
 async fn restarted_at(line: &str, mode: &str) {
@@ -66,12 +65,15 @@ async fn a_server_that_is_away_between_two_lines_is_waited_for() {
     let ground = Ground::with(&[]).await;
     let project = &ground.project;
     // Its line does not need the server; the next ones do.
-    project.set_deploy("while [ ! -e go ]; do sleep 0.02; done", "true");
-    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
-    driver.starts(project, "deploy");
+    project.set_deploy("touch there; while [ ! -e go ]; do sleep 0.02; done", "true");
+    let driver = Driver::start(project, &["run", "release", "--yes"]);
+    wait_until("the deploy to be under way", || project.path("there").exists());
     ground.server().stop("fast");
     project.write("go", "");
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    wait_until("the deploy to end", || {
+        let done = |record: &serde_json::Value| record["kind"] == "finished" && record["line"] == "11";
+        records(project).iter().any(done)
+    });
     ground.server().start();
     driver.ended().expect(0);
     assert!(!project.flag_is_up());
