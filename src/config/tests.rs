@@ -461,7 +461,12 @@ fn the_annotated_defaults_name_only_keys_that_are_read() {
     let uncommented = uncommented.replace("tool = \"sql\"", "tool = \"alembic\"");
     let config = parse(
         &uncommented,
-        &[("DATABASE_URL", "postgres://app@db/shop"), ("ADMIN_URL", "postgres://admin@db/shop")],
+        &[
+            ("DATABASE_URL", "postgres://app@pooler/shop"),
+            ("ADMIN_URL", "postgres://admin@db/shop"),
+            ("PGBOUNCER_URL", "postgres://admin@pooler/pgbouncer"),
+            ("REPLICA_URL", "postgres://app@replica/shop"),
+        ],
     );
     let config = config.unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(config.health.http.len(), 1);
