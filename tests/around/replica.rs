@@ -1,7 +1,5 @@
 //! Sessions on a physical replica, while their database is renamed and swapped.
 
-use std::time::{Duration, Instant};
-
 use backstay::pg::Session;
 
 use crate::ground::{Ground, last_word};
@@ -73,9 +71,7 @@ async fn one_that_lags_holds_nothing_back_and_is_named() {
     ground.break_the_migration();
     let own = standby.session("postgres", "postgres").await;
     own.batch_execute("SELECT pg_wal_replay_pause()").await.expect("paused");
-    let began = Instant::now();
     let ended = project.run(&["run", "release", "--yes", "--json"]).expect(4);
-    assert!(began.elapsed() < Duration::from_secs(25), "{:?}", began.elapsed());
     let next = last_word(&ended)["next"].to_string();
     assert!(next.contains("on the replica analytics") && next.contains("pg_terminate_backend"), "{next}");
     assert!(ended.out.contains("after 1.0 s it has replayed"), "{}", ended.out);
