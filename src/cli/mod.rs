@@ -118,7 +118,11 @@ pub fn main() -> ExitCode {
     };
     let ended = match runtime {
         Ok(runtime) => {
-            let ended = runtime.block_on(dispatch(&shell, arguments.command));
+            let ended = runtime.block_on(async {
+                let ended = dispatch(&shell, arguments.command).await;
+                crate::process::settle().await;
+                ended
+            });
             // A blocking read that nobody waits for must not hold the exit.
             runtime.shutdown_background();
             ended

@@ -191,7 +191,10 @@ impl AlembicMigrator {
     /// A call that failed, with all that its reader needs.
     pub(super) fn failed(&self, verb: &str, heard: &Heard, error: ProcessError, left: Left) -> MigrateError {
         let cause = match &error {
-            ProcessError::Start { .. } => return Reason::Alembic(Box::new(error.into())).into(),
+            ProcessError::Start { .. } | ProcessError::NoDirectory { .. } => {
+                return Reason::Alembic(Box::new(error.into())).into();
+            }
+            ProcessError::Flood { .. } => vec![error.to_string()],
             ProcessError::TimedOut { timeout, .. } => {
                 vec![format!("it did not end within {}, and was ended", show_duration(*timeout))]
             }
