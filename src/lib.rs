@@ -15,6 +15,7 @@ pub mod journal;
 pub mod log;
 pub mod migrate;
 mod nearest;
+pub mod notify;
 pub mod pg;
 pub mod process;
 pub mod redact;

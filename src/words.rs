@@ -24,6 +24,15 @@ fn list<S: AsRef<str>>(words: &[S], conjunction: &str) -> String {
     }
 }
 
+/// `word` as a shell takes it for one word.
+pub(crate) fn shell_word(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
+    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
+        return word.to_string();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

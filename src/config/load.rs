@@ -1,6 +1,8 @@
 //! From the file of an environment to its values.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -96,9 +98,10 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let window = table.require("window", "[window]", sections::window);
     let lease = table.require("lease", "[lease]", sections::lease);
     let stop = table.require("stop", "[stop]", sections::stop);
+    let notify = table.take("notify", sections::notify);
     let health = table.take_own("health", health::checks);
     let (store, spool) = store?;
-    let (variables, database) = (variables?, database?);
+    let ((env_file, variables), database) = (variables?, database?);
     let migrations = completed(migrations?, &variables, &database);
     let silence = database.network_timeout;
     let heeding = |replica: Replica| Replica { url: replica.url.noticing_silence_within(silence), ..replica };
@@ -122,6 +125,8 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         lease: lease?,
         stop: stop?,
         health: health?.unwrap_or_default(),
+        notify: notify?.flatten(),
+        env_file,
         variables,
     })
 }
@@ -147,16 +152,18 @@ fn read_env_file(
     table: &mut Table<'_>,
     root: &Path,
     process: &BTreeMap<String, String>,
-) -> Read<BTreeMap<String, String>> {
+) -> Read<(Option<PathBuf>, BTreeMap<String, String>)> {
     let found = table.take("env_file", |value| {
         let path = value.clone().path(root)?;
         let described = path.strip_prefix(root).unwrap_or(&path).display().to_string();
-        let text = match std::fs::read(&path) {
-            Ok(text) => text,
+        let text = match read_private(&path) {
+            Ok(Ok(text)) => text,
+            Ok(Err(mode)) => return Err(not_private(&value, &path, &described, mode)),
             // A CI job has its variables in the environment and no such file; should one be missing
             // then, the message says that the file is too.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Ok((format!("{described} (env_file), which does not exist"), BTreeMap::new()));
+                let described = format!("{described} (env_file), which does not exist");
+                return Ok((path, described, BTreeMap::new()));
             }
             Err(error) => return Err(unreadable(&value, &described, &error.to_string())),
         };
@@ -166,23 +173,51 @@ fn read_env_file(
             let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();
             unreadable(&value, &described, &lines.join("; "))
         })?;
-        Ok((format!("{described} (env_file)"), variables))
+        Ok((path, format!("{described} (env_file)"), variables))
     });
     let hidden = Variables::of_process(process).exposing(Exposure::HideAll);
     match found {
-        Ok(None) => Ok(BTreeMap::new()),
-        Ok(Some((described, variables))) => {
+        Ok(None) => Ok((None, BTreeMap::new())),
+        Ok(Some((path, described, variables))) => {
             for (name, value) in &variables {
                 register_variable(name, value, false);
             }
             table.reader().look_in(hidden.with_file(described, variables.clone()));
-            Ok(variables)
+            Ok((Some(path), variables))
         }
         Err(noted) => {
             table.reader().look_in(hidden.with_unreadable_file());
             Err(noted)
         }
     }
+}
+
+/// The file's bytes; or its mode, if others than its owner may read or write it.
+fn read_private(path: &Path) -> std::io::Result<Result<Vec<u8>, u32>> {
+    const OTHERS_READ_OR_WRITE: u32 = 0o066;
+    let mut file = std::fs::File::open(path)?;
+    let metadata = file.metadata()?;
+    let mode = metadata.permissions().mode() & 0o7777;
+    // What is no file (a pipe of the shell's `<(…)`) has a mode that means nothing.
+    if metadata.is_file() && mode & OTHERS_READ_OR_WRITE != 0 {
+        return Ok(Err(mode));
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(Ok(bytes))
+}
+
+fn not_private(value: &Value<'_>, path: &Path, described: &str, mode: u32) -> Noted {
+    let may = match (mode & 0o044 != 0, mode & 0o022 != 0) {
+        (true, true) => "read and change",
+        (true, false) => "read",
+        _ => "change",
+    };
+    value.wrong(
+        Finding::new(format!("others than its owner can {may} the env file {described} (mode {mode:04o})"))
+            .label("it holds secrets")
+            .help(format!("chmod 600 {}", crate::words::shell_word(&path.display().to_string()))),
+    )
 }
 
 fn unreadable(value: &Value<'_>, file: &str, why: &str) -> Noted {

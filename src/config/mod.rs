@@ -70,6 +70,10 @@ pub struct Config {
     pub stop: StopPolicy,
     /// The application's health checks: what proves that it serves.
     pub health: Health,
+    /// The program that tells people what can't wait, with its arguments.
+    pub notify: Option<Vec<String>>,
+    /// The env file that the config names, whether it exists or not; absolute.
+    pub env_file: Option<PathBuf>,
     /// The variables of `env_file`, given to commands beside our own environment.
     pub variables: BTreeMap<String, String>,
 }

@@ -227,7 +227,7 @@ fn variables_are_taken_from_the_environment_before_the_env_file() {
          [maintenance]\nflag = { file = \"$${x}/$y\" }",
     )
     .unwrap();
-    std::fs::write(root.path().join(".env"), "DB_USER=file\nDB_HOST=from-file\nB=\"it's (a) $B\"").unwrap();
+    write_env(root.path(), ".env", b"DB_USER=file\nDB_HOST=from-file\nB=\"it's (a) $B\"");
     let process = vars(&[("DB_USER", "process"), ("B", "other")]);
     let config = Config::load(root.path(), "x", &process).unwrap();
     assert_eq!(config.database.url.database(), "shop");
@@ -236,6 +236,49 @@ fn variables_are_taken_from_the_environment_before_the_env_file() {
     let merged = config.variables_with(&process);
     assert_eq!((merged["DB_USER"].as_str(), merged["DB_HOST"].as_str()), ("process", "from-file"));
     assert_eq!(merged["B"], "other");
+}
+
+/// An env file that nobody else may read.
+fn write_env(root: &Path, name: &str, bytes: &[u8]) {
+    std::fs::write(root.join(name), bytes).unwrap();
+    set_mode(&root.join(name), 0o600);
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, permissions).unwrap();
+}
+
+#[test]
+fn an_env_file_that_others_can_read_or_change_is_refused_with_what_mends_it() {
+    let root = tempfile::tempdir().unwrap();
+    let text = "env_file = \"o'env\"\n[database]\nurl = \"postgres://app@db/shop\"\n";
+    write_env(root.path(), "o'env", b"A=hunter2");
+    let path = root.path().join("o'env");
+    let load = || Config::parse(text, root.path(), "production", &vars(&[]));
+    for (mode, may) in
+        [(0o644, "can read the"), (0o640, "can read the"), (0o666, "read and change"), (0o620, "can change")]
+    {
+        set_mode(&path, mode);
+        let shown = render(load().unwrap_err().as_ref(), 200, false);
+        let mends = format!("chmod 600 '{}'", path.display().to_string().replace('\'', "'\\''"));
+        assert!(shown.contains(may) && shown.contains(&format!("mode {mode:04o}")), "{shown}");
+        assert!(shown.contains(&mends) && !shown.contains("hunter2"), "{mends}\n{shown}");
+    }
+    for mode in [0o600, 0o400, 0o700] {
+        set_mode(&path, mode);
+        assert_eq!(load().unwrap().env_file.as_deref(), Some(path.as_path()));
+    }
+}
+
+#[test]
+fn a_program_to_notify_is_an_argument_vector() {
+    let config = parse(&with_database("[notify]\nrun = [\"/opt/app/notify\", \"a b\"]"), &[]).unwrap();
+    assert_eq!(config.notify.as_deref(), Some(&["/opt/app/notify".to_string(), "a b".to_string()][..]));
+    assert_eq!(parse(&with_database(""), &[]).unwrap().notify, None);
+    for wrong in ["[notify]\nrun = \"notify me\"", "[notify]\nrun = []", "[notify]\nurl = \"x\""] {
+        assert!(parse(&with_database(wrong), &[]).is_err(), "{wrong}");
+    }
 }
 
 #[test]
@@ -249,12 +292,12 @@ fn an_env_file_need_not_be_there_if_nothing_is_missed() {
 fn a_bad_env_file_is_told_without_its_values() {
     let root = tempfile::tempdir().unwrap();
     let text = "env_file = \"broken.env\"\n[database]\nurl = \"${DATABASE_URL}\"\n";
-    std::fs::write(root.path().join("broken.env"), "A=1\nhunter2\nPASS=\"hunter2\nmore\n").unwrap();
+    write_env(root.path(), "broken.env", b"A=1\nhunter2\nPASS=\"hunter2\nmore\n");
     let invalid = Config::parse(text, root.path(), "production", &vars(&[])).unwrap_err();
     let shown = render(invalid.as_ref(), 100, false);
     assert!(!shown.contains("hunter2"), "{shown}");
     insta::assert_snapshot!(shown);
-    std::fs::write(root.path().join("broken.env"), b"\xff\xfeA").unwrap();
+    write_env(root.path(), "broken.env", b"\xff\xfeA");
     let invalid = Config::parse(text, root.path(), "production", &vars(&[])).unwrap_err();
     assert!(invalid.findings()[0].message().contains("not UTF-8"));
     let folder = Config::parse("env_file = \".\"", root.path(), "production", &vars(&[])).unwrap_err();
@@ -358,7 +401,7 @@ fn variables() {
 #[test]
 fn a_misspelled_variable_is_found_in_the_env_file() {
     let root = tempfile::tempdir().unwrap();
-    std::fs::write(root.path().join(".env"), "DATABASE_URI=postgres://app:hunter2hunter2@db/shop").unwrap();
+    write_env(root.path(), ".env", b"DATABASE_URI=postgres://app:hunter2hunter2@db/shop");
     let text = "env_file = \".env\"\n[database]\nurl = \"${DATABASE_URL}\"";
     let invalid = Config::parse(text, root.path(), "production", &vars(&[])).unwrap_err();
     insta::assert_snapshot!(render(invalid.as_ref(), 100, false));

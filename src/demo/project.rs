@@ -2,7 +2,7 @@
 //! folder of its own.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::release::{FIRST, File, Release};
@@ -84,7 +84,10 @@ impl Project {
     /// The system's.
     pub fn bring(&self, release: &Release, serving: u32) -> io::Result<()> {
         self.add(release.migrations)?;
-        fs::write(self.root.join(".env.production"), self.variables(release, serving))
+        // Others may not read it, whether it is there already or not.
+        let mut file = tempfile::NamedTempFile::new_in(&self.root)?;
+        file.write_all(self.variables(release, serving).as_bytes())?;
+        file.persist(self.root.join(".env.production")).map(drop).map_err(|error| error.error)
     }
 
     /// Takes the migrations of a release out again, as a team does that reverts it.

@@ -7,6 +7,7 @@ use super::refusal::Refusal;
 use super::tls::TlsSetupError;
 use crate::failure::Failure;
 use crate::time::show_duration;
+use crate::words::shell_word;
 
 /// No session; worded to follow "could not". Holds no password.
 #[derive(Debug, thiserror::Error)]
@@ -200,15 +201,6 @@ fn arguments(place: &str) -> String {
         }
         None => format!("-h {}", shell_word(place)),
     }
-}
-
-/// `word` as a shell takes it for one word.
-fn shell_word(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
-    if !word.is_empty() && !word.starts_with('-') && word.chars().all(plain) {
-        return word.to_string();
-    }
-    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

@@ -52,6 +52,7 @@ impl CommandLine {
         let path = self.root.path().join(path);
         std::fs::create_dir_all(path.parent().expect("a folder")).expect("a folder");
         std::fs::write(&path, text).expect("a file");
+        super::keep_private(&path);
         path
     }
 

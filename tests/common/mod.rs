@@ -57,6 +57,15 @@ pub async fn session(url: &str) -> backstay::pg::Session {
     backstay::pg::connect(&info, &Default::default()).await.expect("a session")
 }
 
+/// An env file that others can read is refused.
+pub fn keep_private(path: &std::path::Path) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    if name.starts_with(".env") {
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(path, private).expect("a private env file");
+    }
+}
+
 /// Where the data directory that every test's server starts from is packed.
 pub fn pack() -> std::path::PathBuf {
     std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("initdb.tar")

@@ -128,6 +128,7 @@ impl Project {
     /// Writes a file of the project.
     pub fn write(&self, name: &str, text: &str) {
         std::fs::write(self.path(name), text).expect("a written file");
+        super::keep_private(&self.path(name));
     }
 
     /// Changes a file of the project; fails if there is nothing to change.
