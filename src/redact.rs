@@ -56,7 +56,7 @@ pub fn shows(text: &str, secret: &str) -> bool {
 struct Secrets {
     known: Vec<String>,
     needles: Vec<Needle>,
-    /// For each byte the needles of which a spelling may begin with it.
+    /// For each byte the needles that begin with it.
     beginning: Vec<Vec<u32>>,
 }
 
@@ -83,9 +83,7 @@ impl Secrets {
         self.needles.dedup();
         self.beginning = vec![Vec::new(); 256];
         for (number, needle) in (0u32..).zip(&self.needles) {
-            for byte in needle.first_bytes() {
-                self.beginning[usize::from(byte)].push(number);
-            }
+            self.beginning[usize::from(needle.first_byte())].push(number);
         }
     }
 
@@ -112,10 +110,14 @@ impl Secrets {
         if self.needles.is_empty() {
             return found;
         }
-        for (at, byte) in text.iter().enumerate() {
-            let candidates = self.beginning[usize::from(*byte)].iter();
-            let ends = candidates.filter_map(|number| self.needles[*number as usize].end_at(text, at));
-            let Some(end) = ends.max() else { continue };
+        for at in 0..text.len() {
+            let mut longest = None;
+            spelling::first_bytes(text, at, |byte| {
+                let candidates = self.beginning[usize::from(byte)].iter();
+                let ends = candidates.filter_map(|number| self.needles[*number as usize].end_at(text, at));
+                longest = longest.max(ends.max());
+            });
+            let Some(end) = longest else { continue };
             match found.last_mut() {
                 Some(before) if at < before.end => before.end = before.end.max(end),
                 _ => found.push(at..end),

@@ -44,34 +44,65 @@ fn encoded_behind(secret: &str, before: usize, engine: &impl Engine) -> String {
 }
 
 impl Needle {
-    /// The bytes that a spelling may begin with.
-    pub fn first_bytes(&self) -> Vec<u8> {
-        let Some(first) = self.0.chars().next() else { return Vec::new() };
-        let mut bytes = vec![first.encode_utf8(&mut [0; 4]).as_bytes()[0], b'%', b'\\'];
-        bytes.extend((first == ' ').then_some(b'+'));
-        bytes.extend(matches!(first, '&' | '<' | '>' | '"' | '\'').then_some(b'&'));
-        bytes.sort_unstable();
-        bytes.dedup();
-        bytes
+    /// The byte that it begins with, before anybody writes it in another way.
+    pub fn first_byte(&self) -> u8 {
+        self.0.bytes().next().unwrap_or_default()
     }
 
     /// Where the longest spelling ends that begins at `start`, if one does.
     pub fn end_at(&self, text: &[u8], start: usize) -> Option<usize> {
+        if self.is_plainly_another(&text[start..]) {
+            return None;
+        }
         // Almost always there is one way on; a few where a character is written as more of its kind.
-        let mut ends = vec![start];
+        let (mut ends, mut next) = (vec![start], Vec::new());
         for c in self.0.chars() {
-            let mut next = Vec::with_capacity(1);
-            for end in ends {
-                spellings_end(text, end, c, &mut next);
-            }
+            ends.drain(..).for_each(|end| spellings_end(text, end, c, &mut next));
             if next.is_empty() {
                 return None;
             }
             next.sort_unstable();
             next.dedup();
-            ends = next;
+            std::mem::swap(&mut ends, &mut next);
         }
         ends.pop()
+    }
+
+    /// Most texts that begin as the needle does differ in the second byte, and that is quickly seen.
+    fn is_plainly_another(&self, text: &[u8]) -> bool {
+        match (text, self.0.as_bytes()) {
+            ([b, found, ..], [first, wanted, ..]) => {
+                b == first && found != wanted && !may_begin_another_way(*found)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a character may be written otherwise than as itself from this byte on.
+fn may_begin_another_way(byte: u8) -> bool {
+    matches!(byte, b'%' | b'\\' | b'&' | b'+' | b'\'' | b'"')
+}
+
+/// Gives to `found` the first byte of every character of which a spelling may begin at `at`.
+pub(super) fn first_bytes(text: &[u8], at: usize, mut found: impl FnMut(u8)) {
+    let byte = text[at];
+    found(byte);
+    let rest = &text[at + 1..];
+    match byte {
+        b'%' => rest.get(..2).and_then(hex_value).into_iter().for_each(|code| found(code as u8)),
+        b'+' => found(b' '),
+        b'&' => b"<>\"'".iter().for_each(|c| found(*c)),
+        b'\\' => {
+            let escaped = rest.iter().take(MOST_BACKSLASHES).find(|byte| **byte != b'\\').copied();
+            b"\n\r\t".iter().for_each(|c| found(*c));
+            escaped.filter(|c| *c != b'u').into_iter().for_each(&mut found);
+            if escaped == Some(b'u') {
+                // Whatever its number says; those are few.
+                (0..=u8::MAX).filter(|c| *c != b'\\').for_each(found);
+            }
+        }
+        _ => {}
     }
 }
 
