@@ -9,9 +9,10 @@ use super::{Shell, Trouble};
 use crate::config::Config;
 use crate::engine::begin;
 use crate::failure::{Failure, Verdict};
-use crate::journal;
-use crate::pg::Session;
-use crate::pg::catalog::Database;
+use crate::id;
+use crate::journal::{self, JournalError};
+use crate::pg::catalog::{self, Database};
+use crate::pg::{Session, refused};
 use crate::steps::session_options;
 use crate::store::Store;
 use crate::time::{between, now, parse_duration, show_bytes, show_duration};
@@ -27,6 +28,9 @@ pub struct Cleanup {
     /// Drop what is older than this (default: keep in `[window]` of the config)
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     older_than: Option<Duration>,
+    /// Drop what this run left, whatever its age, also if the store does not know it (an id, or its beginning)
+    #[arg(long, value_name = "RUN", conflicts_with = "older_than")]
+    run: Option<String>,
 }
 
 /// A database that a run left.
@@ -35,8 +39,22 @@ pub(super) struct Leftover {
     pub trace: Trace,
     /// How old its run is, by the run's own id; unknown ids count as new.
     pub age: Duration,
-    /// Its run can still be resumed, or this store does not know it.
-    pub needed: Option<String>,
+    /// Who may need it still.
+    pub claim: Claim,
+}
+
+/// Why a leftover must stay, if it must.
+pub(super) enum Claim {
+    /// Nobody needs it.
+    None,
+    /// Its run can still be resumed.
+    Unfinished,
+    /// The store does not know its run: another store may.
+    Stranger,
+    /// It is production, fenced.
+    Production,
+    /// The store can't be read.
+    Unreadable(Failure),
 }
 
 impl Leftover {
@@ -59,6 +77,11 @@ impl Leftover {
             show_duration(self.age)
         )
     }
+
+    /// Whether it has been kept for long enough. An invalid one is good for nothing.
+    pub fn is_due(&self, keep: Duration) -> bool {
+        self.age >= keep || self.database.is_invalid
+    }
 }
 
 pub(super) async fn run(shell: &Shell, command: &Cleanup) -> Result<Verdict, Trouble> {
@@ -69,23 +92,16 @@ pub(super) async fn run(shell: &Shell, command: &Cleanup) -> Result<Verdict, Tro
     // The run's lock: nothing is dropped beside a run.
     let options = session_options(&config, &format!("backstay cleanup of {}", config.environment));
     let admin = Admin::acquire(info, options, name, Duration::from_secs(3)).await?;
+    let found = leftovers(admin.session(), &config, &*store).await?;
     let older = command.older_than.unwrap_or(config.window.keep);
-    let (drop, keep): (Vec<Leftover>, Vec<Leftover>) =
-        leftovers(admin.session(), &config, &*store).await?.into_iter().partition(|leftover| {
-            leftover.needed.is_none() && (leftover.age >= older || leftover.database.is_invalid)
-        });
+    let (drop, keep) = match &command.run {
+        Some(run) => of_run(&config, found, run)?,
+        None => due(found, older)?,
+    };
     let mut lines: Vec<String> =
         keep.iter().map(|l| format!("kept     {}{}", l.describe(), why_kept(l, older))).collect();
     if !drop.is_empty() {
-        for leftover in &drop {
-            shell.note(&format!("to drop  {}", leftover.describe()));
-        }
-        if !shell.confirm(&format!("Drop these {} databases?", drop.len()), command.yes)? {
-            return Err(Failure::refused("clean up")
-                .because_of("the answer was no")
-                .leaving("nothing was dropped")
-                .into());
-        }
+        confirm(shell, command, &drop)?;
         for leftover in &drop {
             admin.drop_database(leftover.database.oid).await?;
             lines.push(format!("dropped  {}", leftover.database.name));
@@ -99,41 +115,118 @@ pub(super) async fn run(shell: &Shell, command: &Cleanup) -> Result<Verdict, Tro
     Ok(Verdict::Done)
 }
 
+/// What nobody needs and is old enough, and the rest.
+fn due(found: Vec<Leftover>, older: Duration) -> Result<(Vec<Leftover>, Vec<Leftover>), Failure> {
+    if let Some(failure) = found.iter().find_map(Leftover::unreadable) {
+        return Err(failure.clone().leaving("nothing was dropped"));
+    }
+    Ok(found
+        .into_iter()
+        .partition(|leftover| matches!(leftover.claim, Claim::None) && leftover.is_due(older)))
+}
+
+/// What the run that was named left: of a store that is gone, or that is another's. Only a person knows that.
+fn of_run(
+    config: &Config,
+    found: Vec<Leftover>,
+    wanted: &str,
+) -> Result<(Vec<Leftover>, Vec<Leftover>), Failure> {
+    let mut runs: Vec<String> = found.iter().map(|leftover| leftover.trace.run.clone()).collect();
+    runs.sort();
+    runs.dedup();
+    let run = id::pick(&runs, wanted).map_err(|_| {
+        Failure::usage(format!("find what one run called {wanted} left"))
+            .leaving("nothing was dropped")
+            .then(format!("backstay status -e {} lists what is left over", config.environment))
+    })?;
+    let (drop, keep): (Vec<Leftover>, Vec<Leftover>) =
+        found.into_iter().partition(|leftover| leftover.trace.run == run);
+    let refuse = |why: &str, next: String| {
+        Failure::refused(format!("drop what run {run} left"))
+            .because_of(why)
+            .leaving("nothing was dropped")
+            .then(next)
+    };
+    for leftover in &drop {
+        let environment = &config.environment;
+        match &leftover.claim {
+            Claim::None | Claim::Stranger => {}
+            Claim::Unfinished => {
+                let next = format!("backstay resume {run} -e {environment}");
+                return Err(refuse("it is not finished", next));
+            }
+            Claim::Production => {
+                let why = format!("{} is production, fenced", leftover.database.name);
+                return Err(refuse(&why, format!("backstay status -e {environment} says how to open it")));
+            }
+            Claim::Unreadable(failure) => return Err(failure.clone().leaving("nothing was dropped")),
+        }
+    }
+    Ok((drop, keep))
+}
+
+fn confirm(shell: &Shell, command: &Cleanup, drop: &[Leftover]) -> Result<(), Failure> {
+    for leftover in drop {
+        shell.note(&format!("to drop  {}", leftover.describe()));
+    }
+    if shell.confirm(&format!("Drop these {} databases?", drop.len()), command.yes)? {
+        return Ok(());
+    }
+    Err(Failure::refused("clean up").because_of("the answer was no").leaving("nothing was dropped"))
+}
+
 /// What runs left on the server.
 pub(super) async fn leftovers(
     session: &Session,
     config: &Config,
     store: &dyn Store,
 ) -> Result<Vec<Leftover>, Failure> {
+    let name = config.database.url.database();
+    let production = catalog::database_by_name(session, name).await;
+    let production = production.map_err(|error| refused("look for the database", &error))?;
     let mut found = Vec::new();
-    for (database, trace) in companions(session, config.database.url.database()).await? {
-        let needed = needed(&trace, store).await?;
+    for (database, trace) in companions(session, name).await? {
+        let claim = claim(&trace, production.is_some(), store).await;
         let age = crate::backup::time_of_id(&trace.run).map_or(Duration::ZERO, |at| between(at, now()));
-        found.push(Leftover { database, trace, age, needed });
+        found.push(Leftover { database, trace, age, claim });
     }
     Ok(found)
 }
 
-/// Why a leftover must stay, if it must.
-async fn needed(trace: &Trace, store: &dyn Store) -> Result<Option<String>, Failure> {
+/// Who may need it still.
+async fn claim(trace: &Trace, has_production: bool, store: &dyn Store) -> Claim {
     // Nobody comes back for these: who died over one left it for nobody, and makes a new one.
     if matches!(trace.role, Role::Rehearsal | Role::Side | Role::Scratch) {
-        return Ok(None);
+        return Claim::None;
     }
-    if trace.role == Role::Window {
-        return Ok(Some("it is production, fenced".into()));
+    if trace.role == Role::Window && !has_production {
+        return Claim::Production;
     }
     match journal::read(store, &trace.run).await {
-        Ok(history) if begin::ended(&history.records) => Ok(None),
-        Ok(_) => Ok(Some("its run is not finished".into())),
-        Err(journal::JournalError::NoRun { .. }) => Ok(Some("this store does not know its run".into())),
-        Err(error) => Err(error.into()),
+        Ok(history) if begin::ended(&history.records) => Claim::None,
+        Ok(_) => Claim::Unfinished,
+        Err(JournalError::NoRun { .. }) => Claim::Stranger,
+        Err(error) => Claim::Unreadable(error.into()),
+    }
+}
+
+impl Leftover {
+    fn unreadable(&self) -> Option<&Failure> {
+        match &self.claim {
+            Claim::Unreadable(failure) => Some(failure),
+            _ => None,
+        }
     }
 }
 
 fn why_kept(leftover: &Leftover, older: Duration) -> String {
-    match &leftover.needed {
-        Some(why) => format!(" ({why})"),
-        None => format!(" (kept for {}; --older-than 0s drops it now)", show_duration(older)),
+    match &leftover.claim {
+        Claim::None => format!(" (kept for {}; --older-than 0s drops it now)", show_duration(older)),
+        Claim::Unfinished => " (its run is not finished)".into(),
+        Claim::Stranger => {
+            format!(" (this store does not know its run; --run {} drops it)", leftover.trace.run)
+        }
+        Claim::Production => " (it is production, fenced)".into(),
+        Claim::Unreadable(failure) => format!(" (its run can't be looked up: {failure})"),
     }
 }

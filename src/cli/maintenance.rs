@@ -30,7 +30,8 @@ pub enum Maintenance {
     Status,
 }
 
-const BY_HAND: &str = "by-hand";
+/// Who holds a flag that a person raised.
+pub(super) const BY_HAND: &str = "by-hand";
 
 pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict, Trouble> {
     let config = shell.config()?;

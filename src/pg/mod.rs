@@ -7,6 +7,7 @@ pub mod connect;
 mod connect_error;
 pub mod conninfo;
 pub mod create_database;
+pub mod debris;
 pub mod drop_database;
 mod options;
 mod record;

@@ -117,6 +117,13 @@ pub async fn look(flag: &Flag, root: &Path) -> Result<Standing, Failure> {
     }
 }
 
+/// Since when the flag is up, where it can say: a file does.
+pub fn since(flag: &Flag) -> Option<jiff::Timestamp> {
+    let Flag::File(path) = flag else { return None };
+    let text = std::fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("since="))?.parse().ok()
+}
+
 /// Where the flag is, for messages.
 pub fn describe(flag: &Flag) -> String {
     match flag {
@@ -180,6 +187,7 @@ mod tests {
         raise(&flag, &bearer("a"), root).await.unwrap();
         raise(&flag, &bearer("a"), root).await.unwrap();
         assert_eq!(look(&flag, root).await.unwrap(), Standing::Up(Some("a".into())));
+        assert!(crate::time::between(since(&flag).unwrap(), crate::time::now()).as_secs() < 60);
         assert_eq!(raise(&flag, &bearer("b"), root).await.unwrap_err().kind, Kind::Refused);
         assert_eq!(lower(&flag, &bearer("b"), root).await.unwrap_err().kind, Kind::Refused);
         lower(&flag, &bearer("a"), root).await.unwrap();

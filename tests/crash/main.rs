@@ -7,6 +7,7 @@
 mod common;
 
 mod app;
+mod debris;
 mod driver;
 mod each_record;
 mod elsewhere;
@@ -15,6 +16,7 @@ mod orphans;
 mod rivals;
 mod signals;
 mod stage;
+mod status;
 mod twice;
 
 /// How many seeds the longer test takes, if it is asked for.

@@ -1,0 +1,202 @@
+//! What `status` says of the server: whether the application can get in, what runs left, and what a crash left.
+
+use serde_json::json;
+
+use super::scene::{Scene, Server};
+use super::{Fact, mend};
+use crate::cli::cleanup::{Claim, Leftover, leftovers};
+use crate::config::Config;
+use crate::failure::{Failure, Verdict};
+use crate::pg::catalog::{self, Database};
+use crate::pg::debris::{self, Invalid, Orphan};
+use crate::pg::{quote_ident, refused};
+use crate::time::{show_bytes, show_duration};
+use crate::window::names::Role;
+use crate::words::shell_word;
+
+const FENCE: &str = "fence";
+pub(super) const LEFTOVER: &str = "leftover";
+pub(super) const INVALID: &str = "invalid";
+pub(super) const ORPHANED: &str = "orphaned files";
+
+/// The fence, and all that lies about.
+pub(super) async fn look(scene: &Scene<'_>) -> Vec<Fact> {
+    let server = match &scene.server {
+        Ok(server) => server,
+        Err(failure) => return vec![Fact::unknown(FENCE, failure)],
+    };
+    let mut facts = match ours(scene, server).await {
+        Ok(facts) => facts,
+        Err(failure) => vec![Fact::unknown(FENCE, &failure)],
+    };
+    match debris::orphans(&server.session).await {
+        Ok(found) => facts.extend(found.iter().map(orphaned)),
+        // Not everybody may ask, and most servers have none: no reason for a line.
+        Err(error) => tracing::debug!(%error, "orphaned files are not known"),
+    }
+    facts
+}
+
+async fn ours(scene: &Scene<'_>, server: &Server) -> Result<Vec<Fact>, Failure> {
+    let (config, session) = (scene.config, &server.session);
+    let production = catalog::database_by_name(session, config.database.url.database()).await;
+    let production = production.map_err(|error| refused("look for the database", &error))?;
+    let found = leftovers(session, config, scene.store).await?;
+    let invalid = debris::invalid_databases(session).await;
+    let invalid = invalid.map_err(|error| refused("look for invalid databases", &error))?;
+    let foreign =
+        invalid.into_iter().filter(|i| !found.iter().any(|leftover| leftover.database.oid == i.oid));
+    let foreign: Vec<Invalid> = foreign.collect();
+    let mut facts = vec![fence(scene, production.as_ref(), &found).await];
+    let fence = found.iter().position(|leftover| leftover.trace.role == Role::Window);
+    // The first fenced database was told, unless production has its name as well.
+    let rest = found.iter().enumerate().filter(|(at, _)| production.is_some() || Some(*at) != fence);
+    facts.extend(rest.map(|(_, leftover)| left_over(scene, leftover)));
+    facts.extend(foreign.iter().map(|invalid| invalid_fact(config, invalid)));
+    Ok(facts)
+}
+
+/// Whether the application can get in: the rename is not all that can shut it out.
+async fn fence(scene: &Scene<'_>, production: Option<&Database>, found: &[Leftover]) -> Fact {
+    let config = scene.config;
+    let fence = found.iter().find(|leftover| leftover.trace.role == Role::Window);
+    match (production, fence) {
+        (None, Some(fence)) => fenced(scene, fence, found).await,
+        (Some(database), _) if !database.allow_connections => {
+            let text = format!("CLOSED: {} lets no sessions in", database.name);
+            let fact = Fact::new(FENCE, text, json!({ "closed": true, "run": null }));
+            match scene.unfinished() {
+                Some(run) if run.is_driven() => fact,
+                Some(run) => fact.mended_by(mend::resume(config, &run.id)),
+                None => fact.mended_by(mend::psql(
+                    &config.database.maintenance(),
+                    &[format!("ALTER DATABASE {} ALLOW_CONNECTIONS true", quote_ident(&database.name))],
+                )),
+            }
+        }
+        (Some(_), None) => Fact::new(FENCE, "open", json!({ "closed": false })),
+        (Some(database), Some(fence)) => Fact::new(
+            FENCE,
+            format!(
+                "open, and two databases claim to be production: {}, which serves, and {}",
+                database.name, fence.database.name
+            ),
+            json!({ "closed": false, "run": fence.trace.run }),
+        ),
+        (None, None) => {
+            let name = config.database.url.database();
+            let text = format!("unknown: there is no database called {name}");
+            let fact = Fact::new(FENCE, text, json!({ "closed": null }));
+            fact.mended_by(match scene.unfinished() {
+                Some(run) => mend::resume(config, &run.id),
+                None => format!(
+                    "backstay migrate upgrade heads --create-database -e {}, or correct [database] url",
+                    config.environment
+                ),
+            })
+        }
+    }
+}
+
+/// Production is known to a run alone. If that can't be resumed, a person gives it its name back.
+async fn fenced(scene: &Scene<'_>, fence: &Leftover, found: &[Leftover]) -> Fact {
+    let (name, id) = (&fence.database.name, &fence.trace.run);
+    let told = |said: &str| {
+        let text = format!("CLOSED: production is called {name}{said}");
+        Fact::new(FENCE, text, json!({ "closed": true, "run": id }))
+    };
+    match scene.find(id).await {
+        Ok(Some(run)) if run.is_driven() => told(", and its run is under way"),
+        Ok(Some(run)) if !run.ended => told("").mended_by(mend::resume(scene.config, id)),
+        Ok(Some(run)) => {
+            let is_new = matches!(run.state.ended, Some(Verdict::Done | Verdict::ChangedButFailing));
+            let serves = if is_new { &fence.database } else { guard_of(id, found).unwrap_or(&fence.database) };
+            told(&format!(", and its run has ended: {} should serve", serves.name))
+                .mended_by(give_name(scene.config, serves))
+        }
+        Ok(None) if scene.driver_of(id).is_some() => told(", by a run of another store, which is under way"),
+        Ok(None) => match guard_of(id, found) {
+            Some(guard) => told(&format!(
+                ", by a run that this store does not know; use the store that knows it, or let {}, the state before it, serve",
+                guard.name
+            ))
+            .mended_by(give_name(scene.config, guard)),
+            None => told(", by a run that this store does not know, and which has no guard here")
+                .mended_by(give_name(scene.config, &fence.database)),
+        },
+        Err(failure) => {
+            let fact = told(&format!("; its run can't be looked up: {failure}"));
+            fact.mended_by(mend::resume(scene.config, id))
+        }
+    }
+}
+
+/// What the run would put back.
+fn guard_of<'f>(run: &str, found: &'f [Leftover]) -> Option<&'f Database> {
+    let is_guard =
+        |l: &&Leftover| l.trace.role == Role::Guard && l.trace.run == run && !l.database.is_invalid;
+    found.iter().find(is_guard).map(|leftover| &leftover.database)
+}
+
+fn give_name(config: &Config, database: &Database) -> String {
+    let production = quote_ident(config.database.url.database());
+    mend::psql(
+        &config.database.maintenance(),
+        &[
+            format!("ALTER DATABASE {} RENAME TO {production}", quote_ident(&database.name)),
+            format!("ALTER DATABASE {production} ALLOW_CONNECTIONS true"),
+        ],
+    )
+}
+
+fn left_over(scene: &Scene<'_>, leftover: &Leftover) -> Fact {
+    let (config, run) = (scene.config, &leftover.trace.run);
+    let value = json!({
+        "database": leftover.database.name, "run": run, "invalid": leftover.database.is_invalid,
+        "age_millis": crate::event::millis(leftover.age),
+    });
+    let told = |why: &str| Fact::new(LEFTOVER, format!("{}{why}", leftover.describe()), value.clone());
+    match &leftover.claim {
+        Claim::None if leftover.is_due(config.window.keep) => told("").mended_by(mend::cleanup(config)),
+        Claim::None => {
+            let left = show_duration(config.window.keep.saturating_sub(leftover.age));
+            told(&format!(", kept for {left} more")).mended_by(mend::cleanup(config))
+        }
+        Claim::Unfinished => match scene.unfinished().filter(|last| last.id == *run && last.is_driven()) {
+            Some(_) => told(", in use"),
+            None => told(", whose run is not finished").mended_by(mend::resume(config, run)),
+        },
+        Claim::Production => told("; it too may be production, which has no name of its own"),
+        Claim::Stranger if scene.driver_of(run).is_some() => {
+            told(", of another store's run, which is under way")
+        }
+        Claim::Stranger => told(", which this store does not know").mended_by(mend::cleanup_run(config, run)),
+        Claim::Unreadable(failure) => told(&format!("; its run can't be looked up: {failure}")),
+    }
+}
+
+fn invalid_fact(config: &Config, invalid: &Invalid) -> Fact {
+    let text = format!(
+        "{}: an interrupted CREATE or DROP DATABASE left it, and nobody can connect to it (owner {})",
+        invalid.name, invalid.owner
+    );
+    let drop = format!("DROP DATABASE {}", quote_ident(&invalid.name));
+    Fact::new(INVALID, text, json!({ "database": invalid.name, "oid": invalid.oid }))
+        .mended_by(mend::psql(&config.database.maintenance(), &[drop]))
+}
+
+fn orphaned(orphan: &Orphan) -> Fact {
+    let size = orphan.bytes.map(|bytes| format!(", {}", show_bytes(bytes))).unwrap_or_default();
+    let modified = orphan.modified.as_ref().map(|at| format!(", last written {at}")).unwrap_or_default();
+    let text = format!(
+        "{}{size}{modified}: no database owns it; a server that crashes while it copies one leaves such a folder",
+        orphan.path
+    );
+    let value = json!({
+        "path": orphan.path, "oid": orphan.oid, "bytes": orphan.bytes, "modified": orphan.modified,
+    });
+    let absolute = orphan.path.starts_with('/');
+    let path = if absolute { shell_word(&orphan.path) } else { format!("\"$PGDATA\"/{}", orphan.path) };
+    Fact::new(ORPHANED, text, value)
+        .mended_by(format!("rm -r {path}   (as the server's user, while no CREATE DATABASE is under way)"))
+}
