@@ -4,6 +4,7 @@ mod backup;
 mod cleanup;
 mod demo;
 mod doctor;
+mod left_behind;
 mod maintenance;
 mod migrate;
 mod output;

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::run::{Screening, WayOn, bring_what_waits, drive, expect_answers};
-use super::{Shell, Trouble, stop};
+use super::{Shell, Trouble, left_behind, stop};
 use crate::config::Config;
 use crate::engine::begin::{self, Means};
 use crate::engine::state::State;
@@ -69,6 +69,7 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     };
     drop(events);
     screen.close().await;
+    left_behind::offer(shell, &config);
     verdict
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::{Shell, Trouble, stop};
+use super::{Shell, Trouble, left_behind, stop};
 use crate::engine::begin::{self, Means};
 use crate::engine::drive::Driving;
 use crate::event::Events;
@@ -39,6 +39,7 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     let verdict = drive(begun, shell, command.yes, None).await;
     drop(events);
     screen.close().await;
+    left_behind::offer(shell, &config);
     verdict
 }
 

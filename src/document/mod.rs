@@ -20,7 +20,7 @@ pub use finding::{Finding, Invalid, render};
 pub(crate) use crate::words::{either, spell_out};
 pub(crate) use finding::Noted;
 pub(crate) use mask::masked;
-pub(crate) use secret::register_variable;
+pub(crate) use secret::{passwords_in, register_variable};
 pub(crate) use source::Source;
 pub(crate) use table::Table;
 pub(crate) use value::{Read, Value, absolute, all};

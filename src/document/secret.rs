@@ -85,6 +85,11 @@ pub(crate) fn passwords(text: &str) -> Vec<Range<usize>> {
     }
 }
 
+/// The passwords in a connection string, as they are meant.
+pub(crate) fn passwords_in(text: &str) -> Vec<String> {
+    passwords(text).into_iter().map(|place| decode_percent(&text[place])).collect()
+}
+
 /// The password of `scheme://user:password@host`. It ends at the *last* `@`: people forget to encode
 /// theirs, and too much masked is better than too little.
 pub(crate) fn url_password(url: &str) -> Option<Range<usize>> {

@@ -134,6 +134,12 @@ impl ConnInfo {
         &self.notes
     }
 
+    /// Whether `candidate` is a password of this connection; one of less than four characters is nobody's secret.
+    pub fn has_password(&self, candidate: &str) -> bool {
+        let known = self.endpoints.iter().filter_map(|place| place.password.as_ref());
+        candidate.len() >= 4 && known.into_iter().any(|password| password.reveal() == candidate)
+    }
+
     /// The first password that is known.
     pub(super) fn password(&self) -> Option<&Secret> {
         self.endpoints.iter().find_map(|place| place.password.as_ref())
