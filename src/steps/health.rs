@@ -15,6 +15,9 @@ use crate::time::show_duration;
 /// A health page has no reason to be longer; the rest is not read.
 const LONGEST_BODY: usize = 1 << 20;
 
+/// How long the answer to a statement that the server has ended may be on its way.
+const ANSWER: Duration = Duration::from_secs(5);
+
 pub(super) async fn perform(
     http: &[HttpCheck],
     sql: &[SqlCheck],
@@ -54,7 +57,7 @@ pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) ->
 /// The first that is not.
 pub async fn look_once(check: &HttpCheck) -> Result<(), String> {
     let client = client(is_secure(check)).map_err(|failure| failure.to_string())?;
-    attempt(&client, check).await.map(|_| ())
+    attempt(&client, check, check.timeout).await.map(|_| ())
 }
 
 /// The HTTP client: no redirects (the page asked for must answer itself), no proxy between.
@@ -93,9 +96,11 @@ async fn until_good(
     let began = Instant::now();
     let mut good = 0;
     let mut tries = 0u64;
+    let mut before = None;
     loop {
         tries += 1;
-        let seen = match attempt(client, check).await {
+        let left = check.deadline.saturating_sub(began.elapsed());
+        let seen = match attempt(client, check, check.timeout.min(left)).await {
             Ok(latency) => {
                 good += 1;
                 if good >= check.successes {
@@ -113,21 +118,24 @@ async fn until_good(
         let total = Some(crate::event::millis(check.deadline));
         progress.at(crate::event::millis(elapsed), total, Unit::Millis, format!("{}: {note}", check.url));
         if elapsed + check.interval >= check.deadline {
+            // A try that the deadline cut short says less than the one before it.
+            let last = if elapsed >= check.deadline { before.or(seen) } else { seen };
             let last =
-                seen.unwrap_or_else(|| format!("only {good} good answers in a row of {}", check.successes));
+                last.unwrap_or_else(|| format!("only {good} good answers in a row of {}", check.successes));
             return Err(unhealthy(check, tries, &last));
         }
+        before = seen;
         tokio::time::sleep(check.interval).await;
     }
 }
 
-/// One try; how long the answer took, or what is wrong with it.
-async fn attempt(client: &reqwest::Client, check: &HttpCheck) -> Result<Duration, String> {
+/// One try within `bound`; how long the answer took, or what is wrong with it.
+async fn attempt(client: &reqwest::Client, check: &HttpCheck, bound: Duration) -> Result<Duration, String> {
     let began = Instant::now();
-    let answer = tokio::time::timeout(check.timeout, fetch(client, check)).await;
+    let answer = tokio::time::timeout(bound, fetch(client, check)).await;
     let latency = began.elapsed();
     let (status, body) = match answer {
-        Err(_) => return Err(format!("no answer within {}", show_duration(check.timeout))),
+        Err(_) => return Err(format!("no whole answer within {}", show_duration(bound))),
         Ok(Err(error)) => return Err(innermost(&error)),
         Ok(Ok(answer)) => answer,
     };
@@ -173,11 +181,12 @@ async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Res
     let options = SessionOptions { statement_timeout: Some(check.timeout), ..options.clone() };
     let session = pg::connect(info, &options).await?;
     let failed = || Failure::failed(format!("find true: {}", check.expect));
-    // Our own clock too: in a pooler's session no limit is set, and a server that is gone keeps none.
-    let limit = check.timeout + Duration::from_secs(1);
-    let rows = tokio::time::timeout(limit, session.query(&check.expect, &[]))
+    // The server bounds the statement; but a network that is gone tells nobody, and a pooler's session has no limit.
+    let rows = tokio::time::timeout(check.timeout + ANSWER, session.query(&check.expect, &[]))
         .await
-        .map_err(|_| failed().because_of(format!("no answer within {}", show_duration(limit))))?
+        .map_err(|_| {
+            failed().because_of(format!("no answer within {}", show_duration(check.timeout + ANSWER)))
+        })?
         .map_err(|error| failed().because_of(pg::describe_error(&error)))?;
     let value = match rows.as_slice() {
         [row] if row.len() == 1 => row.try_get::<_, Option<bool>>(0).ok().flatten(),
@@ -215,3 +224,7 @@ fn beginning(body: &str) -> String {
     let line: String = body.trim().lines().next().unwrap_or_default().chars().take(120).collect();
     if line.is_empty() { String::new() } else { format!(" ({line})") }
 }
+
+#[cfg(test)]
+#[path = "health_tests.rs"]
+mod tests;
