@@ -12,8 +12,11 @@ use crate::redact::redact;
 use crate::store::Store;
 use crate::time::{now, show_duration};
 
-/// How much text of one run is kept; what a command floods beyond it is left out.
+/// How much text of one run is kept.
 const MOST: usize = 16 << 20;
+
+/// How much of that is for what commands print; the rest is for what the run says.
+const MOST_OUTPUT: usize = 15 << 20;
 
 /// An object is written whole, so not after every line.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -35,7 +38,8 @@ async fn keep(store: Arc<dyn Store>, mut events: UnboundedReceiver<Event>, scree
             log.open(run).await;
         }
         if let Some(line) = line(&event) {
-            log.push(&line);
+            let most = if matches!(event, Event::Output { .. }) { MOST_OUTPUT } else { MOST };
+            log.push(&line, most);
         }
         let pause = matches!(event, Event::LineFinished { .. } | Event::LineFailed { .. });
         let _ = screen.send(event);
@@ -63,8 +67,8 @@ impl Log {
         self.object = Some(object);
     }
 
-    fn push(&mut self, line: &str) {
-        if self.text.len() + line.len() > MOST {
+    fn push(&mut self, line: &str, most: usize) {
+        if self.text.len() + line.len() > most {
             return;
         }
         self.text.push_str(&redact(line));

@@ -9,6 +9,10 @@ use crate::event::{LineId, Phase};
 use crate::failure::Failure;
 use crate::process::{self, Program, orphans};
 use crate::runbook::CommandStep;
+use crate::time::show_bytes;
+
+/// How many bytes of a command's output are shown and kept.
+const MOST_SHOWN: usize = 8 << 20;
 
 /// A bound on an undo whose command gives none of its own.
 const UNDO_TIMEOUT: Duration = Duration::from_secs(600);
@@ -66,10 +70,18 @@ pub(super) async fn probe_undo(site: &mut Site<'_>) -> Probe {
 
 async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> {
     let progress = site.progress();
-    let mut lines = 0u64;
+    let (mut lines, mut shown) = (0u64, 0);
     process::run(program, |line| {
         lines += 1;
-        progress.output(line);
+        let before = shown;
+        shown += line.len() + 1;
+        // Whoever shows and keeps it may be slower than a program can print, and what waits for them is in memory.
+        if shown <= MOST_SHOWN {
+            progress.output(line);
+        } else if before <= MOST_SHOWN {
+            let most = show_bytes(MOST_SHOWN as u64);
+            progress.note(format!("it has printed {most}: the rest is neither shown nor kept"));
+        }
     })
     .await?;
     Ok(Report::saying(match lines {
