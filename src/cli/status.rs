@@ -58,6 +58,7 @@ pub(super) async fn run(shell: &Shell, _command: &Status) -> Result<Verdict, Tro
     let store = shell.store(&config);
     let scene = Scene::look(shell, &config, &*store).await;
     let mut facts = vec![last_run(&scene)];
+    facts.extend(spooled(shell, &config).await);
     facts.extend(lock(&scene));
     facts.push(flag::look(&scene).await);
     facts.extend(databases::look(&scene).await);
@@ -111,6 +112,18 @@ fn last_run(scene: &Scene<'_>) -> Fact {
     let value = json!({ "run": run.id, "verdict": word, "driver": driving.value });
     let fact = Fact::new(NAME, format!("{text}; {}", driving.text), value);
     if driving.needs_resume { fact.mended_by(mend::resume(scene.config, &run.id)) } else { fact }
+}
+
+/// Records that a put-back without its store left on this machine.
+async fn spooled(shell: &Shell, config: &Config) -> Option<Fact> {
+    let spool = shell.spool(config);
+    let waiting = spool.waiting().await.unwrap_or_default().len();
+    let path = spool.path().display();
+    let text =
+        format!("{waiting} objects wait in {path} for the store: what it says of the last run is not all");
+    let value = json!({ "path": spool.path(), "objects": waiting });
+    let brought = format!("backstay resume -e {}", config.environment);
+    (waiting > 0).then(|| Fact::new("spool", text, value).mended_by(brought))
 }
 
 /// Who holds the lock, where that is no driver of the last run.

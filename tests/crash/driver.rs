@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -25,9 +25,15 @@ pub struct Driver {
 impl Driver {
     /// Starts the binary. Its output goes to files: a killed driver's children must not hold a pipe of ours.
     pub fn start(project: &Project, arguments: &[&str]) -> Self {
+        Self::start_with(project, arguments, |_| ())
+    }
+
+    /// As [`Driver::start`], the command changed by `change`.
+    pub fn start_with(project: &Project, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
-        let child = project
-            .command(arguments)
+        let mut command = project.command(arguments);
+        change(&mut command);
+        let child = command
             .stdout(Stdio::from(out.try_clone().expect("a descriptor")))
             .stderr(Stdio::from(err.try_clone().expect("a descriptor")))
             .process_group(0)
@@ -66,6 +72,16 @@ impl Driver {
             assert!(Instant::now() < deadline, "{name} was not started");
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub fn is_over(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_some()
     }
 
     /// Sends a signal to the process alone, unless it has ended by itself: its number may be another's then.

@@ -7,6 +7,7 @@
 mod common;
 
 mod app;
+mod commands;
 mod debris;
 mod driver;
 mod each_record;
@@ -14,10 +15,20 @@ mod elsewhere;
 mod lost_store;
 mod orphans;
 mod rivals;
+mod secrets;
 mod signals;
 mod stage;
 mod status;
 mod twice;
+
+/// Waits for what a whole release may take.
+fn patiently(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(90);
+    while !done() {
+        assert!(std::time::Instant::now() < deadline, "waited in vain for {what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+}
 
 /// How many seeds the longer test takes, if it is asked for.
 fn longer() -> Option<u64> {

@@ -1,34 +1,18 @@
-//! Who drives a run: the lock on the server decides, the heartbeat on the store tells. **Pure**, but for one object that
-//! is read.
+//! Who drives a run: the lock on the server decides, the heartbeat on the store tells. **Pure.**
 
 use std::time::Duration;
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::journal::lease::Lease;
 use crate::journal::{Driver, Entry, Record};
-use crate::store::Store;
 use crate::time::{between, show_duration};
 use crate::window::admin::Holder;
+use crate::window::tag::Tag;
 
 /// How many beats may be missing before a driver counts as silent.
 const MISSING_BEATS: u32 = 3;
-
-/// The heartbeat of a driver, `runs/<run>/lease.json`, as far as it is told here.
-#[derive(Debug, Clone, Deserialize)]
-pub(super) struct Lease {
-    driver: Driver,
-    /// By the driver's clock.
-    at: Timestamp,
-    every_millis: u64,
-}
-
-/// The run's heartbeat. None was written, or it can't be read: then it tells nothing, and decides nothing anyway.
-pub(super) async fn lease(store: &dyn Store, run: &str) -> Option<Lease> {
-    let bytes = store.read(&format!("runs/{run}/lease.json")).await.ok()?;
-    serde_json::from_slice(&bytes).ok()
-}
 
 /// Who holds the lock of the environment's database.
 #[derive(Debug, Clone)]
@@ -55,8 +39,10 @@ impl Lock {
 
 /// Whether a session of this name is a driver's of the run. While one has only just begun it does not name the run yet.
 pub(super) fn drives(application: &str, run: &str) -> bool {
-    let named = application.split(' ').any(|word| word == run);
-    named || application.starts_with("backstay run of ") || application.starts_with("backstay resume of ")
+    let named = Tag::parse(application).map(|tag| tag.run == run);
+    named.unwrap_or_else(|| {
+        application.starts_with("backstay run of ") || application.starts_with("backstay resume of ")
+    })
 }
 
 /// What is known of the driver of a run that has not ended.
@@ -147,7 +133,7 @@ mod tests {
     fn lease(age: i64) -> Lease {
         let driver = Driver { user: "ops".into(), host: "ci-7".into(), pid: 4711, version: "0".into() };
         let at = NOW.checked_sub(jiff::SignedDuration::from_secs(age)).unwrap();
-        Lease { driver, at, every_millis: 2_000 }
+        Lease { format: 1, run: "r".into(), epoch: 1, driver, at, every_millis: 2_000, beat: 7 }
     }
 
     fn weighed(lock: &Lock, age: Option<i64>) -> (String, Option<bool>, bool) {

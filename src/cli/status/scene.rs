@@ -9,7 +9,7 @@ use crate::engine::begin;
 use crate::engine::state::State;
 use crate::event::Phase;
 use crate::failure::Failure;
-use crate::journal::{self, Entry, JournalError, Record};
+use crate::journal::{self, Entry, JournalError, Record, lease};
 use crate::pg::Session;
 use crate::runbook::Runbook;
 use crate::store::Store;
@@ -85,7 +85,7 @@ impl<'a> Scene<'a> {
                     Ok(server) => Lock::of(server.holder.as_ref(), &id),
                     Err(_) => Lock::Unknown,
                 };
-                let lease = driver::lease(self.store, &id).await;
+                let lease = lease::read(self.store, &id).await.ok().flatten();
                 Some(driver::weigh(&lock, lease.as_ref(), &records, now()))
             }
         };
