@@ -64,7 +64,7 @@ fn group<'a>(objects: impl Iterator<Item = (&'a str, &'a str, u64)>) -> Listing 
     let mut found: BTreeMap<&str, Found> = BTreeMap::new();
     for (id, object, bytes) in objects {
         let one = found.entry(id).or_default();
-        one.bytes += bytes;
+        one.bytes = one.bytes.saturating_add(bytes);
         one.complete |= object == MANIFEST;
         one.trials.extend(Trial::of_object(object));
     }

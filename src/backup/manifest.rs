@@ -289,22 +289,30 @@ impl Manifest {
 
     /// Bytes before compression, of all objects.
     pub fn raw_bytes(&self) -> u64 {
-        self.objects.iter().map(|object| object.raw_bytes).sum()
+        total(self.objects.iter().map(|object| object.raw_bytes)).unwrap_or(u64::MAX)
     }
 
     /// Bytes as stored, of all objects.
     pub fn stored_bytes(&self) -> u64 {
-        self.objects.iter().map(|object| object.stored_bytes).sum()
+        total(self.objects.iter().map(|object| object.stored_bytes)).unwrap_or(u64::MAX)
     }
 
     /// Rows of all tables.
     pub fn rows(&self) -> u64 {
-        self.tables.iter().map(|table| table.rows).sum()
+        total(self.tables.iter().map(|table| table.rows)).unwrap_or(u64::MAX)
     }
 
     /// Whether the parts agree: every data object is made of chunks without a gap, and the chunks' rows and
     /// fingerprints add up to their table's.
     fn check(&self) -> Result<(), ManifestError> {
+        let totals = [
+            total(self.objects.iter().map(|object| object.raw_bytes)),
+            total(self.objects.iter().map(|object| object.stored_bytes)),
+            total(self.tables.iter().map(|table| table.rows)),
+        ];
+        if totals.contains(&None) {
+            return Err(ManifestError::TooLarge);
+        }
         let mut names: BTreeSet<&str> = BTreeSet::new();
         for object in &self.objects {
             if !names.insert(&object.name) {
@@ -325,7 +333,8 @@ impl Manifest {
             for chunk in &table.chunks {
                 sum += TableContent { rows: chunk.rows, fingerprint: chunk.fingerprint };
             }
-            if sum != table.content() {
+            let rows = total(table.chunks.iter().map(|chunk| chunk.rows));
+            if sum != table.content() || rows != Some(table.rows) {
                 return Err(ManifestError::Sum(table.table.clone()));
             }
         }
@@ -379,6 +388,11 @@ impl Manifest {
     }
 }
 
+/// The sum, unless it is more than a backup can be.
+fn total(mut sizes: impl Iterator<Item = u64>) -> Option<u64> {
+    sizes.try_fold(0u64, u64::checked_add)
+}
+
 /// Where the checksum's digits stand.
 fn checksum_at(bytes: &[u8], checksum: &str) -> Option<usize> {
     if checksum.len() != NO_CHECKSUM.len() {
@@ -410,6 +424,9 @@ pub enum ManifestError {
     /// A data object is not what its chunks make together.
     #[error("the rows that it names in object {0} leave a gap there")]
     Gap(String),
+    /// Its sizes or rows add up to more than 64 bits hold.
+    #[error("its sizes add up to more than any backup has")]
+    TooLarge,
     /// It is another backup's.
     #[error("it is that of backup {0}, not of this one")]
     Elsewhere(String),

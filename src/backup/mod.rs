@@ -13,6 +13,7 @@
 //! | [`verify`](mod@verify) | how far a backup is proven |
 //! | [`proof`] | the records of that, beside the manifest |
 //! | [`fingerprint`] | the content of a database as numbers that can be compared |
+//! | [`split`] | pg_dump's text, statement by statement |
 //! | [`schema`] | the schema of a database as text that can be compared |
 //! | [`objects`] | that text object by object, and what differs between two |
 //! | [`attributes`] | what belongs to the database itself and no clone or dump carries |
@@ -42,7 +43,7 @@ pub mod restore;
 mod roles;
 pub mod schema;
 mod script;
-mod split;
+pub mod split;
 mod subscriptions;
 pub mod summary;
 pub mod survey;

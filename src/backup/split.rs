@@ -6,7 +6,7 @@
 
 /// Takes text in pieces cut anywhere, gives whole statements.
 #[derive(Debug, Default)]
-pub(super) struct Splitter {
+pub struct Splitter {
     text: Vec<u8>,
     /// Where the present statement begins.
     start: usize,
@@ -59,7 +59,7 @@ impl Splitter {
     }
 
     /// The next whole statement, without its semicolon; `None` until more comes.
-    pub fn next(&mut self) -> Option<Vec<u8>> {
+    pub fn next_statement(&mut self) -> Option<Vec<u8>> {
         self.scan(false)
     }
 
@@ -225,7 +225,7 @@ mod tests {
         let mut found = Vec::new();
         for piece in text.as_bytes().chunks(piece) {
             splitter.push(piece);
-            while let Some(statement) = splitter.next() {
+            while let Some(statement) = splitter.next_statement() {
                 found.push(statement);
             }
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
@@ -61,7 +62,7 @@ impl Config {
         let at =
             Origin { root, environment, hash: hex::encode(Sha256::digest(text)), path: root.join(&file) };
         let process = Variables::of_process(variables).exposing(Exposure::HideAll);
-        document::read(&file, text, process, Some(&defaults()), |table| read(table, &at, variables))
+        document::read(&file, text, process, Some(defaults()), |table| read(table, &at, variables))
     }
 
     /// What `${NAME}` of a runbook stands for: the process's environment before the env file.
@@ -73,8 +74,9 @@ impl Config {
 }
 
 /// The tree of the defaults.
-pub(crate) fn defaults() -> Node {
-    tree::parse_defaults(DEFAULTS)
+pub(crate) fn defaults() -> &'static Node {
+    static TREE: LazyLock<Node> = LazyLock::new(|| tree::parse_defaults(DEFAULTS));
+    &TREE
 }
 
 struct Origin<'a> {

@@ -51,6 +51,13 @@ impl Finding {
         self
     }
 
+    /// With every secret masked that a variable brought in. Before it is laid out: a secret of several words may be torn
+    /// apart where a line ends, and then nobody knows it any more.
+    fn masked(self) -> Self {
+        let mask = |text: String| redact(&text).into_owned();
+        Self { message: mask(self.message), label: mask(self.label), help: self.help.map(mask), ..self }
+    }
+
     /// What is wrong.
     pub fn message(&self) -> &str {
         &self.message
@@ -76,7 +83,8 @@ pub struct Invalid {
 }
 
 impl Invalid {
-    pub(super) fn new(source: Source, mut findings: Vec<Finding>) -> Self {
+    pub(super) fn new(source: Source, findings: Vec<Finding>) -> Self {
+        let mut findings: Vec<Finding> = findings.into_iter().map(Finding::masked).collect();
         findings.sort_by_key(|finding| finding.start);
         if findings.is_empty() {
             // Only a reader that gives up without a word gets here: say at least which file it was.
@@ -104,7 +112,7 @@ impl Invalid {
 impl fmt::Display for Invalid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.findings.as_slice() {
-            [only] => f.write_str(&redact(&only.message)),
+            [only] => f.write_str(&only.message),
             findings => write!(f, "{} has {} mistakes", self.source.name(), findings.len()),
         }
     }
@@ -145,13 +153,12 @@ impl From<&Invalid> for Failure {
         let mut failure = Failure::usage(format!("read {}", invalid.file()));
         for finding in &invalid.findings {
             let (line, column) = invalid.position(finding);
-            failure =
-                failure.because_of(redact(&format!("line {line}, column {column}: {}", finding.message)));
+            failure = failure.because_of(format!("line {line}, column {column}: {}", finding.message));
             for next in
                 [&Some(finding.label.clone()).filter(|l| l.starts_with("did you mean")), &finding.help]
             {
                 if let Some(next) = next.as_ref().filter(|next| !failure.next.contains(next)) {
-                    failure = failure.then(redact(next));
+                    failure = failure.then(next);
                 }
             }
         }

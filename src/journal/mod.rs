@@ -127,13 +127,13 @@ impl Journal {
     /// Goes on with a run as the next driver. Its first append must be [`Entry::TookOver`]: once that
     /// record stands, the earlier driver's next append fails as [`JournalError::Lost`].
     pub fn take_over(store: Arc<dyn Store>, run: String, history: &History) -> Self {
-        let epoch = history.records.iter().map(|r| r.epoch).max().unwrap_or(0) + 1;
+        let epoch = history.records.iter().map(|r| r.epoch).max().unwrap_or(0).saturating_add(1);
         Self {
             store,
             run,
             epoch,
             nonce: fresh_nonce(),
-            next: history.objects + 1,
+            next: history.objects.saturating_add(1),
             last_hash: history.last_hash.clone(),
         }
     }

@@ -8,6 +8,7 @@ mod arguments;
 mod migrations;
 mod names;
 mod project_files;
+mod properties;
 mod refused;
 mod server;
 mod store;

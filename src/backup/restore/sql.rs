@@ -22,7 +22,7 @@ impl Filling<'_> {
         let mut splitter = Splitter::default();
         splitter.push(&text);
         let mut statements = Vec::new();
-        while let Some(statement) = splitter.next() {
+        while let Some(statement) = splitter.next_statement() {
             statements.push(utf8(statement, name)?);
         }
         if let Some(last) = splitter.finish() {
@@ -62,7 +62,7 @@ impl Filling<'_> {
             let run = async {
                 while let Some(piece) = pieces.recv().await {
                     splitter.push(&piece);
-                    while let Some(statement) = splitter.next() {
+                    while let Some(statement) = splitter.next_statement() {
                         execute(session, &utf8(statement, what)?, what).await?;
                     }
                     self.meter.add(piece.len() as u64);

@@ -20,7 +20,7 @@ const TOLD: usize = 4;
 
 /// Its output so far.
 #[derive(Debug)]
-pub(super) struct Heard {
+pub struct Heard {
     lines: VecDeque<String>,
     /// The revisions that it said to be running, and when.
     running: Vec<(String, Instant)>,
@@ -30,6 +30,7 @@ pub(super) struct Heard {
 }
 
 impl Heard {
+    /// Nothing so far.
     pub fn new() -> Self {
         Self { lines: VecDeque::new(), running: Vec::new(), ended: Instant::now(), tracing: false }
     }
@@ -157,6 +158,12 @@ impl Heard {
             Some((found.clone(), number))
         };
         frames.map(of_chain).find(Option::is_some).flatten()
+    }
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::AlembicMigrator;
-use super::render::{Body, body_of};
+use super::offline::{Body, body_of, heading};
 use crate::backup::schema::{compare_schemas, schema_of};
 use crate::event::{Progress, Unit};
 use crate::failure::Failure;
@@ -69,7 +69,7 @@ impl AlembicMigrator {
 
     async fn half(&self, step: &Step, all: Option<&str>) -> Result<Body, MigrateError> {
         let tables = Tables::offline(&self.options)?;
-        match all.and_then(|all| body_of(all, &super::render::heading(step), &tables)) {
+        match all.and_then(|all| body_of(all, &heading(step), &tables)) {
             Some(body) => Ok(body),
             None => self.body(step).await,
         }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 /// How deep one value may stand in another (`ConfigParser`'s own bound).
 const DEEPEST: usize = 10;
+/// How long a value may become: ten values that each name the next ten times would fill the memory.
+const LONGEST: usize = 64 * 1024;
 
 /// A file of sections.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -135,6 +137,9 @@ impl Ini {
                 (_, Some(raw)) => out.push_str(&self.expand(section, &name, raw, here, depth + 1)?),
                 ("here", None) => out.push_str(here),
                 (name, None) => return wrong(format!("%({name})s is nowhere")),
+            }
+            if out.len() > LONGEST {
+                return wrong(format!("with the values that it names it is longer than {LONGEST} bytes"));
             }
             rest = after;
         }

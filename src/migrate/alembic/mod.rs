@@ -4,10 +4,10 @@
 //! | --- | --- |
 //! | [`ini`], `python`, [`header`] | the files, read as Python would (pure) |
 //! | [`project`] | where the migrations are, and their chain |
-//! | `call`, `heard` | one call of Alembic: arguments and environment; what it says (pure) |
+//! | `call`, [`heard`] | one call of Alembic: arguments and environment; what it says (pure) |
 //! | `ground` | the lock of those who migrate, beside Alembic's own sessions |
 //! | `proof` | that `env.py` goes where its environment says, before anything is changed |
-//! | `render` | migrations as SQL |
+//! | `render`, [`offline`] | migrations as SQL; what `--sql` wrote, migration by migration (pure) |
 //! | [`import`] | a project as SQL files |
 //! | `migrator` | all of it behind [`Migrator`](super::Migrator) |
 
@@ -15,10 +15,11 @@ mod call;
 pub mod error;
 mod ground;
 pub mod header;
-mod heard;
+pub mod heard;
 pub mod import;
 pub mod ini;
 mod migrator;
+pub mod offline;
 pub mod project;
 mod proof;
 mod python;

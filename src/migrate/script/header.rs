@@ -23,8 +23,7 @@ impl Header {
             created: None,
         };
         let mut seen: Vec<&'static str> = Vec::new();
-        for (line, said) in (1..).zip(text.lines().map(comment)) {
-            let Some(said) = said else { continue };
+        for (line, said) in comments(text) {
             if Section::begun_by(said).is_some() {
                 break;
             }
@@ -72,6 +71,13 @@ impl Header {
         }
         Ok(())
     }
+}
+
+/// What stands on lines that are comments, with the number of the line. As to the server, a carriage return alone ends
+/// a comment too.
+fn comments(text: &str) -> impl Iterator<Item = (u32, &str)> {
+    let lines = (1..).zip(text.lines());
+    lines.flat_map(|(number, line)| line.split('\r').filter_map(move |part| Some((number, comment(part)?))))
 }
 
 /// One comment of a header.

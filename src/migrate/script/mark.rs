@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::super::lexer::Split;
 use super::super::statement::batch::Batch;
-use super::{Fault, Section, Sections, comment};
+use super::{Fault, Section, Sections, begins_line, comment};
 use crate::nearest::nearest;
 use crate::time::parse_duration;
 
@@ -34,7 +34,7 @@ impl Marks {
             let Some(mark) = read(said) else { continue };
             let mark = mark.map_err(|fault| (found.line, fault))?;
             while statements.next_if(|s| s.start < found.span.start).is_some() {}
-            let own_line = text[..found.span.start].trim_end_matches([' ', '\t']).ends_with('\n');
+            let own_line = begins_line(&text[..found.span.start]);
             let here = sections.of(found.span.start);
             let below = statements.peek().filter(|s| sections.of(s.start) == here);
             let (Some(statement), true, None) = (below, own_line, found.inside) else {

@@ -339,6 +339,11 @@ fn comment(line: &str) -> Option<&str> {
     line.trim().strip_prefix("--").map(str::trim)
 }
 
+/// Whether what stands behind `before` is the first of its line.
+fn begins_line(before: &str) -> bool {
+    before.trim_end_matches([' ', '\t']).ends_with(['\n', '\r']) || before.trim().is_empty()
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Section {
     Header,
@@ -370,8 +375,7 @@ impl Sections {
         let (mut upgrade, mut downgrade) = (None, None);
         for mark in &split.comments {
             let before = &text[..mark.span.start];
-            let at_line_start =
-                before.trim_end_matches([' ', '\t']).ends_with('\n') || before.trim().is_empty();
+            let at_line_start = begins_line(before);
             let Some(section) = comment(&text[mark.span.clone()]).and_then(Section::begun_by) else {
                 continue;
             };

@@ -20,8 +20,7 @@ impl ConnInfo {
         }
         url.push('@');
         let mut query: Vec<(&str, String)> = Vec::new();
-        if self.endpoints.iter().any(|place| place.socket().is_some()) {
-            // A socket's folder fits into no host part that every driver reads.
+        if !self.endpoints.iter().all(fits_host_part) {
             query.push(("host", self.host()));
             query.push(("port", self.ports()));
         } else {
@@ -62,7 +61,7 @@ impl ConnInfo {
         url.push('@');
         let mut query: Vec<(&str, String)> = Vec::new();
         match self.endpoints.as_slice() {
-            [one] if one.socket().is_none() => url.push_str(&host_part(one)),
+            [one] if fits_host_part(one) => url.push_str(&host_part(one)),
             _ => query.extend([("host", self.host()), ("port", self.ports())]),
         }
         url.push('/');
@@ -179,6 +178,11 @@ impl ConnInfo {
 /// A value of a query, where `/` and `,` may stand as they are (RFC 3986, section 3.4).
 fn encode_path(value: &str) -> String {
     encode(value).replace("%2F", "/").replace("%2C", ",")
+}
+
+/// A socket's folder fits into no host part that every driver reads, nor does what has brackets of its own.
+fn fits_host_part(place: &Endpoint) -> bool {
+    place.socket().is_none() && !place.host.contains(['[', ']'])
 }
 
 fn host_part(place: &Endpoint) -> String {

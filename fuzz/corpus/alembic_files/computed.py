@@ -1,0 +1,5 @@
+"""x
+revision = make_id()
+"""
+revision = f'{x}'
+down_revision = b"a"

@@ -1,0 +1,4 @@
+-- Running upgrade  -> a
+select 'open
+-- Running upgrade a -> c
+;;BEGIN;COMMIT;
