@@ -32,6 +32,7 @@ pgbouncer: ## Install PgBouncer if it is missing; none is left running
 .PHONY: lint
 lint: ## Formatting, and clippy with warnings denied
 	$(CARGO) fmt --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(CARGO_FLAGS) --all-targets -- -D warnings
 
 # cargo nextest where it is installed, cargo test otherwise.
@@ -64,6 +65,14 @@ record-alembic: ## What Alembic says about 100 graphs, anew into tests/alembic_g
 .PHONY: test-matrix
 test-matrix: postgres ## The backup's round trip on servers 13 to 18, which it fetches (npm, PyPI)
 	@.ci/matrix
+
+.PHONY: fuzz
+fuzz: ## The parsers, fuzzed: TIME=60 seconds for each target, JOBS=1 at a time; TARGET=runbook for one of them
+	@TIME=$(TIME) JOBS=$(JOBS) .ci/fuzz $(TARGET)
+
+.PHONY: fuzz-min
+fuzz-min: ## What fuzzing learned, without what says nothing new: below target/fuzz-corpus
+	@.ci/fuzz-min $(TARGET)
 
 .PHONY: doc-tests
 doc-tests: ## The examples in the documentation
