@@ -103,7 +103,12 @@ impl Splitter {
             }
             State::Quote if byte == b'\'' => self.state = State::Plain,
             State::DoubleQuote if byte == b'"' => self.state = State::Plain,
-            State::EscapeQuote if byte == b'\'' => self.state = State::Plain,
+            State::EscapeQuote if byte == b'\'' => match rest {
+                // A doubled quote: the string goes on, and its backslashes still escape.
+                [_, b'\'', ..] => return Step::Taken(2),
+                [_] if !last => return Step::Wait,
+                _ => self.state = State::Plain,
+            },
             State::EscapeQuote if byte == b'\\' => {
                 return if rest.len() >= 2 || last { Step::Taken(rest.len().min(2)) } else { Step::Wait };
             }
@@ -252,6 +257,7 @@ mod tests {
     #[test]
     fn quotes_hide_semicolons() {
         check("SELECT 'a;''b\\';SELECT E'a\\';''b';", &["SELECT 'a;''b\\'", "SELECT E'a\\';''b'"]);
+        check("SELECT E'a''\\';b';c;", &["SELECT E'a''\\';b'", "c"]);
         check("SELECT type'a\\';SELECT \"a;\"\"b\";", &["SELECT type'a\\'", "SELECT \"a;\"\"b\""]);
         check("DO $$ a; $x$ b; $$;DO $é_1$ $$;$ $é_1$;", &["DO $$ a; $x$ b; $$", "DO $é_1$ $$;$ $é_1$"]);
         check("SELECT a$b$ c;SELECT $1;", &["SELECT a$b$ c", "SELECT $1"]);

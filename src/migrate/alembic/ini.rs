@@ -5,13 +5,20 @@ use std::collections::BTreeMap;
 
 /// How deep one value may stand in another (`ConfigParser`'s own bound).
 const DEEPEST: usize = 10;
-/// How long a value may become: ten values that each name the next ten times would fill the memory.
-const LONGEST: usize = 64 * 1024;
+/// How much of other values may stand in one, in bytes and names: ten values that each name the next ten times would
+/// otherwise fill the memory, or take for ever.
+const MOST: usize = 64 * 1024;
 
 /// A file of sections.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Ini {
     sections: BTreeMap<String, BTreeMap<String, String>>,
+}
+
+/// What is left of the bounds while a value is put together.
+struct Bound {
+    depth: usize,
+    left: usize,
 }
 
 /// What is wrong in the file.
@@ -95,7 +102,7 @@ impl Ini {
     /// [`IniError::Value`].
     pub fn get(&self, section: &str, key: &str, here: &str) -> Result<Option<String>, IniError> {
         match self.raw(section, key) {
-            Some(raw) => self.expand(section, key, raw, here, 0).map(Some),
+            Some(raw) => self.expand(section, key, raw, here, &mut Bound { depth: 0, left: MOST }).map(Some),
             None => Ok(None),
         }
     }
@@ -112,11 +119,11 @@ impl Ini {
         key: &str,
         text: &str,
         here: &str,
-        depth: usize,
+        bound: &mut Bound,
     ) -> Result<String, IniError> {
         let wrong =
             |why: String| Err(IniError::Value { section: section.to_string(), key: key.to_string(), why });
-        if depth > DEEPEST {
+        if bound.depth > DEEPEST {
             return wrong("it stands for itself".to_string());
         }
         let mut out = String::new();
@@ -133,13 +140,21 @@ impl Ini {
                 return wrong("a % must be written %%, or begin a %(name)s".to_string());
             };
             let name = name.to_lowercase();
-            match (name.as_str(), self.raw(section, &name)) {
-                (_, Some(raw)) => out.push_str(&self.expand(section, &name, raw, here, depth + 1)?),
-                ("here", None) => out.push_str(here),
+            let (named, written) = match (name.as_str(), self.raw(section, &name)) {
+                (_, Some(raw)) => (raw, true),
+                ("here", None) => (here, false),
                 (name, None) => return wrong(format!("%({name})s is nowhere")),
-            }
-            if out.len() > LONGEST {
-                return wrong(format!("with the values that it names it is longer than {LONGEST} bytes"));
+            };
+            let Some(left) = bound.left.checked_sub(1 + named.len()) else {
+                return wrong(format!("the values that it names are longer than {MOST} bytes"));
+            };
+            bound.left = left;
+            if written {
+                bound.depth += 1;
+                out.push_str(&self.expand(section, &name, named, here, bound)?);
+                bound.depth -= 1;
+            } else {
+                out.push_str(named);
             }
             rest = after;
         }

@@ -180,9 +180,10 @@ fn encode_path(value: &str) -> String {
     encode(value).replace("%2F", "/").replace("%2C", ",")
 }
 
-/// A socket's folder fits into no host part that every driver reads, nor does what has brackets of its own.
+/// A socket's folder fits into no host part that every driver reads, nor does what has colons and is no IPv6 address.
 fn fits_host_part(place: &Endpoint) -> bool {
-    place.socket().is_none() && !place.host.contains(['[', ']'])
+    let of_address = |b: u8| b.is_ascii_alphanumeric() || b":.%_-".contains(&b);
+    place.socket().is_none() && (!place.host.contains(':') || place.host.bytes().all(of_address))
 }
 
 fn host_part(place: &Endpoint) -> String {
