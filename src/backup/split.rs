@@ -112,7 +112,7 @@ impl Splitter {
             State::EscapeQuote if byte == b'\\' => {
                 return if rest.len() >= 2 || last { Step::Taken(rest.len().min(2)) } else { Step::Wait };
             }
-            State::LineComment if byte == b'\n' => self.state = State::Plain,
+            State::LineComment if matches!(byte, b'\n' | b'\r') => self.state = State::Plain,
             State::BlockComment(depth) => match rest {
                 [b'*', b'/', ..] => {
                     *depth -= 1;
@@ -166,6 +166,16 @@ impl Splitter {
                 }
             }
             [byte, ..] if byte.is_ascii_whitespace() => return Step::Taken(1),
+            // No word: a dollar quote may begin right behind it.
+            [b'0'..=b'9', ..] => {
+                self.begun = true;
+                let number = |byte: &u8| byte.is_ascii_digit() || *byte == b'_';
+                return match rest.iter().position(|byte| !number(byte)) {
+                    Some(length) => Step::Taken(length),
+                    None if last => Step::Taken(rest.len()),
+                    None => Step::Wait,
+                };
+            }
             [byte, ..] => {
                 self.begun = true;
                 match byte {
@@ -260,6 +270,7 @@ mod tests {
         check("SELECT E'a''\\';b';c;", &["SELECT E'a''\\';b'", "c"]);
         check("SELECT type'a\\';SELECT \"a;\"\"b\";", &["SELECT type'a\\'", "SELECT \"a;\"\"b\""]);
         check("DO $$ a; $x$ b; $$;DO $é_1$ $$;$ $é_1$;", &["DO $$ a; $x$ b; $$", "DO $é_1$ $$;$ $é_1$"]);
+        check("SELECT 1$a$;$a$;SELECT -- '\r;", &["SELECT 1$a$;$a$", "SELECT -- '"]);
         check("SELECT a$b$ c;SELECT $1;", &["SELECT a$b$ c", "SELECT $1"]);
     }
 

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::mutate::{Random, mutated, words};
 
-/// How many inputs are made of a corpus: a few hundred milliseconds.
-const INPUTS: usize = 2_000;
+/// How many inputs are made of a corpus, where one takes a fraction of a millisecond. All together take a few seconds.
+const INPUTS: usize = 1_000;
 
 #[derive(Clone, Copy)]
 struct Property {
@@ -84,16 +84,16 @@ macro_rules! bounded {
 }
 
 bounded! {
-    alembic_files: INPUTS,
+    alembic_files: 150,
     alembic_output: INPUTS,
-    config: INPUTS,
-    conninfo: INPUTS,
+    config: 50,
+    conninfo: 200,
     dump: INPUTS,
     env_file: INPUTS,
-    journal: INPUTS,
+    journal: 300,
     listing: INPUTS,
     manifest: INPUTS,
-    runbook: INPUTS,
+    runbook: 100,
     script: INPUTS,
     sql: INPUTS,
 }

@@ -54,9 +54,8 @@ fn the_lexer_agrees(text: &str, statements: &[Vec<u8>]) {
         tokens.filter(|token| means(token.kind)).map(|t| (t.kind, text[t.span].to_string())).collect()
     };
     let all = tokens(text);
-    let continued = all
-        .iter()
-        .any(|(kind, text)| *kind == Kind::Text && text.starts_with(['e', 'E']) && text.contains('\n'));
+    let escapes = |text: &str| text.starts_with(['e', 'E']) && text.contains(['\n', '\r']);
+    let continued = all.iter().any(|(kind, text)| *kind == Kind::Text && escapes(text));
     if continued || all.iter().any(|(_, text)| text.eq_ignore_ascii_case("create")) {
         return;
     }
