@@ -13,3 +13,20 @@ async fn a_cluster_serves_and_leaves_nothing_behind() {
     drop(cluster);
     assert!(!folder.exists());
 }
+
+#[tokio::test]
+async fn a_cluster_that_crashed_has_what_was_committed_when_it_starts_again() {
+    let cluster = backstay::demo::cluster::Cluster::start(&[]).unwrap();
+    let url = cluster.url("postgres", "postgres");
+    let session = common::session(&url).await;
+    session.batch_execute("CREATE TABLE kept AS SELECT 1 AS id").await.unwrap();
+    let open = common::session(&url).await;
+    open.batch_execute("BEGIN; INSERT INTO kept VALUES (2)").await.unwrap();
+    cluster.crash().unwrap();
+    assert!(session.simple_query("SELECT 1").await.is_err(), "a session outlived the crash");
+    assert!(cluster.crash().is_err(), "it was stopped twice");
+    cluster.start_again().unwrap();
+    let session = common::session(&url).await;
+    let rows = session.query("SELECT id FROM kept", &[]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.get(0)).collect::<Vec<i32>>(), [1]);
+}

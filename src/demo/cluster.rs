@@ -19,6 +19,8 @@ pub struct Cluster {
     folder: PathBuf,
     port: u16,
     binaries: PathBuf,
+    /// Whom the server runs as, where that is not us.
+    user: Option<(u32, u32)>,
     watchdog: Child,
 }
 
@@ -90,20 +92,13 @@ impl Cluster {
         }
         let path = folder.path().to_path_buf();
         let data = path.join("data");
-        let program = |name: &str| -> Command {
-            let mut command = Command::new(binaries.join(name));
-            command.current_dir(&path).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
-            if let Some((uid, gid)) = user {
-                command.uid(uid).gid(gid);
-            }
-            command
-        };
-        let watchdog = watch(&program("pg_ctl"), &data, &path, user)?;
+        let watchdog = watch(&binaries.join("pg_ctl"), &data, &path, user)?;
         // From here the watchdog removes the folder, whatever happens to us.
-        let mut cluster = Cluster { folder: folder.keep(), port: 0, binaries: binaries.clone(), watchdog };
+        let mut cluster = Cluster { folder: folder.keep(), port: 0, binaries, user, watchdog };
         match pack {
             Some(pack) if pack.exists() => unpack(pack, &path, user)?,
-            _ => run(program("initdb")
+            _ => run(cluster
+                .program("initdb")
                 .args(["--no-sync", "-A", "trust", "-E", "UTF8", "-U", SUPERUSER, "-D"])
                 .arg(&data))?,
         }
@@ -122,13 +117,41 @@ impl Cluster {
             conf.push('\n');
         }
         append(&data.join("postgresql.conf"), &conf)?;
-        run(program("pg_ctl")
-            .args(["-s", "-w", "-t", "60", "-l"])
-            .arg(path.join("log"))
-            .arg("-D")
-            .arg(&data)
-            .arg("start"))?;
+        cluster.start_again()?;
         Ok(cluster)
+    }
+
+    /// Stops the server as a crash does: nothing is flushed, every session is cut, and the next start recovers
+    /// from the WAL (`pg_ctl stop -m immediate`). Blocks for about a tenth of a second.
+    ///
+    /// # Errors
+    /// If there is no server to be stopped.
+    pub fn crash(&self) -> Result<(), ClusterError> {
+        run(self.pg_ctl().args(["-m", "immediate", "stop"]))
+    }
+
+    /// Starts the server after [`Cluster::crash`], on the same port; returns once it lets sessions in.
+    ///
+    /// # Errors
+    /// If it does not start within a minute; `log` in [`Cluster::folder`] says why.
+    pub fn start_again(&self) -> Result<(), ClusterError> {
+        run(self.pg_ctl().arg("-l").arg(self.folder.join("log")).arg("start"))
+    }
+
+    fn pg_ctl(&self) -> Command {
+        let mut command = self.program("pg_ctl");
+        command.args(["-s", "-w", "-t", "60", "-D"]).arg(self.folder.join("data"));
+        command
+    }
+
+    /// A program of PostgreSQL's, as the server's user.
+    fn program(&self, name: &str) -> Command {
+        let mut command = Command::new(self.binaries.join(name));
+        command.current_dir(&self.folder).env_clear().env("PATH", "/usr/bin:/bin").env("LC_ALL", "C.UTF-8");
+        if let Some((uid, gid)) = self.user {
+            command.uid(uid).gid(gid);
+        }
+        command
     }
 
     /// Where the server listens, on 127.0.0.1.
@@ -162,17 +185,12 @@ impl Drop for Cluster {
 }
 
 /// Starts the watchdog in a process group of its own, so that Ctrl-C in the terminal does not reach it.
-fn watch(
-    pg_ctl: &Command,
-    data: &Path,
-    folder: &Path,
-    user: Option<(u32, u32)>,
-) -> Result<Child, ClusterError> {
+fn watch(pg_ctl: &Path, data: &Path, folder: &Path, user: Option<(u32, u32)>) -> Result<Child, ClusterError> {
     // Removed again and again: whatever was killed together with us may still write for a moment.
     let script = r#"read -r _; "$1" -s -D "$2" -m immediate -w stop >/dev/null 2>&1
         for _ in 1 2 3 4 5; do rm -rf -- "$3" 2>/dev/null; [ -z "$(ls -A "$3" 2>/dev/null)" ] && exit 0; sleep 0.2; done"#;
     let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", script, "backstay-watchdog"]).arg(pg_ctl.get_program()).arg(data).arg(folder);
+    shell.args(["-c", script, "backstay-watchdog"]).arg(pg_ctl).arg(data).arg(folder);
     shell.current_dir("/").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
     if let Some((uid, gid)) = user {
         shell.uid(uid).gid(gid);

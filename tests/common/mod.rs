@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use backstay::demo::cluster::Cluster;
 
 pub mod command_line;
+pub mod dice;
+pub mod pristine;
 pub mod project;
 
 /// The cluster of this test process.

@@ -23,23 +23,29 @@ pub struct Driver {
 }
 
 impl Driver {
-    /// Starts the binary. Its output goes to files: a killed driver's children must not hold a pipe of ours.
+    /// Starts the binary in the project.
     pub fn start(project: &Project, arguments: &[&str]) -> Self {
-        Self::start_with(project, arguments, |_| ())
+        Self::spawn(project.command(arguments), project.path("backstay-store/runs"))
     }
 
     /// As [`Driver::start`], the command changed by `change`.
     pub fn start_with(project: &Project, arguments: &[&str], change: impl FnOnce(&mut Command)) -> Self {
-        let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
         let mut command = project.command(arguments);
         change(&mut command);
+        Self::spawn(command, project.path("backstay-store/runs"))
+    }
+
+    /// Starts `command`, whose journals are below `journals`. Its output goes to files: a killed driver's children
+    /// must not hold a pipe of ours.
+    pub fn spawn(mut command: Command, journals: PathBuf) -> Self {
+        let (out, err) = (tempfile::tempfile().expect("a file"), tempfile::tempfile().expect("a file"));
         let child = command
             .stdout(Stdio::from(out.try_clone().expect("a descriptor")))
             .stderr(Stdio::from(err.try_clone().expect("a descriptor")))
             .process_group(0)
             .spawn()
             .expect("a driver");
-        Self { child, out, err, journals: project.path("backstay-store/runs") }
+        Self { child, out, err, journals }
     }
 
     /// Waits until record `number` of the newest run exists; false if the driver ended without it.
@@ -54,7 +60,7 @@ impl Driver {
             if record.as_ref().is_some_and(|path| path.exists()) {
                 return true;
             }
-            if self.child.try_wait().expect("a status").is_some() {
+            if self.has_ended() {
                 return newest_journal(&self.journals)
                     .is_some_and(|folder| folder.join(format!("{number:06}.json")).exists());
             }
@@ -67,7 +73,7 @@ impl Driver {
     pub fn starts(&mut self, project: &Project, name: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !started(project, name) {
-            let gone = self.child.try_wait().expect("a status").is_some();
+            let gone = self.has_ended();
             assert!(!gone || started(project, name), "the driver ended before {name}: {}", self.said());
             assert!(Instant::now() < deadline, "{name} was not started");
             std::thread::sleep(Duration::from_millis(1));
@@ -79,14 +85,9 @@ impl Driver {
         self.child.id()
     }
 
-    /// Whether it has ended.
-    pub fn is_over(&mut self) -> bool {
-        self.child.try_wait().expect("a status").is_some()
-    }
-
     /// Sends a signal to the process alone, unless it has ended by itself: its number may be another's then.
     pub fn signal(&mut self, signal: Signal) {
-        if self.child.try_wait().expect("a status").is_none() {
+        if !self.has_ended() {
             kill_process(self.pid(), signal).expect("a signal");
         }
     }
@@ -99,16 +100,21 @@ impl Driver {
 
     /// SIGKILL, to the whole process group.
     pub fn kill_group(mut self) {
-        if self.child.try_wait().expect("a status").is_none() {
+        if !self.has_ended() {
             kill_process_group(self.pid(), Signal::KILL).expect("a signal");
         }
         self.child.wait().expect("its end");
     }
 
+    /// Whether it has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("a status").is_some()
+    }
+
     /// Waits until it ends by itself.
     pub fn ended(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;
-        while self.child.try_wait().expect("a status").is_none() {
+        while !self.has_ended() {
             assert!(Instant::now() < deadline, "it does not end: {}", self.said());
             std::thread::sleep(Duration::from_millis(2));
         }

@@ -52,7 +52,7 @@ async fn no_argument_and_no_file_holds_a_secret() {
     let mut dumped = false;
     crate::patiently("the release to end", || {
         dumped |= processes().iter().any(|arguments| arguments.contains("pg_dump"));
-        driver.is_over()
+        driver.has_ended()
     });
     assert!(dumped, "no pg_dump was seen: nothing was looked at");
     let ended = driver.ended().expect(0);

@@ -3,11 +3,9 @@
 use std::time::{Duration, Instant};
 
 use backstay::backup::attributes::DatabaseAttributes;
-use backstay::backup::fingerprint::Content;
-use backstay::event::Progress;
-use backstay::migrate::{self, Migrations};
 
 use crate::app;
+use crate::common::pristine::{Pristine, Snapshot};
 use crate::common::project::{Ended, Project};
 use crate::common::{cluster, session};
 use crate::driver::records;
@@ -23,16 +21,11 @@ pub enum Release {
     Unhealthy,
 }
 
-/// The whole of a database as far as a user could tell.
-pub type Snapshot = (String, Content);
-
 /// A project with a database to be brought back, and what it is before and after a good release.
 pub struct Stage {
     /// The project.
     pub project: Project,
-    pristine: String,
-    attributes: DatabaseAttributes,
-    old: Snapshot,
+    pristine: Pristine,
     new: Snapshot,
 }
 
@@ -40,14 +33,9 @@ impl Stage {
     /// A shop with this release before it.
     pub async fn of(release: Release) -> Self {
         let project = Project::shop().await;
-        let pristine = format!("pristine_{}", project.name);
-        let admin = session(&cluster().url("postgres", "postgres")).await;
-        let attributes = DatabaseAttributes::read(&admin, &project.name).await.expect("attributes");
-        let clone = format!("CREATE DATABASE {pristine} TEMPLATE {0} OWNER {0}", project.name);
-        admin.batch_execute(&clone).await.expect("a pristine copy");
-        let old = project.state().await;
-        let new = migrated(&project).await;
-        let stage = Self { project, pristine, attributes, old, new };
+        let pristine = Pristine::of(&project).await;
+        let new = pristine.migrated(&project, &project.path("migrations")).await;
+        let stage = Self { project, pristine, new };
         stage.prepare(release);
         stage.reset().await;
         stage
@@ -82,19 +70,8 @@ impl Stage {
 
     /// Puts database and files back to the beginning.
     pub async fn reset(&self) {
-        let (project, name) = (&self.project, &self.project.name);
-        let admin = session(&cluster().url("postgres", "postgres")).await;
-        for database in project.databases().await {
-            admin
-                .batch_execute(&format!("DROP DATABASE \"{database}\" WITH (FORCE)"))
-                .await
-                .expect("a dropped database");
-        }
-        let clone = format!("CREATE DATABASE {name} TEMPLATE {} OWNER {name}", self.pristine);
-        admin.batch_execute(&clone).await.expect("a fresh copy");
-        for statement in self.attributes.statements(name) {
-            admin.batch_execute(&statement).await.expect("an attribute");
-        }
+        let project = &self.project;
+        self.pristine.restore(project).await;
         let _ = std::fs::remove_dir_all(project.path("backstay-store"));
         for file in ["flag", "deployed", "version", "RELEASES.md", "schema.sql"] {
             let _ = std::fs::remove_file(project.path(file));
@@ -171,7 +148,7 @@ impl Verified<'_> {
 
     async fn same_database(&self) {
         let (schema, content) = self.stage.project.state().await;
-        let (wanted_schema, wanted) = if self.code == 0 { &self.stage.new } else { &self.stage.old };
+        let (wanted_schema, wanted) = if self.code == 0 { &self.stage.new } else { &self.stage.pristine.old };
         assert_eq!(&schema, wanted_schema, "{}: another schema", self.story);
         let different: Vec<String> = wanted
             .differences(&content)
@@ -192,7 +169,7 @@ impl Verified<'_> {
     async fn same_attributes(&self) {
         let admin = session(&cluster().url("postgres", "postgres")).await;
         let now = DatabaseAttributes::read(&admin, &self.stage.project.name).await.expect("attributes");
-        assert_eq!(now, self.stage.attributes, "{}: other attributes", self.story);
+        assert_eq!(now, self.stage.pristine.attributes, "{}: other attributes", self.story);
     }
 
     async fn no_sessions(&self) {
@@ -233,25 +210,4 @@ impl Verified<'_> {
         assert_eq!(status["fence"]["value"]["closed"], false, "{}: {status}", self.story);
         assert!(status["run"]["mends"].is_null(), "{}: {verdict} {status}", self.story);
     }
-}
-
-/// The state that a good release leaves: a copy, migrated by itself.
-async fn migrated(project: &Project) -> Snapshot {
-    let admin = session(&cluster().url("postgres", "postgres")).await;
-    let name = format!("migrated_{}", project.name);
-    admin
-        .batch_execute(&format!("CREATE DATABASE {name} TEMPLATE {0} OWNER {0}", project.name))
-        .await
-        .expect("a copy");
-    let info = project.info().with_database(&name);
-    let migrations = Migrations::load(&project.path("migrations")).expect("migrations");
-    let mut owner = backstay::pg::connect(&info, &Default::default()).await.expect("a session");
-    migrate::upgrade(&mut owner, &migrations, "head", &migrate::Options::default(), &Progress::none())
-        .await
-        .expect("the good release's migration");
-    let options = backstay::backup::fingerprint::Options::default();
-    let schema = backstay::backup::schema::schema_of(&info, &options.session).await.expect("a schema");
-    let content =
-        backstay::backup::fingerprint::database(&info, &options, &Progress::none()).await.expect("content");
-    (schema, content)
 }

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::io::Write;
 use std::path::Path;
 
+use crate::common::dice::Dice;
 use crate::driver::{Driver, records, start_of};
 use crate::longer;
 use crate::stage::{Release, Stage};
@@ -15,21 +16,11 @@ fn seeds(usual: u64) -> std::ops::Range<u64> {
     first..first + longer().unwrap_or(usual)
 }
 
-/// Knuth's multiplicative generator: enough to choose when to kill.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-}
-
 /// Kills the run and up to two resumes, each at a random record and a random moment after it; the last resume
 /// is left alone.
 async fn dies_again_and_again(release: Release, seed: u64) {
     let stage = Stage::of(release).await;
-    let mut dice = Dice(seed);
+    let mut dice = Dice::new(seed);
     let mut code = if release == Release::Good { 0 } else { 4 };
     let mut story = format!("{release:?}, seed {seed}");
     println!("{story}");
