@@ -50,6 +50,13 @@ test-crash: postgres ## The crash tests at length: every record, both kinds of k
 	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) test $(CARGO_FLAGS) --test crash -- --nocapture
 	BACKSTAY_CRASH_SEEDS=$(or $(SEEDS),20) $(CARGO) test $(CARGO_FLAGS) --test migrate killed -- --nocapture
 
+# In memory where there is a file system for it: half of the time would be the disk's.
+.PHONY: test-chaos
+test-chaos: postgres ## Releases while processes, server and network fail: RUNS=100 tales from SEED=1000 on; adds up the calls
+	TMPDIR=$$(test -w /dev/shm && echo /dev/shm || echo "$${TMPDIR:-/tmp}") \
+	BACKSTAY_CHAOS_SEED=$(or $(SEED),1000) BACKSTAY_CHAOS_RUNS=$(or $(RUNS),100) \
+	$(CARGO) test $(CARGO_FLAGS) --test chaos releases_in_a_storm -- --nocapture
+
 .PHONY: test-gcs-emulator
 test-gcs-emulator: ## The store on Cloud Storage against an emulator from PyPI
 	.ci/gcs-emulator $(CARGO_FLAGS)

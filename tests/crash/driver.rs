@@ -111,6 +111,15 @@ impl Driver {
         self.child.try_wait().expect("a status").is_some()
     }
 
+    /// Whether it ends by itself within `grace`.
+    pub fn ends_within(&mut self, grace: Duration) -> bool {
+        let deadline = Instant::now() + grace;
+        while !self.has_ended() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        self.has_ended()
+    }
+
     /// Waits until it ends by itself.
     pub fn ended(mut self) -> Ended {
         let deadline = Instant::now() + PATIENCE;

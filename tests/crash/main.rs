@@ -7,6 +7,7 @@
 mod common;
 
 mod app;
+mod cancelled;
 mod commands;
 mod debris;
 mod driver;
