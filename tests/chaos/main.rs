@@ -18,6 +18,7 @@ mod sentinel;
 mod tale;
 mod tally;
 mod told;
+mod watch;
 mod world;
 mod writers;
 
@@ -31,6 +32,7 @@ use crate::sentinel::Spy;
 use crate::tale::Tale;
 use crate::tally::Tally;
 use crate::told::Told;
+use crate::watch::Watch;
 use crate::world::World;
 use crate::writers::Writers;
 
@@ -82,9 +84,10 @@ async fn releases_in_a_storm() {
 
 /// One tale, and what must hold after it.
 async fn live_through(world: &World, tale: &Tale, told: &Told) -> i32 {
-    let writers = Writers::start(&world.project.info(), tale.seed);
+    let (watch, writers) = (Watch::start(), Writers::start(&world.project.info(), tale.seed));
     let code = play::play(world, tale, told).await;
     let rows = writers.stop().await;
+    watch.saw_nobody();
     judge::of_ending(tale, told, code);
     judge::of_production(world, tale, told, code, &rows).await;
     judge::of_next_release(world, tale, told).await;

@@ -113,6 +113,10 @@ async fn strike(world: &World, life: &Life, fault: Fault, mut driver: Driver, to
             tokio::time::sleep(fault.lasts).await;
             world.proxy.set(Weather::Fair);
         }
+        Kind::Gone => {
+            world.proxy.set(Weather::Refusing);
+            world.proxy.cut(Cut::Both);
+        }
         Kind::Slow => {
             world.proxy.set(Weather::Slow(LATE));
             tokio::time::sleep(fault.lasts).await;

@@ -78,6 +78,8 @@ pub enum Kind {
     Cut,
     /// Every connection is closed, and new ones are refused for a while.
     Refuse,
+    /// The same, for as long as the driver lives.
+    Gone,
     /// Everything comes late for a while.
     Slow,
     /// The server's answers end.
@@ -89,7 +91,7 @@ pub enum Kind {
 }
 
 /// How often each kind is chosen, out of the sum.
-const KINDS: [(Kind, u64); 11] = [
+const KINDS: [(Kind, u64); 12] = [
     (Kind::Kill, 18),
     (Kind::KillGroup, 12),
     (Kind::Sleep, 10),
@@ -97,6 +99,7 @@ const KINDS: [(Kind, u64); 11] = [
     (Kind::Crash, 20),
     (Kind::Cut, 8),
     (Kind::Refuse, 7),
+    (Kind::Gone, 4),
     (Kind::Slow, 5),
     (Kind::HalfToTool, 4),
     (Kind::HalfToServer, 4),
@@ -165,7 +168,7 @@ fn fault(dice: &mut Dice, records: u64, first: bool) -> Fault {
 
 impl Kind {
     pub fn ends_its_driver(self) -> bool {
-        matches!(self, Kind::Kill | Kind::KillGroup | Kind::Sleep)
+        matches!(self, Kind::Kill | Kind::KillGroup | Kind::Sleep | Kind::Gone)
     }
 
     /// Whether only the process that drives is hit: a release that was good ends well then.
@@ -184,6 +187,7 @@ impl fmt::Display for Kind {
             Kind::Crash => "server crash",
             Kind::Cut => "cut",
             Kind::Refuse => "cut, refused",
+            Kind::Gone => "cut for good",
             Kind::Slow => "slow",
             Kind::HalfToTool => "half to tool",
             Kind::HalfToServer => "half to server",
