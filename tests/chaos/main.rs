@@ -12,6 +12,7 @@ mod common;
 mod driver;
 mod fifty;
 mod judge;
+mod ledger;
 mod play;
 mod proxy;
 mod sentinel;
@@ -66,6 +67,9 @@ async fn releases_in_a_storm() {
                     tale.release,
                     began.elapsed().as_secs_f32()
                 );
+                if runs == 1 {
+                    println!("{tale:#?}\n{}", told.all(&world));
+                }
                 tally.add(&told, code);
             }
             // The panic was printed; the other tales are told all the same.
@@ -84,7 +88,7 @@ async fn releases_in_a_storm() {
 
 /// One tale, and what must hold after it.
 async fn live_through(world: &World, tale: &Tale, told: &Told) -> i32 {
-    let (watch, writers) = (Watch::start(), Writers::start(&world.project.info(), tale.seed));
+    let (watch, writers) = (Watch::start(), Writers::start(&world.project, tale));
     let code = play::play(world, tale, told).await;
     let rows = writers.stop().await;
     watch.saw_nobody();

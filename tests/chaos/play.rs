@@ -149,7 +149,7 @@ async fn take_over(world: &World, life: &Life, mut driver: Driver, told: &Told) 
     if over {
         assert_eq!(taker.code, 2, "a run that had ended was taken over");
     } else {
-        judge::of_code(&taker, told);
+        judge::of_code(&taker);
         assert!(matches!(woken.code, 6 | 8), "the woken driver ended with {}", woken.code);
         assert!(woken.err.contains("another driver"), "the woken driver did not see the takeover");
     }
@@ -166,7 +166,7 @@ async fn rivals(world: &World, told: &Told) -> i32 {
     let lost = |ended: &Ended| ended.err.contains("held by") || ended.err.contains("it has ended");
     ended.sort_by_key(lost);
     let [winner, loser] = &ended[..] else { unreachable!("two") };
-    judge::of_code(winner, told);
+    judge::of_code(winner);
     // Where a person is needed the second may try what the first one tried.
     if winner.code != 5 {
         assert!(lost(loser) && !lost(winner), "not one of two resumes won");
@@ -214,7 +214,7 @@ fn answer(world: &World, tale: &Tale, told: &Told) -> Ended {
 fn calm_run(world: &World, told: &Told, arguments: &[&str]) -> Ended {
     let ended = world.run(1, arguments);
     told.end(&format!("undisturbed {}", arguments.join(" ")), &ended);
-    judge::of_code(&ended, told);
+    judge::of_code(&ended);
     assert!(!matches!(ended.code, 6 | 8), "interrupted, and nobody did");
     ended
 }

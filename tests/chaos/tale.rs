@@ -14,6 +14,7 @@ pub struct Tale {
     pub asks: bool,
     /// What the person says then.
     pub keeps_new: bool,
+    pub mood: Mood,
     /// The first life runs the release, the others resume it; after the last nothing is disturbed any more.
     pub lives: Vec<Life>,
 }
@@ -31,6 +32,17 @@ pub enum Release {
     BadDeploy,
     /// It is not healthy after `open`: 4.
     Unhealthy,
+}
+
+/// What the writers do while the flag is up, if they get in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mood {
+    /// All that they do otherwise.
+    Mixed,
+    /// Nothing but deletions: they leave no row that is young.
+    Deleting,
+    /// Nothing but updates.
+    Updating,
 }
 
 /// One driver's life, or that of two at once.
@@ -119,7 +131,8 @@ impl Tale {
             70..85 => Release::BadDeploy,
             _ => Release::Unhealthy,
         };
-        let (asks, keeps_new) = (dice.percent(30), dice.percent(40));
+        let (asks, keeps_new) = (dice.percent(40), dice.percent(40));
+        let mood = dice.pick(&[Mood::Mixed, Mood::Mixed, Mood::Deleting, Mood::Updating]);
         let mut lives = vec![Life { machine: 0, rivals: false, faults: faults(&mut dice, RECORDS, true) }];
         while lives.len() < 4 && dice.percent(45) {
             let machine = dice.below(2) as usize;
@@ -127,14 +140,15 @@ impl Tale {
             let faults = if rivals { Vec::new() } else { faults(&mut dice, 9, false) };
             lives.push(Life { machine, rivals, faults });
         }
-        Self { seed, release, asks, keeps_new, lives }
+        Self { seed, release, asks, keeps_new, mood, lives }
     }
 }
 
 impl Tale {
     /// A good release that nobody disturbs.
     pub fn calm() -> Self {
-        Self { seed: 0, release: Release::Good, asks: false, keeps_new: false, lives: Vec::new() }
+        let (asks, keeps_new, mood) = (false, false, Mood::Mixed);
+        Self { seed: 0, release: Release::Good, asks, keeps_new, mood, lives: Vec::new() }
     }
 }
 

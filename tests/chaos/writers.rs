@@ -1,5 +1,6 @@
 //! Other people's writes while production is released: rows of their own, and what of them was acknowledged.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,6 +11,8 @@ use tokio::task::JoinSet;
 use tokio_postgres::SimpleQueryMessage;
 
 use crate::common::dice::Dice;
+use crate::common::project::Project;
+use crate::tale::{Mood, Tale};
 
 /// Where they write, and nobody else.
 pub const TABLE: &str = "CREATE TABLE traffic (id bigint PRIMARY KEY, version integer NOT NULL)";
@@ -55,15 +58,16 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// Lets them write into the database at `info`, whoever may be there, again and again.
-    pub fn start(info: &ConnInfo, seed: u64) -> Self {
+    /// Lets them write into the project's database, whichever that is, again and again.
+    pub fn start(project: &Project, tale: &Tale) -> Self {
         let rows = Arc::<Mutex<Vec<Row>>>::default();
         let (stop, stopped) = watch::channel(false);
         let mut tasks = JoinSet::new();
         for writer in 0..WRITERS {
-            let dice = Dice::new(seed.wrapping_mul(31).wrapping_add(writer as u64));
-            let hand = Hand { writer, dice, rows: Arc::clone(&rows), stopped: stopped.clone() };
-            tasks.spawn(hand.write(info.clone()));
+            let dice = Dice::new(tale.seed.wrapping_mul(31).wrapping_add(writer as u64));
+            let (rows, stopped, flag) = (Arc::clone(&rows), stopped.clone(), project.path("flag"));
+            let hand = Hand { writer, dice, rows, stopped, flag, mood: tale.mood };
+            tasks.spawn(hand.write(project.info()));
         }
         Self { rows, stop, tasks }
     }
@@ -81,6 +85,15 @@ struct Hand {
     dice: Dice,
     rows: Arc<Mutex<Vec<Row>>>,
     stopped: watch::Receiver<bool>,
+    flag: PathBuf,
+    mood: Mood,
+}
+
+enum Deed {
+    Insert,
+    Update(Own),
+    Delete(Own),
+    Nothing,
 }
 
 /// A row that a hand may write again.
@@ -109,17 +122,32 @@ impl Hand {
 
     async fn write_until_cut(&mut self, session: &Session, own: &mut Vec<Own>) {
         while !*self.stopped.borrow() {
-            let before = (!own.is_empty()).then(|| self.dice.below(own.len() as u64) as usize);
-            let answer = match (self.dice.below(10), before) {
-                (0, Some(which)) => self.rewrite(session, own.swap_remove(which), false).await,
-                (1..4, Some(which)) => self.rewrite(session, own.swap_remove(which), true).await,
-                _ => self.insert(session).await,
+            let answer = match self.choose(own) {
+                Deed::Insert => self.insert(session).await,
+                Deed::Update(row) => self.rewrite(session, row, true).await,
+                Deed::Delete(row) => self.rewrite(session, row, false).await,
+                Deed::Nothing => Ok(None),
             };
             match answer {
                 Ok(row) => own.extend(row),
                 Err(_) => return,
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    fn choose(&mut self, own: &mut Vec<Own>) -> Deed {
+        let (thrown, mood) = (self.dice.below(10), if self.flag.exists() { self.mood } else { Mood::Mixed });
+        if mood == Mood::Mixed && thrown > 4 {
+            return Deed::Insert;
+        }
+        if own.is_empty() {
+            return if mood == Mood::Mixed { Deed::Insert } else { Deed::Nothing };
+        }
+        let row = own.swap_remove(self.dice.below(own.len() as u64) as usize);
+        match (mood, thrown) {
+            (Mood::Deleting, _) | (Mood::Mixed, 0) => Deed::Delete(row),
+            _ => Deed::Update(row),
         }
     }
 
