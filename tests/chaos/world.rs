@@ -14,7 +14,7 @@ use crate::common::project::{Ended, Project};
 use crate::common::{cluster, session};
 use crate::driver::Driver;
 use crate::proxy::{Proxy, Weather};
-use crate::sentinel::{self, OF_COMMAND, OF_ENV_FILE, OF_HEALTH};
+use crate::sentinel::{self, OF_COMMAND, OF_ENV_FILE, OF_HEALTH, OF_URL};
 use crate::tale::{Release, Tale};
 use crate::writers;
 
@@ -107,6 +107,9 @@ impl World {
     fn env_file(&self) -> String {
         let real = format!("127.0.0.1:{}", cluster().port());
         let url = self.project.url().replace(&real, &format!("127.0.0.1:{}", self.proxy.port));
+        let (user, rest) = url.split_once(":s3ntinel").expect("the password of every test");
+        let (_, host) = rest.split_once('@').expect("a host");
+        let url = format!("{user}:{}@{host}", OF_URL.replace('/', "%2F").replace('@', "%40"));
         format!(
             "DATABASE_URL={url}\nBACKSTAY_STORE=file://{}\nMAINTENANCE_FLAG={}\nDATABASE_DISK={}\nHEALTH_URL={}\n\
              TOKEN=\"{OF_COMMAND}\"\nHEALTH_TOKEN={OF_HEALTH}\nONLY_FOR_DEPLOYS='{OF_ENV_FILE}'\n",
@@ -211,6 +214,10 @@ url = "${{DATABASE_URL}}"
 free_disk = "${{DATABASE_DISK}}"
 connect_timeout = "2s"
 close_timeout = "10s"
+
+[lease]
+heartbeat = "200ms"
+expires = "3s"
 
 [store]
 url = "${{BACKSTAY_STORE}}"
