@@ -11,7 +11,7 @@ use crate::told::Told;
 /// The sum of some runs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// First seed and number of runs, a call.
+    /// First and last seed of each call.
     seeds: Vec<(u64, u64)>,
     runs: u64,
     seconds: u64,
@@ -24,8 +24,9 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn of(seed: u64, runs: u64) -> Self {
-        Self { seeds: vec![(seed, runs)], ..Self::default() }
+    pub fn of(seeds: &[u64]) -> Self {
+        let ends = seeds.first().zip(seeds.last()).map(|(first, last)| (*first, *last));
+        Self { seeds: ends.into_iter().collect(), ..Self::default() }
     }
 
     /// A run that ended as it may.
@@ -86,7 +87,7 @@ impl Tally {
     /// The sum as a table for a person.
     pub fn table(&self, title: &str) -> String {
         let count = |map: &BTreeMap<String, u64>| map.values().sum::<u64>();
-        let seeds: Vec<String> = self.seeds.iter().map(|(first, runs)| format!("{first}+{runs}")).collect();
+        let seeds: Vec<String> = self.seeds.iter().map(|(first, last)| format!("{first}..={last}")).collect();
         let verdicts: Vec<String> =
             self.verdicts.iter().map(|(code, times)| format!("{code}: {times}")).collect();
         let mut text = format!(
