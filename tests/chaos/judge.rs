@@ -19,7 +19,7 @@ use crate::world::World;
 use crate::writers::Row;
 
 /// Whether what others wrote is kept in files, beside the kept database.
-const LEDGER_IN_FILES: bool = false;
+const LEDGER_IN_FILES: bool = true;
 
 /// Exit codes that a run or a resume may end with; 1 is a defect, 2 is for those that never began.
 pub fn of_code(ended: &Ended) {

@@ -67,7 +67,8 @@ async fn comes(world: &World, driver: &mut Driver, base: u32, when: When) -> boo
         }
         When::InClone => {
             let admin = world.admin().await;
-            let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query LIKE 'CREATE DATABASE%__g_%'";
+            let query = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' \
+                         AND query ~ '^CREATE DATABASE .*__g_.* TEMPLATE'";
             while !driver.has_ended() {
                 if admin.query_one(query, &[]).await.expect("sessions").get::<_, i64>(0) > 0 {
                     return true;
