@@ -12,6 +12,7 @@ use backstay::journal::Record;
 use backstay::journal::lease::Lease;
 use backstay::migrate::{Migrations, script};
 use backstay::runbook::{Runbook, SHIPPED};
+use backstay::window::ledger;
 
 /// What a reader may be sent to.
 const DOCUMENTS: [&str; 8] = [
@@ -198,6 +199,19 @@ fn the_examples_of_a_manifest_and_of_its_verification_hold_together() {
     assert!(verified.mismatches.is_empty());
     let failed: ProofRecord = serde_json::from_str(&labelled("docs/formats.md", "failed")[0]).unwrap();
     assert_eq!((failed.manifest, failed.mismatches.len()), (Some(manifest.checksum), 1));
+}
+
+#[test]
+fn the_example_of_a_ledger_is_one() {
+    let text = &labelled("docs/formats.md", "ledger")[0];
+    let document = ledger::Document::parse(text.as_bytes()).unwrap();
+    // Nothing in the example that the code does not know.
+    assert_eq!(
+        serde_json::to_value(&document).unwrap(),
+        serde_json::from_str::<serde_json::Value>(text).unwrap()
+    );
+    let loaded: Vec<_> = document.files.iter().map(|file| file.kind).collect();
+    assert!(loaded.is_sorted_by_key(|kind| *kind as u8), "in the order of loading: {loaded:?}");
 }
 
 #[test]

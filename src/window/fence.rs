@@ -178,30 +178,29 @@ async fn rename_when_empty(
     let statement = format!("ALTER DATABASE {} RENAME TO {}", quote_ident(&from.name), quote_ident(to));
     loop {
         end_sessions(admin.session(), from.oid, deadline.saturating_duration_since(Instant::now())).await?;
+        // Not waited for: nobody is let in any more who could end it.
+        let prepared = survivors::prepared(admin.session(), from.oid).await?;
+        if !prepared.is_empty() {
+            let failure = Failure::refused(format!("rename database {} to {to}", from.name));
+            return Err(survivors::named(failure, prepared));
+        }
         match admin.session().batch_execute(&statement).await {
             Ok(()) => return Ok(()),
+            Err(error) if in_use(&error) && Instant::now() < deadline => tokio::time::sleep(POLL).await,
             Err(error) => {
-                let still_in_use = in_use(&error);
-                let over = Instant::now() >= deadline;
                 let failure = refused(&format!("rename database {} to {to}", from.name), &error);
-                let found =
-                    if still_in_use { in_the_way(admin.session(), from.oid, over).await? } else { vec![] };
-                if !still_in_use || over || !found.is_empty() {
-                    return Err(survivors::named(failure, found));
-                }
+                let stayed =
+                    if in_use(&error) { lingering(admin.session(), from.oid).await? } else { vec![] };
+                return Err(survivors::named(failure, stayed));
             }
         }
     }
 }
 
-/// Who uses a database without a session. A prepared transaction is named at once, since nobody is let in any more
-/// who could end it; workers may go by themselves until the time is `over`.
-async fn in_the_way(session: &Session, oid: u32, over: bool) -> Result<Vec<Survivor>, Failure> {
-    let mut found = survivors::prepared(session, oid).await?;
-    if over {
-        found.extend(survivors::subscriptions(session, oid).await?);
-        found.extend(survivors::workers(session, oid).await?);
-    }
+/// Who uses a database without a session that could be ended.
+async fn lingering(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failure> {
+    let mut found = survivors::subscriptions(session, oid).await?;
+    found.extend(survivors::workers(session, oid).await?);
     Ok(found)
 }
 

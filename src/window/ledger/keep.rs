@@ -207,7 +207,11 @@ impl<'k, 'd> Keeping<'k, 'd> {
     }
 
     fn old(&self, oid: u32) -> Option<&Shape> {
-        self.there.counterpart(self.here.get(oid)?, self.door.is_clone())
+        match self.here.get(oid) {
+            Some(new) => self.there.counterpart(new, self.door.is_clone()),
+            // Dropped: only its id can tell which it was.
+            None => self.there.get(oid).filter(|_| self.door.is_clone()),
+        }
     }
 
     async fn deleted(&mut self, table: &TableFound) -> Result<(), Failure> {
@@ -276,7 +280,10 @@ impl<'k, 'd> Keeping<'k, 'd> {
             Gone::Counted(n, _) => (Deletions::Counted, n),
         };
         document::Table {
-            table: table.name.clone(),
+            table: match old {
+                Some(old) if table.fate == Fate::Dropped => old.table.clone(),
+                _ => table.name.clone(),
+            },
             what: table.words(),
             loads_into: old.map(|old| old.table.clone()),
             key: key.into_iter().map(|column| column.name.clone()).collect(),
