@@ -123,7 +123,7 @@ mod tests {
     fn names_are_names_of_objects_whatever_a_table_is_called() {
         let name = |table: &str| object_name(3, Some(&TableName::new("My Schema", table)), FileKind::Rows);
         assert_eq!(name("orders"), "0003-My_Schema.orders.rows.sql.gz");
-        assert_eq!(name("../ü \"x\""), "0003-My_Schema..._____x_.rows.sql.gz");
+        assert_eq!(name("../ü \"x\""), "0003-My_Schema...____x_.rows.sql.gz");
         assert_eq!(object_name(12, None, FileKind::Sequences), "0012-sequences.sql.gz");
     }
 }
