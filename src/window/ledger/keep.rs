@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use super::document::{
-    self, Changed, Deletions, Document, FileKind, LargeObject, LargeObjects, Named, Since,
-};
+use super::describe;
+use super::document::{self, Document, FileKind, Named, Since};
 use super::door::Door;
 use super::look::Found;
 use super::mark::Mark;
@@ -109,9 +108,9 @@ pub async fn keep(
         since: Since { xid: mark.xid, at: mark.at },
         statistics_lost: found.statistics_lost,
         tables,
-        sequences: found.sequences.iter().map(described_sequence).collect(),
-        large_objects: described_large_objects(found),
-        definitions: described_definitions(found),
+        sequences: found.sequences.iter().map(describe::sequence).collect(),
+        large_objects: describe::large_objects(&found.large_objects),
+        definitions: describe::definitions(found),
         schema_not_kept,
         files,
     };
@@ -273,12 +272,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
     fn described(&self, table: &TableFound, not_kept: Option<String>) -> document::Table {
         let old = self.old(table.oid);
         let key = old.and_then(Shape::key_columns).unwrap_or_default();
-        let (deletions, deleted) = match table.gone {
-            Gone::Nothing => (Deletions::None, 0),
-            Gone::Keys(n) => (Deletions::Certain, n),
-            Gone::Mixed(n) => (Deletions::Mixed, n),
-            Gone::Counted(n, _) => (Deletions::Counted, n),
-        };
+        let (deletions, deleted) = describe::deletions(&table.gone);
         document::Table {
             table: match old {
                 Some(old) if table.fate == Fate::Dropped => old.table.clone(),
@@ -341,28 +335,4 @@ async fn references(session: &Session) -> Result<Vec<(TableName, TableName)>, Fa
         TableName::new(row.get::<_, String>(at), row.get::<_, String>(at + 1))
     };
     Ok(rows.iter().map(|row| (name(row, 0), name(row, 2))).collect())
-}
-
-fn described_sequence(sequence: &super::look::SequenceFound) -> document::Sequence {
-    document::Sequence { sequence: sequence.name.clone(), at_open: sequence.then, now: sequence.now }
-}
-
-fn described_large_objects(found: &Found) -> Option<LargeObjects> {
-    let found = &found.large_objects;
-    let written = found.written.iter().map(|object| LargeObject { oid: object.oid, bytes: object.bytes });
-    (!found.is_empty()).then(|| LargeObjects {
-        written: written.collect(),
-        removed: found.removed.clone(),
-        rights: found.rights,
-    })
-}
-
-fn described_definitions(found: &Found) -> Vec<Changed> {
-    let changed = |what: &str, count, names| Changed { what: what.to_string(), count, names };
-    let mut described: Vec<Changed> =
-        found.definitions.iter().map(|d| changed(d.what, d.count, d.names.clone())).collect();
-    if found.dropped > 0 {
-        described.push(changed("functions, triggers or policies were dropped", found.dropped, vec![]));
-    }
-    described
 }

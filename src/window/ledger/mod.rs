@@ -18,9 +18,10 @@
 //! | `door` | the way into the guard, which is closed to everybody |
 //! | `keep`, `pen` | the findings to objects on the store |
 //! | `script` | the SQL around the rows. **Pure** |
-//! | `document` | `ledger.json`, what the files are; written last |
+//! | `document`, `describe` | `ledger.json`, what the files are; written last |
 
 mod definitions;
+mod describe;
 mod document;
 mod door;
 mod keep;
