@@ -18,7 +18,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// A session on the maintenance database, holding the advisory lock of one production database.
 pub struct Admin {
     session: Session,
-    info: ConnInfo,
+    info: Box<ConnInfo>,
     options: SessionOptions,
     key: i64,
 }
@@ -112,7 +112,7 @@ impl Admin {
         let session = pg::connect(&info, &options).await.map_err(Failure::from)?;
         let key = lock_key(&system(&session).await?, name);
         lock(&session, try_lock, key, name, patience).await?;
-        Ok(Self { session, info, options, key })
+        Ok(Self { session, info: Box::new(info), options, key })
     }
 
     /// Whether the session, and with it the lock, is still there. One that gives no answer for as long as connecting

@@ -83,6 +83,10 @@ async fn a_clone_that_finds_no_room_leaves_nothing() {
     drop(owner);
     let ended = ground.project.run(&["run", "release", "--yes"]).expect(4);
     assert!(ended.err.contains("No space left on device"), "{}", ended.err);
-    assert_eq!(ground.project.databases().await, [ground.project.name.clone()], "no half clone is left");
+    assert_eq!(
+        ground.project.databases().await,
+        std::slice::from_ref(&ground.project.name),
+        "no half clone is left"
+    );
     serves_the_old_one(&ground).await;
 }
