@@ -16,6 +16,9 @@ use crate::time::show_duration;
 
 const POLL: Duration = Duration::from_millis(50);
 
+/// What a replica may take beyond its limit to say how far it is.
+const SILENT: Duration = Duration::from_secs(2);
+
 /// What was found on a replica.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cleared {
@@ -36,7 +39,7 @@ pub async fn position(session: &Session) -> Result<String, Failure> {
 }
 
 /// Waits until the replica at `info` has replayed the log up to `position`, then ends every session in the
-/// database `oid`, one by one. All of it takes `limit` at most. Idempotent.
+/// database `oid`, one by one. All of it takes `limit` at most, and two seconds if the replica is silent. Idempotent.
 ///
 /// # Errors
 /// The connection's; that it lags, with how far it is; who could not be made to leave.
@@ -61,8 +64,8 @@ pub async fn clear(
         fence::end_sessions(&session, oid, end.saturating_duration_since(Instant::now())).await?;
         Ok(Cleared::Ended(found))
     };
-    // A little later than the inner bound, which can say more; only a silent server comes this far.
-    match timeout(limit + POLL, work).await {
+    // Later than the inner bound, which can say more; only a silent server comes this far.
+    match timeout(limit + SILENT, work).await {
         Ok(outcome) => outcome,
         Err(_) => Err(Failure::failed(format!("end the sessions on {}", info.describe()))
             .because_of(format!("no answer within {}", show_duration(limit)))),
