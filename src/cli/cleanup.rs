@@ -11,8 +11,8 @@ use crate::engine::begin;
 use crate::failure::{Failure, Verdict};
 use crate::id;
 use crate::journal::{self, JournalError};
-use crate::pg::catalog::{self, Database};
-use crate::pg::{Session, refused};
+use crate::pg::Session;
+use crate::pg::catalog::Database;
 use crate::steps::session_options;
 use crate::store::Store;
 use crate::time::{between, now, parse_duration, show_bytes, show_duration};
@@ -51,7 +51,7 @@ pub(super) enum Claim {
     Unfinished,
     /// The store does not know its run: another store may.
     Stranger,
-    /// It is production, fenced.
+    /// It is production, fenced, or may be: whatever else has production's name now may be somebody's empty one.
     Production,
     /// The store can't be read.
     Unreadable(Failure),
@@ -156,8 +156,11 @@ fn of_run(
                 return Err(refuse("it is not finished", next));
             }
             Claim::Production => {
-                let why = format!("{} is production, fenced", leftover.database.name);
-                return Err(refuse(&why, format!("backstay status -e {environment} says how to open it")));
+                let why = format!("{} is production, fenced, or may be", leftover.database.name);
+                return Err(refuse(
+                    &why,
+                    format!("backstay status -e {environment} says what to do with it"),
+                ));
             }
             Claim::Unreadable(failure) => return Err(failure.clone().leaving("nothing was dropped")),
         }
@@ -181,12 +184,9 @@ pub(super) async fn leftovers(
     config: &Config,
     store: &dyn Store,
 ) -> Result<Vec<Leftover>, Failure> {
-    let name = config.database.url.database();
-    let production = catalog::database_by_name(session, name).await;
-    let production = production.map_err(|error| refused("look for the database", &error))?;
     let mut found = Vec::new();
-    for (database, trace) in companions(session, name).await? {
-        let claim = claim(&trace, production.is_some(), store).await;
+    for (database, trace) in companions(session, config.database.url.database()).await? {
+        let claim = claim(&trace, store).await;
         let age = crate::backup::time_of_id(&trace.run).map_or(Duration::ZERO, |at| between(at, now()));
         found.push(Leftover { database, trace, age, claim });
     }
@@ -194,15 +194,14 @@ pub(super) async fn leftovers(
 }
 
 /// Who may need it still.
-async fn claim(trace: &Trace, has_production: bool, store: &dyn Store) -> Claim {
+async fn claim(trace: &Trace, store: &dyn Store) -> Claim {
     // Nobody comes back for these: who died over one left it for nobody, and makes a new one.
     if matches!(trace.role, Role::Rehearsal | Role::Side | Role::Scratch) {
         return Claim::None;
     }
-    if trace.role == Role::Window && !has_production {
-        return Claim::Production;
-    }
     match journal::read(store, &trace.run).await {
+        Ok(history) if trace.role == Role::Window && begin::ended(&history.records) => Claim::Production,
+        Err(JournalError::NoRun { .. }) if trace.role == Role::Window => Claim::Production,
         Ok(history) if begin::ended(&history.records) => Claim::None,
         Ok(_) => Claim::Unfinished,
         Err(JournalError::NoRun { .. }) => Claim::Stranger,
@@ -226,7 +225,7 @@ fn why_kept(leftover: &Leftover, older: Duration) -> String {
         Claim::Stranger => {
             format!(" (this store does not know its run; --run {} drops it)", leftover.trace.run)
         }
-        Claim::Production => " (it is production, fenced)".into(),
+        Claim::Production => " (it is production, fenced, or may be)".into(),
         Claim::Unreadable(failure) => format!(" (its run can't be looked up: {failure})"),
     }
 }

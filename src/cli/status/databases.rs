@@ -48,9 +48,9 @@ async fn ours(scene: &Scene<'_>, server: &Server) -> Result<Vec<Fact>, Failure> 
         invalid.into_iter().filter(|i| !found.iter().any(|leftover| leftover.database.oid == i.oid));
     let foreign: Vec<Invalid> = foreign.collect();
     let mut facts = vec![fence(scene, production.as_ref(), &found).await];
-    let fence = found.iter().position(|leftover| leftover.trace.role == Role::Window);
-    // The first fenced database was told, unless production has its name as well.
-    let rest = found.iter().enumerate().filter(|(at, _)| production.is_some() || Some(*at) != fence);
+    // The first fenced database was told with the fence.
+    let told = found.iter().position(is_window);
+    let rest = found.iter().enumerate().filter(|(at, _)| Some(*at) != told);
     facts.extend(rest.map(|(_, leftover)| left_over(scene, leftover)));
     facts.extend(foreign.iter().map(|invalid| invalid_fact(config, invalid)));
     Ok(facts)
@@ -59,9 +59,10 @@ async fn ours(scene: &Scene<'_>, server: &Server) -> Result<Vec<Fact>, Failure> 
 /// Whether the application can get in: the rename is not all that can shut it out.
 async fn fence(scene: &Scene<'_>, production: Option<&Database>, found: &[Leftover]) -> Fact {
     let config = scene.config;
-    let fence = found.iter().find(|leftover| leftover.trace.role == Role::Window);
+    let fence = found.iter().find(|leftover| is_window(leftover));
     match (production, fence) {
         (None, Some(fence)) => fenced(scene, fence, found).await,
+        (Some(database), Some(fence)) => two_claim(scene, database, fence),
         (Some(database), _) if !database.allow_connections => {
             let text = format!("CLOSED: {} lets no sessions in", database.name);
             let fact = Fact::new(FENCE, text, json!({ "closed": true, "run": null }));
@@ -75,14 +76,6 @@ async fn fence(scene: &Scene<'_>, production: Option<&Database>, found: &[Leftov
             }
         }
         (Some(_), None) => Fact::new(FENCE, "open", json!({ "closed": false })),
-        (Some(database), Some(fence)) => Fact::new(
-            FENCE,
-            format!(
-                "open, and two databases claim to be production: {}, which serves, and {}",
-                database.name, fence.database.name
-            ),
-            json!({ "closed": false, "run": fence.trace.run }),
-        ),
         (None, None) => {
             let name = config.database.url.database();
             let text = format!("unknown: there is no database called {name}");
@@ -94,6 +87,44 @@ async fn fence(scene: &Scene<'_>, production: Option<&Database>, found: &[Leftov
                     config.environment
                 ),
             })
+        }
+    }
+}
+
+fn is_window(leftover: &Leftover) -> bool {
+    leftover.trace.role == Role::Window
+}
+
+/// A database has production's name, and another is fenced. Neither is dropped by a line of ours: one of them is
+/// renamed, so that it is in nobody's way.
+fn two_claim(scene: &Scene<'_>, named: &Database, fence: &Leftover) -> Fact {
+    let (window, run) = (&fence.database.name, &fence.trace.run);
+    let rename = |from: &str, to: String| {
+        let rename = format!("ALTER DATABASE {} RENAME TO {}", quote_ident(from), quote_ident(&to));
+        mend::psql(&scene.config.database.maintenance(), &[rename])
+    };
+    let value = |closed: bool| json!({ "closed": closed, "run": run });
+    match fence.claim {
+        // The run goes on as soon as its database can have its name back.
+        Claim::Unfinished | Claim::Unreadable(_) => {
+            let text = format!(
+                "CLOSED: production is called {window}, and another database has the name {}",
+                named.name
+            );
+            let fact = Fact::new(FENCE, text, value(true));
+            match scene.driver_of(run) {
+                Some(_) => fact,
+                None => fact.mended_by(rename(&named.name, format!("kept_beside_{run}"))),
+            }
+        }
+        _ => {
+            let text = format!(
+                "two databases claim to be production: {}, which has the name, and {window}, of a run that this store \
+                 can't resume: compare them; the line keeps the second under another name",
+                named.name
+            );
+            Fact::new(FENCE, text, value(!named.allow_connections))
+                .mended_by(rename(window, format!("kept_{run}_{}", fence.trace.epoch)))
         }
     }
 }
@@ -166,7 +197,7 @@ fn left_over(scene: &Scene<'_>, leftover: &Leftover) -> Fact {
             Some(_) => told(", in use"),
             None => told(", whose run is not finished").mended_by(mend::resume(config, run)),
         },
-        Claim::Production => told("; it too may be production, which has no name of its own"),
+        Claim::Production => told(", which may be production as well"),
         Claim::Stranger if scene.driver_of(run).is_some() => {
             told(", of another store's run, which is under way")
         }
