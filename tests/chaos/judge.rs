@@ -21,6 +21,9 @@ use crate::writers::Row;
 /// Whether what others wrote is kept in files, beside the kept database.
 const LEDGER_IN_FILES: bool = true;
 
+/// What a driver tells where the flag, a file, may stand on another host.
+pub const FLAG_ELSEWHERE: &str = "--flag-is-down";
+
 /// Exit codes that a run or a resume may end with; 1 is a defect, 2 is for those that never began.
 pub fn of_code(ended: &Ended) {
     sentinel::search_text("an output", &ended.out);
@@ -42,7 +45,8 @@ pub async fn of_exit(world: &World, tale: &Tale, ended: &Ended, told: &Told) {
         );
     }
     if ended.code == 5 {
-        assert!(world.project.flag_is_up(), "exit 5 and the flag is down");
+        let unseen = ended.err.contains(FLAG_ELSEWHERE);
+        assert!(world.project.flag_is_up() || unseen, "exit 5 and the flag is down");
     }
     status(world, tale, told).await;
 }
@@ -87,7 +91,9 @@ pub fn of_ending(tale: &Tale, told: &Told, code: i32) {
         // A release is as good as its drivers: kills alone do not fail it, but for a deploy that was under way.
         4 => {
             let in_deploy = told.hits().iter().any(|hit| hit.line == "deploy");
-            tale.release != Release::Good || !told.only_kills() || in_deploy
+            // Nor does a flag that another host raised, or died before it did, and that can't be seen here.
+            let undisturbed = told.only_kills() && !in_deploy && !told.ever_said(FLAG_ELSEWHERE);
+            tale.release != Release::Good || !undisturbed
         }
         3 => !told.only_kills(),
         7 => kept || tale.release == Release::Good && !told.only_kills(),
@@ -256,4 +262,5 @@ pub async fn of_next_release(world: &World, tale: &Tale, told: &Told) {
     told.end("the next release", &next);
     assert_eq!(next.code, 0, "the next release failed");
     same_database(world, 0, " after the next release").await;
+    sentinel::search_files(&world.project.path(""));
 }

@@ -179,6 +179,11 @@ async fn finish(world: &World, tale: &Tale, told: &Told, last: Option<i32>) -> i
         let ended = calm_run(world, told, &["resume", "latest", "--yes"]);
         code = Some(ended.code);
     }
+    if code == Some(5) && told.last_said(judge::FLAG_ELSEWHERE) {
+        // The flag is there for whoever looks, and a host that did not raise it can't know that.
+        assert!(!world.project.flag_is_up(), "the flag is up and is said not to be seen");
+        code = Some(calm_run(world, told, &["resume", "latest", "--yes", judge::FLAG_ELSEWHERE]).code);
+    }
     if code == Some(5) && tale.asks {
         code = Some(answer(world, tale, told).code);
     }

@@ -41,6 +41,16 @@ impl Told {
         self.outputs.lock().expect("the outputs").push(output);
     }
 
+    /// Whether a driver said this that ended by itself.
+    pub fn ever_said(&self, words: &str) -> bool {
+        self.outputs.lock().expect("the outputs").iter().any(|output| output.contains(words))
+    }
+
+    /// Whether the driver that ended last said this.
+    pub fn last_said(&self, words: &str) -> bool {
+        self.outputs.lock().expect("the outputs").last().is_some_and(|output| output.contains(words))
+    }
+
     pub fn hits(&self) -> Vec<Hit> {
         self.hits.lock().expect("the hits").clone()
     }

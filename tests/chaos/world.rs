@@ -3,6 +3,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use backstay::pg::Session;
@@ -40,6 +41,8 @@ pub struct World {
     /// What a good release makes of it.
     pub new: Snapshot,
     health: String,
+    /// The second machine can have a host name of its own.
+    names_hosts: bool,
     up: AtomicBool,
 }
 
@@ -56,8 +59,8 @@ impl World {
         project.write("migrations/good.sql", GOOD);
         let pristine = Pristine::of(&project).await;
         let new = pristine.migrated(&project, &project.path("migrations")).await;
-        let up = AtomicBool::new(true);
-        Self { project, machines, proxy, pristine, new, health, up }
+        let (names_hosts, up) = (can_name_hosts(), AtomicBool::new(true));
+        Self { project, machines, proxy, pristine, new, health, names_hosts, up }
     }
 
     /// Puts the world back to the beginning of a tale.
@@ -149,6 +152,9 @@ impl World {
     /// A driver on one of the machines.
     pub fn start(&self, machine: usize, arguments: &[&str]) -> Driver {
         let mut command = self.project.command(arguments);
+        if machine == 1 && self.names_hosts {
+            command = elsewhere(&command);
+        }
         command.current_dir(&self.machines[machine]).env("TMPDIR", self.project.path("tmp"));
         Driver::spawn(command, self.project.path("backstay-store/runs"))
     }
@@ -202,6 +208,30 @@ impl World {
         };
         last.map_or("no line yet".into(), |last| name(&last["line"]))
     }
+}
+
+/// Whether a process can be given a host name of its own (a UTS namespace): that needs root.
+fn can_name_hosts() -> bool {
+    let output = Command::new("unshare").args(["--uts", "hostname", "elsewhere"]).output();
+    let possible = output.is_ok_and(|output| output.status.success());
+    if !possible {
+        eprintln!("both machines have the same host name: another needs root");
+    }
+    possible
+}
+
+/// The same command under another host name; it is the same process that becomes it.
+fn elsewhere(local: &Command) -> Command {
+    let mut there = Command::new("unshare");
+    there.args(["--uts", "sh", "-c", "hostname elsewhere && exec \"$@\"", "sh"]);
+    there.arg(local.get_program()).args(local.get_args()).stdin(Stdio::null());
+    for (name, value) in local.get_envs() {
+        match value {
+            Some(value) => there.env(name, value),
+            None => there.env_remove(name),
+        };
+    }
+    there
 }
 
 fn config(on_writes: &str) -> String {
