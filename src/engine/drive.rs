@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::begin::fenced;
@@ -12,20 +11,17 @@ use super::decide::{self, Decision};
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
 use super::state::State;
-use super::stop::{Asked, Cut, Stop, WindowClock, until};
-use super::{advice, estimate, lock, recall};
-use crate::config::{Config, OnSignal};
+use super::stop::{Cut, Stop, WindowClock, until};
+use super::{lock, recall};
+use crate::config::Config;
 use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
-use crate::journal::{Driver, Entry, Journal, JournalError, Onward, Target};
+use crate::journal::{Entry, Journal, Target};
 use crate::steps::{self, Action, Outline, Probe, Report, Site};
 use crate::store::{Spool, Store};
-use crate::time::{now, show_duration};
+use crate::time::now;
 use crate::window::admin::Admin;
 use crate::window::{fence, names};
-
-/// What must be left of the grace to write the last records and to tell the end.
-const FAREWELL: Duration = Duration::from_millis(500);
 
 /// One driver of one run.
 pub struct Driving<'a> {
@@ -66,7 +62,7 @@ pub struct Driving<'a> {
 }
 
 /// Why the loop stopped without an end of the run.
-enum Halt {
+pub(super) enum Halt {
     /// A person said so twice.
     Stopped,
     /// The journal or the lock is out of reach, or another driver's.
@@ -99,13 +95,13 @@ impl Driving<'_> {
                 }
             }
         };
+        self.notify_of(verdict).await;
         self.tell_end(verdict, failure);
         verdict
     }
-
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
         self.hold_fence().await?;
-        self.window = WindowClock::of(&self.plan, &self.state, self.events);
+        self.window = WindowClock::of(&self.plan, &self.state, self.teller());
         loop {
             match decide::decide(&self.plan, &self.state) {
                 Decision::Run(_) if self.overran() => self.interrupt(&Cut::Overran).await?,
@@ -165,7 +161,7 @@ impl Driving<'_> {
             return self.fail(id, failure, began.elapsed()).await;
         }
         if matches!(line.action, Action::RaiseFlag { .. }) {
-            self.window = WindowClock::of(&self.plan, &self.state, self.events);
+            self.window = WindowClock::of(&self.plan, &self.state, self.teller());
         }
         // A driver that was frozen since the record must not act on it: somebody else may have by now.
         if !self.heart.pulse().is_fresh() {
@@ -220,16 +216,6 @@ impl Driving<'_> {
         }
     }
 
-    /// Ends what a line that was cut short left running, unless a second signal can't wait for that.
-    async fn silence(&mut self, line: &Line) -> Result<(), Halt> {
-        let mut stop = self.stop.clone();
-        let site = self.site(line.id);
-        tokio::select! {
-            () = steps::silence(&line.action, &site) => Ok(()),
-            _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
-        }
-    }
-
     /// Makes sure that the lock is held; it is had again where its connection was lost between two lines.
     async fn hold(&mut self) -> Result<(), Halt> {
         if self.admin.is_alive().await {
@@ -271,56 +257,6 @@ impl Driving<'_> {
         Ok(())
     }
 
-    async fn ask_about_writes(&mut self, ledger: LineId) -> Result<(), Halt> {
-        let found = self.state.line(ledger).summary.unwrap_or_default();
-        let (reply, answer) = oneshot::channel();
-        self.events.emit(Event::Question {
-            line: ledger,
-            text: format!(
-                "Others wrote since the database was opened ({found}). Put back all the same? Their writes stay in \
-                 the failed database, which is kept."
-            ),
-            expects: "put back".into(),
-            reply,
-        });
-        if answer.await.is_ok_and(|typed| typed.trim() == "put back") {
-            return Ok(self.put_back_anyway().await?);
-        }
-        Ok(self.append(Entry::Ended { verdict: Verdict::NotPutBack }).await?)
-    }
-
-    /// Journals the decision that others' writes stay behind in the kept database.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub async fn put_back_anyway(&mut self) -> Result<(), Failure> {
-        self.append(Entry::PutBackAnyway { who: Driver::this_process().to_string() }).await
-    }
-
-    /// Journals the decision of a person to keep the new version: the flag clears on proof of it.
-    ///
-    /// # Errors
-    /// A refusal if the database was never open again, or is the old one already; the journal's.
-    pub async fn keep_new(&mut self) -> Result<(), Failure> {
-        if !decide::may_keep_new(&self.plan, &self.state) {
-            return Err(Failure::refused("keep the new version")
-                .because_of("the run is not at a point where the new version is there to be kept")
-                .then(format!("backstay resume {} goes on as the run would have", self.journal.run())));
-        }
-        self.append(Entry::KeepNew { who: Driver::this_process().to_string() }).await?;
-        let lines = plan::cards(&decide::way_back(&self.plan, &self.state));
-        self.events.emit(Event::PutBackBegan { at: now(), lines });
-        Ok(())
-    }
-
-    /// Journals that somebody took the flag down on the machine where it stands.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub async fn flag_is_down(&mut self) -> Result<(), Failure> {
-        self.append(Entry::FlagIsDown { who: Driver::this_process().to_string() }).await
-    }
-
     async fn end(&mut self, verdict: Verdict) -> Result<Verdict, Halt> {
         let resumable = matches!(verdict, Verdict::Interrupted | Verdict::InterruptedInWindow);
         if self.state.ended.is_none() && !resumable {
@@ -356,158 +292,14 @@ impl Driving<'_> {
         self.heed_stop().await
     }
 
-    /// Between two lines: did a person ask to stop?
-    async fn heed_stop(&mut self) -> Result<(), Halt> {
-        let asked = self.stop.borrow().times;
-        match asked {
-            0 => Ok(()),
-            1 if self.state.interrupted.is_some() || self.state.putting_back => Ok(()),
-            _ => self.interrupt(&Cut::Signal).await,
-        }
-    }
-
-    /// Whether the window's clock may turn the run back: not any more once it goes back, or users may be in.
-    fn may_overrun(&self) -> bool {
-        decide::in_window(&self.plan, &self.state)
-            && !self.state.putting_back
-            && self.state.interrupted.is_none()
-    }
-
-    fn overran(&self) -> bool {
-        let ends = self.window.as_ref().and_then(WindowClock::ends);
-        self.may_overrun() && ends.is_some_and(|ends| ends <= Instant::now())
-    }
-
-    /// Journals that the run was stopped, and what follows.
-    async fn interrupt(&mut self, cut: &Cut) -> Result<(), Halt> {
-        let asked = *self.stop.borrow();
-        if asked.times >= 2 {
-            return Err(Halt::Stopped);
-        }
-        let (how, onward) = match cut {
-            Cut::Overran => {
-                ("the window was open for longer than put_back_after".to_string(), Onward::PutBack)
-            }
-            _ => ("stopped by a signal".to_string(), self.onward(asked).await?),
-        };
-        if onward == Onward::PutBack && !self.attended {
-            self.killed_at = asked.since.map(|since| since + self.config.stop.grace - FAREWELL);
-        }
-        Ok(self.append(Entry::Interrupted { how: how.into(), onward }).await?)
-    }
-
-    /// What follows a signal: a person decides, or the config.
-    async fn onward(&mut self, asked: Asked) -> Result<Onward, Halt> {
-        if !decide::in_window(&self.plan, &self.state) {
-            return Ok(Onward::Leave);
-        }
-        if self.attended {
-            return self.ask_onward().await;
-        }
-        if self.config.stop.on_signal == OnSignal::Leave {
-            return Ok(Onward::Leave);
-        }
-        let passed = asked.since.map_or(Duration::ZERO, |since| since.elapsed());
-        let left = self.config.stop.grace.saturating_sub(passed + FAREWELL);
-        let needed = estimate::of_way_back(&self.plan, &self.state, now());
-        if needed <= left {
-            return Ok(Onward::PutBack);
-        }
-        let text = format!(
-            "putting production back is likely to take {}, and {} are left of the grace: the run stops here",
-            show_duration(needed),
-            show_duration(left)
-        );
-        self.events.emit(Event::Note { line: None, text });
-        Ok(Onward::Leave)
-    }
-
-    async fn ask_onward(&mut self) -> Result<Onward, Halt> {
-        let (reply, answer) = oneshot::channel();
-        self.events.emit(Event::Question {
-            line: self.at(),
-            text: "Stopped inside the window: users see the maintenance page. Put production back now? If not, the \
-                   run stops here with the flag up, for backstay resume to go on."
-                .into(),
-            expects: "put back".into(),
-            reply,
-        });
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            typed = answer => match typed.is_ok_and(|typed| typed.trim() == "put back") {
-                true => Ok(Onward::PutBack),
-                false => Ok(Onward::Leave),
-            },
-            _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
-        }
-    }
-
-    /// The line that was worked at last.
-    fn at(&self) -> LineId {
-        let started = self.plan.lines.iter().rev().find(|line| self.state.ever_started(line.id));
-        started.map_or(LineId::Line(1), |line| line.id)
-    }
-
-    async fn append(&mut self, entry: Entry) -> Result<(), Failure> {
-        // Whether `Clearing` is on the store must be known: it decides what a resume may do.
-        let clearing = match &entry {
-            Entry::Started { line, .. } => self.line(*line).is_ok_and(|line| line.clears_for_good()),
-            _ => false,
-        };
-        let draft = self.journal.draft(entry)?;
-        let mut written = self.journal.write(&draft).await;
-        if let Err(JournalError::Store(error)) = written {
-            if clearing || !self.may_spool().await {
-                return Err(error.into());
-            }
-            self.engage_spool(error.into());
-            written = self.journal.write(&draft).await;
-        }
-        written?;
-        let record = self.journal.settle(draft);
-        self.state.add(&record);
-        Ok(())
-    }
-
-    /// Whether the run may go on without its store: only to put production back, and only while the lock keeps
-    /// everybody else away.
-    async fn may_spool(&self) -> bool {
-        decide::in_window(&self.plan, &self.state) && !self.spool.is_engaged() && self.admin.is_alive().await
-    }
-
-    fn engage_spool(&mut self, failure: Failure) {
-        self.spool.engage();
-        let text = format!(
-            "the store is lost ({failure}); production is put back all the same, and the records of that wait in {}",
-            self.spool.path().display()
-        );
-        self.events.emit(Event::Note { line: None, text });
-        self.store_lost = Some(failure);
-    }
-
-    /// Looks whether the store is there: before users may come back it must be able to say so.
-    async fn expect_store(&mut self) -> Result<(), Halt> {
-        match self.journal.claim().expect_ours().await {
-            Err(JournalError::Store(error)) if self.may_spool().await => self.engage_spool(error.into()),
-            Err(JournalError::Store(_)) if self.spool.is_engaged() => {}
-            other => other.map_err(Failure::from)?,
-        }
-        Ok(())
-    }
-
-    /// Why no line of the way there may start any more.
-    fn without_store(&self) -> Option<Failure> {
-        self.store_lost.clone().filter(|_| !self.state.putting_back)
-    }
-
-    fn line(&self, id: LineId) -> Result<Line, Failure> {
+    pub(super) fn line(&self, id: LineId) -> Result<Line, Failure> {
         let back = decide::way_back(&self.plan, &self.state);
         recall::line_of(&self.plan, &back, id)
             .cloned()
             .ok_or_else(|| Failure::internal(format!("find line {id} of the plan")))
     }
 
-    fn site(&mut self, line: LineId) -> Site<'_> {
+    pub(super) fn site(&mut self, line: LineId) -> Site<'_> {
         let back = decide::way_back(&self.plan, &self.state);
         Site {
             config: self.config,
@@ -523,53 +315,6 @@ impl Driving<'_> {
             yes: self.yes,
             outline: &self.outline,
         }
-    }
-
-    /// Why the run stopped in the middle of its way back, where that was for others' writes.
-    fn unagreed_writes(&self, verdict: Verdict) -> Option<Failure> {
-        let line = decide::unagreed_writes(&self.plan, &self.state)?;
-        let ledger = serde_json::from_value(self.state.line(line).facts["ledger"].clone()).ok()?;
-        (verdict == Verdict::NotPutBack).then(|| steps::would_drop_writes(&ledger, self.journal.run()))
-    }
-
-    fn tell_end(&self, verdict: Verdict, halted: Option<Failure>) {
-        let (run, environment) = (self.journal.run(), &self.config.environment);
-        let first = self.state.first_failure.as_ref().map(|(_, failure)| failure.clone());
-        let back = self.state.back_failure.as_ref().map(|(_, failure)| failure.clone());
-        let back = back.or_else(|| self.unagreed_writes(verdict));
-        let mut next = advice::next_steps(&self.plan, &self.state, back.as_ref(), verdict, run, environment);
-        let stopped = self.state.stopped_by.as_ref().filter(|_| verdict == Verdict::PutBack);
-        let first = first.or_else(|| {
-            stopped.map(|how| Failure::new(Kind::Interrupted, "finish the release").because_of(how.as_str()))
-        });
-        let (cause, put_back_cause) = match (first, halted) {
-            (Some(first), halted) => (Some(first), halted.or(back)),
-            (None, halted) => (halted, back),
-        };
-        if let Some(cause) = cause.as_ref().filter(|_| self.state.first_failure.is_none()) {
-            next.splice(0..0, cause.next.iter().cloned());
-        }
-        if self.store_lost.is_some() {
-            next.push(format!(
-                "backstay resume {run} -e {environment}, on this machine and once the store is back: the records of the \
-                 put-back wait in {}",
-                self.spool.path().display()
-            ));
-        }
-        // What was mended in the end is no cause of this end: neither the earlier tries of a put-back that
-        // succeeded, nor the failure of a line that finished after all.
-        let cause = cause.filter(|_| verdict != Verdict::Done);
-        let put_back_cause = put_back_cause.filter(|_| verdict != Verdict::PutBack);
-        self.events.emit(Event::Ended {
-            at: now(),
-            verdict,
-            exit: verdict.exit_code(),
-            run: run.to_string(),
-            production: verdict.production().to_string(),
-            cause,
-            put_back_cause,
-            next,
-        });
     }
 }
 

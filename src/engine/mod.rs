@@ -6,11 +6,15 @@
 pub mod advice;
 pub mod begin;
 pub mod decide;
+mod decisions;
 pub mod drive;
 mod estimate;
+mod farewell;
 mod heart;
+mod interrupt;
 mod lock;
 pub mod plan;
 pub mod recall;
+mod record;
 pub mod state;
 pub mod stop;

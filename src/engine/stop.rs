@@ -8,8 +8,10 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::plan::Plan;
 use super::state::State;
+use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::failure::Failure;
+use crate::notify;
 use crate::steps::Action;
 use crate::time::{between, now, show_duration};
 
@@ -55,14 +57,14 @@ pub(super) struct WindowClock {
 
 impl WindowClock {
     /// The clock of a window whose flag may be up; none before.
-    pub fn of(plan: &Plan, state: &State, events: &Events) -> Option<Self> {
+    pub fn of(plan: &Plan, state: &State, teller: Teller) -> Option<Self> {
         let raise = plan.find(|action| matches!(action, Action::RaiseFlag { .. }))?;
         let Action::RaiseFlag { max, put_back_after } = raise.action else { return None };
         // An earlier driver's clock is the only word of when it began; from here on our own counts.
         let elapsed = between(state.line(raise.id).began?, now());
         let began = Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now);
         let mut telling = JoinSet::new();
-        telling.spawn(tell_overruns(began, max, put_back_after, events.clone()));
+        telling.spawn(tell_overruns(began, max, put_back_after, teller));
         Some(Self { began, put_back_after, _telling: telling })
     }
 
@@ -72,8 +74,34 @@ impl WindowClock {
     }
 }
 
+/// Tells people of what can't wait: on the screen, and by the environment's `[notify]`.
+#[derive(Clone)]
+pub(super) struct Teller {
+    /// The environment.
+    pub config: Config,
+    /// The run.
+    pub run: String,
+    /// The event stream.
+    pub events: Events,
+}
+
+impl Teller {
+    /// Says it on the screen, and notifies.
+    async fn tell(&self, event: &str, text: String) {
+        self.events.emit(Event::Note { line: None, text: text.clone() });
+        self.notify(event, &text).await;
+    }
+
+    /// Notifies; what goes wrong with that is a note.
+    pub async fn notify(&self, event: &str, text: &str) {
+        if let Some(wrong) = notify::tell(&self.config, event, &self.run, text).await {
+            self.events.emit(Event::Note { line: None, text: wrong });
+        }
+    }
+}
+
 /// Tells that the window lasts longer than `max`, and again each time that it lasted as long once more.
-async fn tell_overruns(began: Instant, max: Duration, put_back_after: Option<Duration>, events: Events) {
+async fn tell_overruns(began: Instant, max: Duration, put_back_after: Option<Duration>, teller: Teller) {
     sleep_until(began + max).await;
     loop {
         let lasts = show_duration(began.elapsed());
@@ -83,7 +111,7 @@ async fn tell_overruns(began: Instant, max: Duration, put_back_after: Option<Dur
         };
         let text =
             format!("users have seen the maintenance page for {lasts}, longer than the window's max; {then}");
-        events.emit(Event::Note { line: None, text });
+        teller.tell("window_overrun", text).await;
         sleep(max).await;
     }
 }

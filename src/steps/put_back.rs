@@ -4,8 +4,10 @@ use serde_json::{Value, json};
 
 use super::site::Site;
 use super::{Left, Probe, Report, from_json, pooler, replicas, to_json, window};
-use crate::backup::open_pinned;
+use crate::backup::{TableName, open_pinned};
+use crate::config::MigrationRoot;
 use crate::failure::Failure;
+use crate::migrate::HISTORY_TABLE;
 use crate::pg::Session;
 use crate::window::fence;
 use crate::window::ledger::{self, Door, Found, Ground, Kept, Ledger, Mark};
@@ -148,9 +150,17 @@ pub(super) async fn reopen(site: &mut Site<'_>) -> Result<Report, Failure> {
 async fn read_beside(live: &Session, site: &Site<'_>) -> Result<Found, Failure> {
     let (mark, guard) = (mark_of(site)?, window::guard_of(site)?);
     let mut door = Door::new(site.admin, window::server(site), site.session("ledger"), &guard);
-    let found = ledger::read(live, &mut door, &mark).await;
+    let found = ledger::read(live, &mut door, &mark, &bookkeeping(site)).await;
     door.shut(site.config.database.close_timeout).await?;
     found
+}
+
+/// The tables in which migrations are noted: only releases write there.
+fn bookkeeping(site: &Site<'_>) -> Vec<TableName> {
+    let tables = |root: &MigrationRoot| {
+        [root.version_table.as_str(), HISTORY_TABLE].map(|table| TableName::new(&*root.version_schema, table))
+    };
+    site.config.migrations.iter().flat_map(tables).collect()
 }
 
 fn mark_of(site: &Site<'_>) -> Result<Mark, Failure> {

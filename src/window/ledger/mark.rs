@@ -78,6 +78,7 @@ pub(super) struct SeenSequence {
     pub name: TableName,
     pub display: String,
     pub value: Option<i64>,
+    pub increment: i64,
 }
 
 /// Tables and materialized views of users. A heap-only update (HOT) changes no indexed column, and so no key.
@@ -96,8 +97,9 @@ const TABLES: &str = "SELECT c.oid, pg_catalog.format('%I.%I', n.nspname, c.reln
 const SEQUENCES: &str = "SELECT c.oid, n.nspname::text, c.relname::text, \
      pg_catalog.format('%I.%I', n.nspname, c.relname), \
      CASE WHEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') \
-         THEN pg_catalog.pg_sequence_last_value(c.oid) END \
+         THEN pg_catalog.pg_sequence_last_value(c.oid) END, q.seqincrement \
      FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+     JOIN pg_catalog.pg_sequence q ON q.seqrelid = c.oid \
      WHERE c.relkind = 'S' AND c.relpersistence <> 't' ORDER BY 4";
 
 /// A crash of the server loses all counters, and the time since which they count says so.
@@ -203,6 +205,7 @@ pub(super) async fn sequences(session: &Session) -> Result<Vec<SeenSequence>, to
         name: TableName::new(row.get::<_, String>(1), row.get::<_, String>(2)),
         display: row.get(3),
         value: row.get(4),
+        increment: row.get(5),
     };
     Ok(rows.iter().map(seen).collect())
 }

@@ -1,0 +1,82 @@
+//! The end of a run, told: to the screen, and to people who are not there.
+
+use super::drive::Driving;
+use super::stop::{Teller, until};
+use super::{advice, decide};
+use crate::event::Event;
+use crate::failure::{Failure, Kind, Verdict};
+use crate::steps;
+use crate::time::now;
+
+impl Driving<'_> {
+    pub(super) fn teller(&self) -> Teller {
+        let (config, run) = (self.config.clone(), self.journal.run().to_string());
+        Teller { config, run, events: self.events.clone() }
+    }
+
+    /// A run that ends with the flag up needs a person, who may be asleep.
+    pub(super) async fn notify_of(&self, verdict: Verdict) {
+        if !matches!(verdict, Verdict::NotPutBack | Verdict::InterruptedInWindow) {
+            return;
+        }
+        let (run, environment) = (self.journal.run(), &self.config.environment);
+        let text = format!(
+            "run {run} of {environment} ended with exit {}: production is {}; backstay status -e {environment}",
+            verdict.exit_code(),
+            verdict.production()
+        );
+        let teller = self.teller();
+        tokio::select! {
+            () = teller.notify("needs_a_person", &text) => {}
+            // The SIGKILL that may come must not find the end untold.
+            () = until(self.killed_at) => {}
+        }
+    }
+
+    /// Why the run stopped in the middle of its way back, where that was for others' writes.
+    pub(super) fn unagreed_writes(&self, verdict: Verdict) -> Option<Failure> {
+        let line = decide::unagreed_writes(&self.plan, &self.state)?;
+        let ledger = serde_json::from_value(self.state.line(line).facts["ledger"].clone()).ok()?;
+        (verdict == Verdict::NotPutBack).then(|| steps::would_drop_writes(&ledger, self.journal.run()))
+    }
+
+    pub(super) fn tell_end(&self, verdict: Verdict, halted: Option<Failure>) {
+        let (run, environment) = (self.journal.run(), &self.config.environment);
+        let first = self.state.first_failure.as_ref().map(|(_, failure)| failure.clone());
+        let back = self.state.back_failure.as_ref().map(|(_, failure)| failure.clone());
+        let back = back.or_else(|| self.unagreed_writes(verdict));
+        let mut next = advice::next_steps(&self.plan, &self.state, back.as_ref(), verdict, run, environment);
+        let stopped = self.state.stopped_by.as_ref().filter(|_| verdict == Verdict::PutBack);
+        let first = first.or_else(|| {
+            stopped.map(|how| Failure::new(Kind::Interrupted, "finish the release").because_of(how.as_str()))
+        });
+        let (cause, put_back_cause) = match (first, halted) {
+            (Some(first), halted) => (Some(first), halted.or(back)),
+            (None, halted) => (halted, back),
+        };
+        if let Some(cause) = cause.as_ref().filter(|_| self.state.first_failure.is_none()) {
+            next.splice(0..0, cause.next.iter().cloned());
+        }
+        if self.store_lost.is_some() {
+            next.push(format!(
+                "backstay resume {run} -e {environment}, on this machine and once the store is back: the records of the \
+                 put-back wait in {}",
+                self.spool.path().display()
+            ));
+        }
+        // What was mended in the end is no cause of this end: neither the earlier tries of a put-back that
+        // succeeded, nor the failure of a line that finished after all.
+        let cause = cause.filter(|_| verdict != Verdict::Done);
+        let put_back_cause = put_back_cause.filter(|_| verdict != Verdict::PutBack);
+        self.events.emit(Event::Ended {
+            at: now(),
+            verdict,
+            exit: verdict.exit_code(),
+            run: run.to_string(),
+            production: verdict.production().to_string(),
+            cause,
+            put_back_cause,
+            next,
+        });
+    }
+}

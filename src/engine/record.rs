@@ -1,0 +1,61 @@
+//! A driver's records: written ahead, to the store, or while production is put back without it to the spool.
+
+use super::decide;
+use super::drive::{Driving, Halt};
+use crate::event::Event;
+use crate::failure::Failure;
+use crate::journal::{Entry, JournalError};
+
+impl Driving<'_> {
+    pub(super) async fn append(&mut self, entry: Entry) -> Result<(), Failure> {
+        // Whether `Clearing` is on the store must be known: it decides what a resume may do.
+        let clearing = match &entry {
+            Entry::Started { line, .. } => self.line(*line).is_ok_and(|line| line.clears_for_good()),
+            _ => false,
+        };
+        let draft = self.journal.draft(entry)?;
+        let mut written = self.journal.write(&draft).await;
+        if let Err(JournalError::Store(error)) = written {
+            if clearing || !self.may_spool().await {
+                return Err(error.into());
+            }
+            self.engage_spool(error.into());
+            written = self.journal.write(&draft).await;
+        }
+        written?;
+        let record = self.journal.settle(draft);
+        self.state.add(&record);
+        Ok(())
+    }
+
+    /// Whether the run may go on without its store: only to put production back, and only while the lock keeps
+    /// everybody else away.
+    pub(super) async fn may_spool(&self) -> bool {
+        decide::in_window(&self.plan, &self.state) && !self.spool.is_engaged() && self.admin.is_alive().await
+    }
+
+    pub(super) fn engage_spool(&mut self, failure: Failure) {
+        self.spool.engage();
+        let text = format!(
+            "the store is lost ({failure}); production is put back all the same, and the records of that wait in {}",
+            self.spool.path().display()
+        );
+        self.events.emit(Event::Note { line: None, text });
+        self.store_lost = Some(failure);
+    }
+
+    /// Looks whether the store is there: before users may come back it must be able to say so.
+    pub(super) async fn expect_store(&mut self) -> Result<(), Halt> {
+        match self.journal.claim().expect_ours().await {
+            Err(JournalError::Store(error)) if self.may_spool().await => self.engage_spool(error.into()),
+            Err(JournalError::Store(_)) if self.spool.is_engaged() => {}
+            other => other.map_err(Failure::from)?,
+        }
+        Ok(())
+    }
+
+    /// Why no line of the way there may start any more.
+    pub(super) fn without_store(&self) -> Option<Failure> {
+        self.store_lost.clone().filter(|_| !self.state.putting_back)
+    }
+}
