@@ -58,10 +58,8 @@ impl Driving<'_> {
             return Err(Halt::Stopped);
         }
         let (how, onward) = match cut {
-            Cut::Overran => {
-                ("the window was open for longer than put_back_after".to_string(), Onward::PutBack)
-            }
-            _ => ("stopped by a signal".to_string(), self.onward(asked).await?),
+            Cut::Overran => ("the window was open for longer than its put_back_after", Onward::PutBack),
+            _ => ("stopped by a signal", self.onward(asked).await?),
         };
         if onward == Onward::PutBack && !self.attended {
             self.killed_at = asked.since.map(|since| since + self.config.stop.grace - FAREWELL);

@@ -154,7 +154,13 @@ pub enum Found {
     /// It was free.
     Free(Box<Admin>),
     /// A driver of the run holds it that is gone, or stood still for as long as the lease allows.
-    Stale(Holder, Session),
+    Stale(Box<Stale>),
+}
+
+/// A lock that is to be taken from its holder.
+pub struct Stale {
+    holder: Holder,
+    session: Session,
 }
 
 /// Finds the lock for a resume of `run`; waits for as long as it takes to know whether its driver lives. One that
@@ -192,7 +198,7 @@ pub async fn find(
             }
             let same_driver = |lease: &Lease| holder.driver().is_some_and(|tag| tag.epoch == lease.epoch);
             if gone && lease.as_ref().is_some_and(same_driver) {
-                return Ok(Found::Stale(holder.clone(), session));
+                return Ok(Found::Stale(Box::new(Stale { holder: holder.clone(), session })));
             }
         }
         let signs = signs(&session, run, lease.as_ref()).await?;
@@ -206,7 +212,7 @@ pub async fn find(
         let still = still_since.elapsed();
         if let Some(holder) = holder {
             if still >= config.lease.expires {
-                return Ok(Found::Stale(holder, session));
+                return Ok(Found::Stale(Box::new(Stale { holder, session })));
             }
             if !told && still > config.lease.heartbeat * 2 {
                 told = true;
@@ -235,7 +241,7 @@ impl Found {
     pub fn session(&self) -> &Session {
         match self {
             Found::Free(admin) => admin.session(),
-            Found::Stale(_, session) => session,
+            Found::Stale(stale) => &stale.session,
         }
     }
 
@@ -246,8 +252,8 @@ impl Found {
     pub async fn take(self, config: &Config) -> Result<Admin, Failure> {
         match self {
             Found::Free(admin) => Ok(*admin),
-            Found::Stale(holder, session) => {
-                end(&session, config, &holder).await?;
+            Found::Stale(stale) => {
+                end(&stale.session, config, &stale.holder).await?;
                 Ok(take(config, "resume", ENDING).await?)
             }
         }

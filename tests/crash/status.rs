@@ -133,7 +133,7 @@ async fn a_fence_of_a_run_that_the_store_does_not_know() {
     type_it(&project, &told["fence"]).expect(0);
     let told = status(&project);
     assert_eq!((&told["fence"]["text"], &told["leftover"]), (&json!("open"), &json!([])), "{told}");
-    assert_eq!(project.databases().await, [name.clone()]);
+    assert_eq!(project.databases().await, vec![name.clone()]);
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn a_guard_of_a_run_that_the_store_does_not_know() {
     let told = status(&project)["leftover"].clone();
     says(&told[0], &[&guard, "does not know"]);
     type_it(&project, &told[0]).expect(0);
-    assert_eq!(project.databases().await, [name.clone()]);
+    assert_eq!(project.databases().await, vec![name.clone()]);
 }
 
 #[tokio::test]
