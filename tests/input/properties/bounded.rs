@@ -94,6 +94,6 @@ bounded! {
     listing: INPUTS,
     manifest: INPUTS,
     runbook: 100,
-    script: INPUTS,
-    sql: INPUTS,
+    script: 500,
+    sql: 500,
 }

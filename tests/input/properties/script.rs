@@ -32,11 +32,11 @@ pub fn hold(input: &[u8]) {
         let windows = format!("\u{feff}{}", text.replace('\n', "\r\n"));
         assert_eq!(read(&windows).as_ref().ok(), Some(&script), "with other line ends");
     }
-    let ended = format!("{text} \n\n");
-    assert_eq!(read(&ended).ok().map(|script| script.checksum), Some(script.checksum.clone()));
+    let blank = format!("{text} \n\n");
+    assert_eq!(read(&blank).ok().map(|script| script.checksum), Some(script.checksum.clone()));
 
     // Of a line end with two carriage returns one is left, and that is a plain line end the next time.
-    let plain = |statement: &Statement| !statement.text.contains("\r\n");
+    let plain = |statement: &Statement| !ended(&statement.text).contains("\r\n");
     if !statements().all(|statement| plain(statement) && can_be_ended(&statement.text)) {
         return;
     }
