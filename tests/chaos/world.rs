@@ -28,9 +28,6 @@ const GOOD: &str = "-- revision: c4a05c4a05c4\n-- revises: c08085465bad\n-- Rows
 const HALF: &str = "-- upgrade\nALTER TABLE orders ADD COLUMN half integer;\nSELECT 1 / (count(*) - count(*)) FROM orders;\n\
     -- downgrade\nALTER TABLE orders DROP COLUMN half;\n";
 
-/// Whether the deploy tells its secrets in every spelling. So far only some are masked.
-const ECHOES_EVERYTHING: bool = false;
-
 /// Everything that a tale needs, made once.
 pub struct World {
     pub project: Project,
@@ -115,7 +112,7 @@ impl World {
         let url = format!("{user}:{}@{host}", OF_URL.replace('/', "%2F").replace('@', "%40"));
         format!(
             "DATABASE_URL={url}\nBACKSTAY_STORE=file://{}\nMAINTENANCE_FLAG={}\nDATABASE_DISK={}\nHEALTH_URL={}\n\
-             TOKEN=\"{OF_COMMAND}\"\nHEALTH_TOKEN={OF_HEALTH}\nONLY_FOR_DEPLOYS='{OF_ENV_FILE}'\n",
+             TOKEN=\"{OF_COMMAND}\"\nHEALTH_TOKEN={OF_HEALTH}\nDEPLOY_PASSWORD='{OF_ENV_FILE}'\n",
             self.project.path("backstay-store").display(),
             self.project.path("flag").display(),
             self.project.path("").display(),
@@ -127,14 +124,9 @@ impl World {
     pub fn set_release(&self, machine: &Path, release: Release) {
         let version = if release == Release::Unhealthy { "broken" } else { "new" };
         let ending = if release == Release::BadDeploy { "exit 3" } else { "exit 0" };
-        let echoes = if ECHOES_EVERYTHING {
-            "echo \"$ONLY_FOR_DEPLOYS\"\nprintf %s \"$TOKEN\" | base64\n"
-        } else {
-            ""
-        };
         // It tells its secrets; the pause is where a fault finds it under way.
         let deploy = format!(
-            "cd {}\n{echoes}printf '%s\\n' \"$TOKEN\" \"$DATABASE_URL\"\nsleep 0.15\necho {version} > version\necho deployed >> deployed\n{ending}\n",
+            "cd {}\nprintf '%s\\n' \"$TOKEN\" \"$DATABASE_URL\" \"$DEPLOY_PASSWORD\"\nprintf %s \"$TOKEN\" | base64\nsleep 0.15\necho {version} > version\necho deployed >> deployed\n{ending}\n",
             self.project.path("").display()
         );
         std::fs::write(machine.join("deploy"), deploy).expect("the deploy");
