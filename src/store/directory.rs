@@ -1,8 +1,10 @@
 //! A store in a directory: the embedded default.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
@@ -16,15 +18,44 @@ const TEMPORARY: &str = ".tmp-";
 ///
 /// Create-only is `link(2)` from a temporary file that was fsynced, then fsync of the folder: what a
 /// power cut leaves is the whole object or none. Whether the disk itself honours fsync is beyond us.
+///
+/// The folder that was used first is the store: one that takes its place later (a disk that was unmounted leaves its
+/// empty mount point) gets no records in the middle of a run.
 #[derive(Debug, Clone)]
 pub struct Directory {
     root: PathBuf,
+    home: Arc<OnceLock<Inode>>,
 }
+
+/// What a folder is, whatever its name: device and inode.
+type Inode = (u64, u64);
 
 impl Directory {
     /// The store below `root`, which is created when the first object is.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), home: Arc::default() }
+    }
+
+    /// Does `work` in the store's folder, away from the async threads.
+    async fn work<T: Send + 'static>(
+        &self,
+        name: &str,
+        verb: &'static str,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (root, home) = (self.root.clone(), self.home.clone());
+        let work = move || {
+            expect_home(&root, &home)?;
+            let done = work()?;
+            if let (None, Ok(now)) = (home.get(), inode(&root)) {
+                let _ = home.set(now);
+            }
+            Ok(done)
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .unwrap_or_else(|panic| Err(io::Error::other(panic)))
+            .map_err(|source| StoreError::io(verb, name, placed(&self.root, source)))
     }
 
     fn path(&self, name: &str) -> Result<PathBuf, StoreError> {
@@ -36,19 +67,18 @@ impl Directory {
 impl Store for Directory {
     async fn create(&self, name: &str, bytes: Bytes) -> Result<Created, StoreError> {
         let path = self.path(name)?;
-        blocking(&self.root, name, "write", move || create_durably(&path, &bytes)).await
+        self.work(name, "write", move || create_durably(&path, &bytes)).await
     }
 
     async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
         let path = self.path(name)?;
-        blocking(&self.root, name, "write", move || replace_durably(&path, &bytes)).await
+        self.work(name, "write", move || replace_durably(&path, &bytes)).await
     }
 
     async fn reader(&self, name: &str) -> Result<Pin<Box<dyn AsyncRead + Send>>, StoreError> {
-        let file = tokio::fs::File::open(self.path(name)?)
-            .await
-            .map_err(|source| StoreError::io("read", name, placed(&self.root, source)))?;
-        Ok(Box::pin(file))
+        let path = self.path(name)?;
+        let file = self.work(name, "read", move || std::fs::File::open(path)).await?;
+        Ok(Box::pin(tokio::fs::File::from_std(file)))
     }
 
     async fn list(&self, prefix: &str) -> Result<Vec<Entry>, StoreError> {
@@ -59,7 +89,7 @@ impl Store for Directory {
         };
         let root = self.root.clone();
         let wanted = prefix.to_string();
-        blocking(&self.root, prefix, "list", move || {
+        self.work(prefix, "list", move || {
             let mut found = Vec::new();
             walk(&folder, &root, &mut found)?;
             found.retain(|entry| entry.name.starts_with(&wanted));
@@ -72,7 +102,7 @@ impl Store for Directory {
     async fn delete(&self, name: &str) -> Result<(), StoreError> {
         let path = self.path(name)?;
         let root = self.root.clone();
-        blocking(&self.root, name, "delete", move || {
+        self.work(name, "delete", move || {
             match std::fs::remove_file(&path) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -173,19 +203,56 @@ fn walk(folder: &Path, root: &Path, found: &mut Vec<Entry>) -> io::Result<()> {
     Ok(())
 }
 
-async fn blocking<T: Send + 'static>(
-    root: &Path,
-    name: &str,
-    verb: &'static str,
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|panic| Err(io::Error::other(panic)))
-        .map_err(|source| StoreError::io(verb, name, placed(root, source)))
+fn inode(folder: &Path) -> io::Result<Inode> {
+    let metadata = std::fs::metadata(folder)?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// Once the store's folder was used it must be there, and the same.
+fn expect_home(root: &Path, home: &OnceLock<Inode>) -> io::Result<()> {
+    let Some(home) = home.get() else { return Ok(()) };
+    match inode(root) {
+        Ok(now) if now == *home => Ok(()),
+        Ok(_) => Err(lost("something else has taken the place of the store's folder")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(lost("the store's folder is gone")),
+        Err(error) => Err(error),
+    }
+}
+
+fn lost(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::StaleNetworkFileHandle, what)
 }
 
 /// The system's words, and which store it was about.
 fn placed(root: &Path, error: io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{error}; the store is {}", root.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_takes_the_stores_place_is_not_the_store() {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, away) = (folder.path().join("store"), folder.path().join("away"));
+        let store = Directory::new(&root);
+        assert!(store.list("runs/").await.unwrap().is_empty(), "not there yet");
+        store.create("runs/a/1.json", "1".into()).await.unwrap();
+        std::fs::rename(&root, &away).unwrap();
+        let refused = async |words: &str| {
+            let error = store.create("runs/a/2.json", "2".into()).await.unwrap_err();
+            let StoreError::Io { source, .. } = &error else { panic!("{error:?}") };
+            assert!(source.to_string().contains(words), "{source}");
+            assert!(!matches!(store.read("runs/a/1.json").await, Ok(_) | Err(StoreError::Missing { .. })));
+        };
+        refused("is gone").await;
+        // A disk that was unmounted leaves its mount point.
+        std::fs::create_dir(&root).unwrap();
+        refused("taken the place").await;
+        assert!(std::fs::read_dir(&root).unwrap().next().is_none(), "nothing was written there");
+        std::fs::remove_dir(&root).unwrap();
+        std::fs::rename(&away, &root).unwrap();
+        assert_eq!(store.create("runs/a/2.json", "2".into()).await.unwrap(), Created::New);
+    }
 }

@@ -145,6 +145,9 @@ impl From<StoreError> for Failure {
                 io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(
                     "give this user write permission on the store's directory, or name another in [store] url",
                 ),
+                io::ErrorKind::StaleNetworkFileHandle => {
+                    Some("bring the store's disk or mount back to its place, then run the same command again")
+                }
                 io::ErrorKind::NotADirectory => Some(
                     "a file stands where the store's directory should be: move it away, or name another place in \
                      [store] url",

@@ -208,7 +208,7 @@ async fn a_lost_connection_is_named_and_leaves_no_backup() {
             assert!(tries < 5, "each was ended too late");
         };
         let text = Failure::from(error).to_string();
-        assert!(text.contains("administrator command") || text.contains("closed"), "{text}");
+        assert!(text.contains("administrator command") || text.contains("was lost"), "{text}");
         let listing = backup::list(&world.store, "production").await.unwrap();
         assert!(listing.backups.iter().all(|whole| whole.id != place.id));
         assert!(listing.incomplete.iter().any(|left| left.id == place.id), "{listing:?}");

@@ -269,7 +269,7 @@ async fn a_run_keeps_direct_migrations_out() {
     let lock = Admin::acquire(info, options, &p.database, Duration::ZERO).await.expect("the lock");
     for verb in [["upgrade", "head"], ["downgrade", "base"], ["stamp", "head"]] {
         let answer = p.expect(3, &["migrate", verb[0], verb[1]]);
-        answer.says(&["backstay 20261120t230205z-k3f9 1 lock", "nothing was changed", "backstay status"]);
+        answer.says(&["driver 1 of run 20261120t230205z-k3f9", "nothing was changed", "backstay status"]);
     }
     p.expect(0, &["migrate", "current"]);
     drop(lock);

@@ -45,7 +45,7 @@ async fn a_store_that_is_lost_inside_the_window() {
         std::fs::rename(&store, &away).expect("the store moved away");
         std::fs::write(&store, "").expect("a file in its place");
         stage.project.write("go", "");
-        put_back_without_the_store(&stage, &driver.ended(), &["Not a directory"]);
+        put_back_without_the_store(&stage, &driver.ended(), &["taken the place of the store"]);
         let ended = stage.project.run(&["resume", "--yes"]);
         assert!(matches!(ended.code, 2 | 3), "{ended:?}");
         let another = stage.project.run(&["run", "release", "--yes"]);
@@ -62,11 +62,12 @@ async fn a_store_that_is_lost_inside_the_window() {
 async fn a_store_that_is_lost_before_the_flag_is_cleared() {
     let stage = Stage::of(Release::Good).await;
     let (store, away) = (stage.project.path("backstay-store"), stage.project.path("away"));
+    // Long enough for the store to be lost meanwhile.
+    stage.project.edit("config/production.toml", "deadline = \"300ms\"", "deadline = \"5s\"\nsuccesses = 10");
     let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
     driver.starts(&stage.project, "health");
     std::fs::rename(&store, &away).expect("the store moved away");
-    put_back_without_the_store(&stage, &driver.ended(), &[]);
-    std::fs::remove_dir_all(&store).ok();
+    put_back_without_the_store(&stage, &driver.ended(), &["is gone"]);
     std::fs::rename(&away, &store).expect("the store is back");
     records_are_brought(&stage, "the store was lost before the flag was cleared").await;
 }

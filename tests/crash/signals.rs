@@ -46,14 +46,10 @@ async fn before_the_window_it_is_interrupted_and_goes_on() {
 async fn inside_the_window_it_is_put_back() {
     let stage = Stage::of(Release::Good).await;
     for (line, signal) in [
-        ("raise the flag", Signal::INT),
         ("close the database", Signal::TERM),
-        ("clone the guard", Signal::INT),
-        ("migrate", Signal::TERM),
-        ("verify", Signal::INT),
-        ("open the database", Signal::INT),
-        ("deploy", Signal::TERM),
-        ("health", Signal::HUP),
+        ("migrate", Signal::INT),
+        ("open the database", Signal::TERM),
+        ("deploy", Signal::HUP),
     ] {
         let ended = signalled(&stage, line, &[signal]).await;
         stage.expect(&ended, 4, &format!("{signal:?} in {line}")).and_production().await;
