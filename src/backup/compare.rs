@@ -28,8 +28,7 @@ pub async fn compare(
     progress: &Progress,
 ) -> Result<Vec<Mismatch>, BackupError> {
     let database = scratch.admin.with_database(&scratch.database);
-    let reading =
-        fingerprint::Options { session: options.session.clone(), jobs: options.jobs, largest_table: None };
+    let reading = fingerprint::Options { session: options.session.clone(), jobs: options.jobs, only: None };
     let schema = async |name, section: &str| {
         let stored = stored_text(store, place, manifest, name).await?;
         compare_section(&database, options, &without(&stored, &extent.left_out), section).await

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::manifest::{Manifest, Sequence, TableName};
 pub(super) use super::reading::large_objects;
-pub use super::reading::{Options, database, database_as};
+pub use super::reading::{Options, database, database_as, smallest};
 
 /// A sum of row hashes; 32 hex digits as text.
 #[derive(Clone, Copy, PartialEq, Eq, Default, PartialOrd, Ord, Hash, Serialize, Deserialize)]

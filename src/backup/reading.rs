@@ -1,6 +1,6 @@
 //! A database read for its content: all tables on one snapshot, by several sessions at once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -25,13 +25,13 @@ pub struct Options {
     pub session: SessionOptions,
     /// Connections at work at once; at least one.
     pub jobs: usize,
-    /// Leave out tables above this many bytes: a bounded sample, for a check that must be short.
-    pub largest_table: Option<u64>,
+    /// Read these tables alone, as [`smallest`] chose them: a bounded sample, for a check that must be short.
+    pub only: Option<BTreeSet<TableName>>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { session: SessionOptions::default(), jobs: 2, largest_table: None }
+        Self { session: SessionOptions::default(), jobs: 2, only: None }
     }
 }
 
@@ -61,6 +61,31 @@ pub async fn database_as(
     content(info, Some(manifest), options, progress).await
 }
 
+/// The smallest tables of a database, as many as stay within `budget` bytes together. Two databases that are to be
+/// compared are given the choice of one: sizes come and go with vacuum, in each for itself.
+///
+/// # Errors
+/// If the catalog can't be read.
+pub async fn smallest(
+    info: &ConnInfo,
+    session: &SessionOptions,
+    budget: u64,
+) -> Result<BTreeSet<TableName>, BackupError> {
+    let main = pinned::open(info, session).await?;
+    let tables = catalog::tables(&main).await?;
+    Ok(within(tables.into_iter().map(|table| (table.bytes, table.table)).collect(), budget))
+}
+
+fn within(mut tables: Vec<(u64, TableName)>, budget: u64) -> BTreeSet<TableName> {
+    tables.sort_unstable();
+    let mut sum = 0u64;
+    let fits = |(bytes, _): &(u64, TableName)| {
+        sum = sum.saturating_add(*bytes);
+        sum <= budget
+    };
+    tables.into_iter().take_while(fits).map(|(_, table)| table).collect()
+}
+
 async fn content(
     info: &ConnInfo,
     like: Option<&Manifest>,
@@ -73,7 +98,7 @@ async fn content(
     if let Some(manifest) = like {
         reorder(&mut tables, manifest);
     }
-    tables.retain(|table| options.largest_table.is_none_or(|most| table.bytes <= most));
+    tables.retain(|table| options.only.as_ref().is_none_or(|only| only.contains(&table.table)));
     let meter = Meter::new(progress, tables.iter().map(|table| table.bytes).sum());
     let reading = Reading { info: info.clone(), session: options.session.clone(), snapshot };
     let rest = async { Ok((catalog::sequences(&main).await?, large_objects(&main).await?)) };
@@ -161,7 +186,7 @@ async fn read_parts(
 fn reorder(tables: &mut [SourceTable], manifest: &Manifest) {
     let known: BTreeMap<&TableName, &Vec<String>> =
         manifest.tables.iter().map(|table| (&table.table, &table.columns)).collect();
-    let set = |list: &[String]| list.iter().cloned().collect::<std::collections::BTreeSet<_>>();
+    let set = |list: &[String]| list.iter().cloned().collect::<BTreeSet<_>>();
     for table in tables {
         // Columns that differ are left as they are: then the content differs, which is true.
         if let Some(columns) = known.get(&table.table).filter(|known| set(known) == set(&table.columns)) {
@@ -191,4 +216,26 @@ async fn hash_copy(client: &Client, copy: &str, what: &str) -> Result<TableConte
         hasher.update(&row.map_err(refused)?);
     }
     hasher.finish().ok_or_else(|| BackupError::CutRow(what.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sample_stays_within_its_budget() {
+        let sample = |sizes: &[(&str, u64)], budget| {
+            let tables =
+                sizes.iter().map(|(name, bytes)| (*bytes, TableName::new("public", *name))).collect();
+            within(tables, budget).into_iter().map(|table| table.name).collect::<String>()
+        };
+        let tables = [("d", 100), ("c", 3), ("a", 1), ("b", 2)];
+        assert_eq!(
+            (sample(&tables, 10), sample(&tables, 5), sample(&tables, 106)),
+            ("abc".into(), "ab".into(), "abcd".into())
+        );
+        assert_eq!(sample(&[("a", 5), ("b", 5), ("c", 5)], 10), "ab");
+        assert_eq!(sample(&[("a", 0), ("b", 8192)], 10), "a");
+        assert_eq!(sample(&[], 10), "");
+    }
 }

@@ -1,5 +1,10 @@
 //! Failures while the database is ours alone: exit 4, the old one serves.
 
+use backstay::event::Progress;
+use backstay::pg::SessionOptions;
+use backstay::window::guard::{self, Sample};
+
+use crate::common::project::Project;
 use crate::common::{cluster, session};
 use crate::sabotage::waits;
 use crate::scene::Scene;
@@ -128,4 +133,29 @@ async fn the_closed_database_is_out_of_reach() {
     scene.open_gate("during");
     running.end().expect(4);
     scene.is_put_back().await;
+}
+
+/// Autovacuum works behind the fence too: the maps that it makes of a table are no difference, a row is one.
+#[tokio::test]
+async fn a_guard_is_equal_whatever_vacuum_did_in_between() {
+    let project = Project::shop().await;
+    let (source, guard) = (project.info(), format!("{}_guard", project.name));
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    let clone = format!("CREATE DATABASE {guard} TEMPLATE {0} OWNER {0}", project.name);
+    admin.batch_execute(&clone).await.expect("a guard");
+    session(&project.url()).await.batch_execute("VACUUM").await.expect("a vacuum");
+    let copy = source.with_database(&guard);
+    let verify = async || {
+        let sample = Sample { bytes: 50_000_000 };
+        guard::verify(&source, &copy, &SessionOptions::default(), sample, &Progress::none()).await
+    };
+    let (_, compared) = verify().await.expect("an equal guard");
+    assert!(compared >= 5, "only {compared} tables were compared");
+    session(&project.url())
+        .await
+        .execute("UPDATE products SET stock = 11 WHERE id = 1", &[])
+        .await
+        .expect("a write");
+    let told = verify().await.expect_err("a guard that lacks a write").to_string();
+    assert!(told.contains("products"), "{told}");
 }
