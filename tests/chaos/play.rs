@@ -157,7 +157,8 @@ async fn rivals(world: &World, told: &Told) -> i32 {
     let rivals = [0, 1].map(|machine| world.start(machine, &["resume", "latest", "--yes"]));
     let mut ended: Vec<Ended> = rivals.map(Driver::ended).into();
     ended.iter().for_each(|ended| told.end("a rival", ended));
-    let lost = |ended: &Ended| ended.err.contains("held by") || ended.err.contains("it has ended");
+    let words = ["held by", "it has ended", "could not take the run over"];
+    let lost = |ended: &Ended| words.iter().any(|words| ended.err.contains(words));
     ended.sort_by_key(lost);
     let [winner, loser] = &ended[..] else { unreachable!("two") };
     judge::of_code(winner);
