@@ -79,7 +79,14 @@ pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a
 /// A journal that can't be read; a run that has ended; another driver that is alive and holds the lock.
 pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Result<Driving<'a>, Failure> {
     let (config, store) = (means.config, means.store);
-    let lock = lock::find(config, store, run, means.events).await?;
+    let lock = match lock::find(config, store, run, means.events).await {
+        Ok(lock) => lock,
+        Err(refusal) => {
+            // Whoever was in the way may have ended the run meanwhile: then that is what there is to say.
+            refuse_ended(run, &journal::read(&**store, run).await?.records)?;
+            return Err(refusal);
+        }
+    };
     // Read behind the lock: while we waited for it another resume may have ended the run.
     let history = journal::read(&**store, run).await?;
     refuse_ended(run, &history.records)?;

@@ -39,6 +39,8 @@ async fn a_folder_that_may_not_be_read() {
     std::fs::set_permissions(&closed, PermissionsExt::from_mode(0o000)).expect("chmod");
     let ended = if rustix::process::geteuid().is_root() {
         std::fs::set_permissions(project.path("."), PermissionsExt::from_mode(0o755)).expect("chmod");
+        // It is the other user's now: nobody else may read it.
+        std::os::unix::fs::chown(project.path(".env.production"), Some(65534), None).expect("chown");
         let binary = project.path("backstay");
         std::fs::copy(env!("CARGO_BIN_EXE_backstay"), &binary).expect("a copy that everybody may run");
         let mut command = Command::new("setpriv");
