@@ -1,6 +1,7 @@
 //! The documents are true: their examples are parsed by the code that they speak of, their commands exist.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -63,7 +64,11 @@ fn guide() -> tempfile::TempDir {
     for block in blocks("README.md").iter().filter(|block| !block.label.is_empty()) {
         let path = project.path().join(&block.label);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, &block.text).unwrap();
+        std::fs::write(&path, &block.text).unwrap();
+        if block.label.starts_with(".env") {
+            // As the guide says: chmod 600.
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        }
     }
     project
 }
@@ -170,6 +175,7 @@ fn every_example_of_a_record_is_one_and_no_kind_lacks_an_example() {
             "ended",
             "failed",
             "finished",
+            "flag_is_down",
             "interrupted",
             "keep_new",
             "put_back_anyway",
