@@ -53,7 +53,7 @@ pub async fn keep(
             () = expiring.expired() => false,
             () = taken.taken() => match claim.expect_ours().await {
                 Err(lost) => return lost.into(),
-                Ok(()) => true,
+                Ok(()) => false,
             },
         };
         if !lost && timeout(config.lease.heartbeat, is_held(config, claim, pid)).await.is_ok_and(|held| held)

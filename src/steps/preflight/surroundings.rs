@@ -32,7 +32,7 @@ async fn store(premises: &Premises<'_>) -> Check {
         Ok::<_, crate::store::StoreError>(read == b"backstay")
     };
     let url = premises.store.url();
-    let findings = match tried.await {
+    let mut findings = match tried.await {
         Ok(true) => vec![],
         Ok(false) => vec![Finding::blocks(
             format!("the store {url} gave back other bytes than were written"),
@@ -40,7 +40,20 @@ async fn store(premises: &Premises<'_>) -> Check {
         )],
         Err(error) => vec![Finding::of(&Failure::from(error))],
     };
+    if premises.outline.window {
+        findings.extend(no_spool(&premises.config.spool.path));
+    }
     Check::new("store", format!("{url} takes and gives back objects"), findings)
+}
+
+/// Where the records of a put-back would wait for a store that is lost inside the window.
+fn no_spool(spool: &Path) -> Option<Finding> {
+    let folder = spool.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let error = tempfile::Builder::new().prefix(".backstay-").tempfile_in(folder).err()?;
+    Some(Finding::warns(
+        format!("{} can't be written ({error}): a store lost in the window would keep production down", spool.display()),
+        "make it writable for this user, or name another folder in [store] spool",
+    ))
 }
 
 async fn flag_check(config: &Config) -> Check {
