@@ -1,5 +1,6 @@
 //! Looks at the server all the time: behind a fence there is nobody but the driver whose fence it is.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -49,16 +50,32 @@ async fn look(info: ConnInfo, seen: Arc<Mutex<Vec<String>>>) {
     }
 }
 
-/// Sessions in a window's database that are not of its epoch.
+/// Sessions in a window's database that are not of its epoch. A view joins names of one moment with sessions of
+/// another: so the fence must stand before the sessions are looked at, and behind.
 async fn strangers(session: &Session) -> Result<Vec<String>, tokio_postgres::Error> {
-    let query = "SELECT datname::text, application_name, coalesce(state, ''), left(query, 80) FROM pg_stat_activity \
-                 WHERE datname LIKE '%\\_\\_w\\_%' AND (application_name LIKE 'backstay %' OR application_name = 'a writer')";
-    let rows = session.query(query, &[]).await?;
-    let described = rows.iter().map(|row| {
-        let texts: [String; 4] = [row.get(0), row.get(1), row.get(2), row.get(3)];
-        (is_of_its_epoch(&texts[0], &texts[1]), texts.join(" | "))
+    let before = fences(session).await?;
+    if before.is_empty() {
+        return Ok(Vec::new());
+    }
+    let query = "SELECT datid, application_name, coalesce(state, ''), left(query, 80) FROM pg_stat_activity \
+                 WHERE application_name LIKE 'backstay %' OR application_name = 'a writer'";
+    let sessions = session.query(query, &[]).await?;
+    let after = fences(session).await?;
+    let strange = sessions.iter().filter_map(|row| {
+        let oid = row.get::<_, Option<u32>>(0)?;
+        let fence = before.get(&oid).filter(|name| after.get(&oid) == Some(name))?;
+        let application: String = row.get(1);
+        let described =
+            format!("{fence} | {application} | {} | {}", row.get::<_, String>(2), row.get::<_, String>(3));
+        (!is_of_its_epoch(fence, &application)).then_some(described)
     });
-    Ok(described.filter(|(own, _)| !own).map(|(_, text)| text).collect())
+    Ok(strange.collect())
+}
+
+/// The names of databases that are fenced now.
+async fn fences(session: &Session) -> Result<BTreeMap<u32, String>, tokio_postgres::Error> {
+    let query = "SELECT oid, datname::text FROM pg_database WHERE datname LIKE '%\\_\\_w\\_%'";
+    Ok(session.query(query, &[]).await?.iter().map(|row| (row.get(0), row.get(1))).collect())
 }
 
 /// `shop__w_<run>_<epoch>` and `backstay <run> <epoch> migrate`.
