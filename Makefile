@@ -38,7 +38,8 @@ lint: ## Formatting, and clippy with warnings denied
 # cargo nextest where it is installed, cargo test otherwise.
 .PHONY: tests
 tests: postgres alembic pgbouncer ## Unit and integration tests, against real PostgreSQL servers that they start
-	@if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	@export TMPDIR=$$(.ci/tmpdir); \
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
 		echo '$(CARGO) nextest run $(CARGO_FLAGS)'; $(CARGO) nextest run $(CARGO_FLAGS); \
 	else \
 		echo '$(CARGO) test $(CARGO_FLAGS) --lib --bins --tests --examples'; \
@@ -53,9 +54,13 @@ test-crash: postgres ## The crash tests at length: every record, both kinds of k
 # In memory where there is a file system for it: half of the time would be the disk's.
 .PHONY: test-chaos
 test-chaos: postgres ## Releases while processes, server and network fail: RUNS=100 tales from SEED=1000 on; adds up the calls
-	TMPDIR=$$(test -w /dev/shm && echo /dev/shm || echo "$${TMPDIR:-/tmp}") \
+	TMPDIR=$$(.ci/tmpdir) \
 	BACKSTAY_CHAOS_SEED=$(or $(SEED),1000) BACKSTAY_CHAOS_RUNS=$(or $(RUNS),100) \
 	$(CARGO) test $(CARGO_FLAGS) --test chaos releases_in_a_storm -- --nocapture
+
+.PHONY: test-around
+test-around: postgres pgbouncer ## All of tests/around: restarts at each line, failovers, networks that are gone for good; 10 minutes
+	TMPDIR=$$(.ci/tmpdir) $(CARGO) test $(CARGO_FLAGS) --test around -- --include-ignored --test-threads=2
 
 .PHONY: test-gcs-emulator
 test-gcs-emulator: ## The store on Cloud Storage against an emulator from PyPI

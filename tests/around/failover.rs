@@ -53,11 +53,13 @@ async fn promoted_at(line: &str) {
 }
 
 #[tokio::test]
+#[ignore = "long: make test-around"]
 async fn before_the_guard() {
     promoted_at("close the database").await;
 }
 
 #[tokio::test]
+#[ignore = "long: make test-around"]
 async fn while_the_guard_is_made() {
     promoted_at("clone the guard").await;
 }

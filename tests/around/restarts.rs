@@ -39,6 +39,7 @@ async fn restarted_at(line: &str, mode: &str) {
 }
 
 #[tokio::test]
+#[ignore = "long: make test-around"]
 async fn fast_at_the_edges_of_the_window() {
     for line in ["backup", "close the database", "clear the flag"] {
         restarted_at(line, "fast").await;
@@ -46,6 +47,7 @@ async fn fast_at_the_edges_of_the_window() {
 }
 
 #[tokio::test]
+#[ignore = "long: make test-around"]
 async fn immediate_before_anything_changed() {
     for line in ["raise the flag", "clone the guard"] {
         restarted_at(line, "immediate").await;
@@ -53,6 +55,7 @@ async fn immediate_before_anything_changed() {
 }
 
 #[tokio::test]
+#[ignore = "long: make test-around"]
 async fn immediate_once_something_may_have_changed() {
     for line in ["migrate", "open the database", "deploy"] {
         restarted_at(line, "immediate").await;

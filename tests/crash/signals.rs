@@ -45,12 +45,9 @@ async fn before_the_window_it_is_interrupted_and_goes_on() {
 #[tokio::test]
 async fn inside_the_window_it_is_put_back() {
     let stage = Stage::of(Release::Good).await;
-    for (line, signal) in [
-        ("close the database", Signal::TERM),
-        ("migrate", Signal::INT),
-        ("open the database", Signal::TERM),
-        ("deploy", Signal::HUP),
-    ] {
+    for (line, signal) in
+        [("close the database", Signal::TERM), ("migrate", Signal::INT), ("deploy", Signal::HUP)]
+    {
         let ended = signalled(&stage, line, &[signal]).await;
         stage.expect(&ended, 4, &format!("{signal:?} in {line}")).and_production().await;
     }

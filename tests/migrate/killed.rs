@@ -156,7 +156,7 @@ async fn outcome(p: &CommandLine) -> (String, String, String) {
 #[tokio::test(flavor = "multi_thread")]
 async fn whenever_it_is_killed_current_tells_the_truth_and_upgrade_goes_on() {
     let longer: Option<u64> = std::env::var("BACKSTAY_CRASH_SEEDS").ok().and_then(|n| n.parse().ok());
-    let kills = longer.map_or(12, |_| 50);
+    let kills = longer.map_or(6, |_| 50);
     let undisturbed = project().await;
     let begun = Instant::now();
     undisturbed.expect(0, &["migrate", "upgrade", "head"]);

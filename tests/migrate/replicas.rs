@@ -8,10 +8,7 @@ use super::*;
 #[tokio::test]
 async fn eight_replicas_migrate_an_empty_database_as_they_start() {
     let p = CommandLine::new("").await;
-    p.write(
-        "migrations/1.sql",
-        "-- revision: a\n-- upgrade\nCREATE TABLE t (x int);\nSELECT pg_sleep(0.3);\n",
-    );
+    p.write("migrations/1.sql", "-- revision: a\n-- upgrade\nCREATE TABLE t (x int);\nSELECT pg_sleep(2);\n");
     let two = "-- revision: b\n-- revises: a\n-- transaction: off\n-- upgrade\nCREATE INDEX CONCURRENTLY t_x ON t (x);\n";
     p.write("migrations/2.sql", two);
     let start = |_| {

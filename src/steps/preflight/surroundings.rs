@@ -51,7 +51,10 @@ fn no_spool(spool: &Path) -> Option<Finding> {
     let folder = spool.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
     let error = tempfile::Builder::new().prefix(".backstay-").tempfile_in(folder).err()?;
     Some(Finding::warns(
-        format!("{} can't be written ({error}): a store lost in the window would keep production down", spool.display()),
+        format!(
+            "{} can't be written ({error}): a store lost in the window would keep production down",
+            spool.display()
+        ),
         "make it writable for this user, or name another folder in [store] spool",
     ))
 }
