@@ -463,7 +463,8 @@ fn a_directory_store_is_refused_in_ci() {
 fn environments_that_are_not_there() {
     let root = tempfile::tempdir().unwrap();
     let show = |error: ConfigError| {
-        render(&error, 100, false).replace(root.path().to_str().unwrap(), "ROOT").trim_end().to_string()
+        // Wide, so that no line is broken where the folder's name is longer.
+        render(&error, 200, false).replace(root.path().to_str().unwrap(), "ROOT").trim_end().to_string()
     };
     let load = |name: &str| show(Config::load(root.path(), name, &vars(&[])).unwrap_err());
     let find = || show(find_environment(root.path(), None, None).unwrap_err());

@@ -96,7 +96,7 @@ async fn until_good(
     let began = Instant::now();
     let mut good = 0;
     let mut tries = 0u64;
-    let mut before = None;
+    let mut before = (None, 0);
     loop {
         tries += 1;
         let left = check.deadline.saturating_sub(began.elapsed());
@@ -118,13 +118,14 @@ async fn until_good(
         let total = Some(crate::event::millis(check.deadline));
         progress.at(crate::event::millis(elapsed), total, Unit::Millis, format!("{}: {note}", check.url));
         if elapsed + check.interval >= check.deadline {
-            // A try that the deadline cut short says less than the one before it.
-            let last = if elapsed >= check.deadline { before.or(seen) } else { seen };
+            // A try that the deadline cut short says less than those before it.
+            let cut_short = tries > 1 && elapsed >= check.deadline;
+            let (last, good) = if cut_short { before } else { (seen, good) };
             let last =
                 last.unwrap_or_else(|| format!("only {good} good answers in a row of {}", check.successes));
             return Err(unhealthy(check, tries, &last));
         }
-        before = seen;
+        before = (seen, good);
         tokio::time::sleep(check.interval).await;
     }
 }
