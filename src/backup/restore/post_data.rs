@@ -70,10 +70,13 @@ impl Worker {
         Ok(())
     }
 
-    async fn run(&mut self, plan: &Plan, task: &Task) -> Result<(), BackupError> {
+    /// Runs a task's statements but for the first `done`, and counts those that it ran there: each is committed by
+    /// itself, so a task that must be run again goes on from there.
+    async fn run(&mut self, plan: &Plan, task: &Task, done: &mut usize) -> Result<(), BackupError> {
         self.prepare(plan, task).await?;
-        for statement in &task.statements {
+        for statement in task.statements.iter().skip(*done) {
             execute(&self.session, statement, WHAT).await?;
+            *done += 1;
         }
         Ok(())
     }
@@ -103,25 +106,26 @@ impl Building<'_, '_> {
                 self.report(&task);
                 let alone = schedule.alone() || self.workers.is_empty() && running.is_empty();
                 running.push(async move {
+                    let mut done = 0;
                     let result = match worker.allow_parallel(alone).await {
-                        Ok(()) => worker.run(plan, &task).await,
+                        Ok(()) => worker.run(plan, &task, &mut done).await,
                         refused => refused,
                     };
-                    (worker, task, result)
+                    (worker, task, done, result)
                 });
             }
-            let Some((worker, task, result)) = running.next().await else { break };
+            let Some((worker, task, done, result)) = running.next().await else { break };
             self.workers.push(worker);
             schedule.end(&task);
             match result {
                 // What the statements do not show, such as the partitions of a referenced table.
-                Err(error) if is_deadlock(&error) => again.push(task),
+                Err(error) if is_deadlock(&error) => again.push((task, done)),
                 result => self.finish(task, result)?,
             }
         }
-        for task in again {
+        for (task, mut done) in again {
             if let Some(worker) = self.workers.first_mut() {
-                let result = worker.run(plan, &task).await;
+                let result = worker.run(plan, &task, &mut done).await;
                 self.finish(task, result)?;
             }
         }
