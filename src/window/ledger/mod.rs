@@ -3,7 +3,7 @@
 //! A [`Mark`] is journaled before `open`, while the database is still ours alone. [`read`] compares the
 //! database with it, and with the guard where rows may be gone. Counters of a session that is still connected
 //! lag behind (up to ten seconds, PostgreSQL manual, "The Cumulative Statistics System"), so the reading that
-//! decides is the one behind the fence, after every session was ended and has reported. [`keep`] then writes
+//! decides is the one behind the fence, after every session was ended and has reported. [`keep()`] then writes
 //! what was found to the store, as scripts that `gunzip` and `psql` load into the old schema.
 //!
 //! | room | its job |
