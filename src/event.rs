@@ -244,6 +244,13 @@ impl Events {
         let _ = self.0.send(event);
     }
 
+    /// Asks a person, for `line`. Gives whether `expects` was typed, or nothing if nobody could answer.
+    pub async fn ask(&self, line: LineId, text: String, expects: &str) -> Option<bool> {
+        let (reply, answer) = oneshot::channel();
+        self.emit(Event::Question { line, text, expects: expects.to_string(), reply });
+        answer.await.ok().map(|typed| typed.trim() == expects)
+    }
+
     /// A handle that reports the progress of `line`.
     pub fn progress(&self, line: LineId) -> Progress {
         Progress { events: Some(self.clone()), line }

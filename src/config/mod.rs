@@ -24,8 +24,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::migrate::draft::{IdKind, NamePattern};
 use crate::migrate::{alembic, lint};
 use crate::pg::ConnInfo;
@@ -296,8 +294,7 @@ pub struct StopPolicy {
 }
 
 /// What a signal does inside the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnSignal {
     /// Production is put back.
     PutBack,

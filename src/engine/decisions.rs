@@ -1,7 +1,5 @@
 //! What a person decides of a run that can't decide it by itself.
 
-use tokio::sync::oneshot;
-
 use super::drive::{Driving, Halt};
 use super::{decide, plan};
 use crate::event::{Event, LineId};
@@ -44,17 +42,11 @@ impl Driving<'_> {
 
     pub(super) async fn ask_about_writes(&mut self, ledger: LineId) -> Result<(), Halt> {
         let found = self.state.line(ledger).summary.unwrap_or_default();
-        let (reply, answer) = oneshot::channel();
-        self.events.emit(Event::Question {
-            line: ledger,
-            text: format!(
-                "Others wrote since the database was opened ({found}). Put back all the same? Their writes stay in \
-                 the failed database, which is kept."
-            ),
-            expects: "put back".into(),
-            reply,
-        });
-        if answer.await.is_ok_and(|typed| typed.trim() == "put back") {
+        let text = format!(
+            "Others wrote since the database was opened ({found}). Put back all the same? Their writes stay in the \
+             failed database, which is kept."
+        );
+        if self.events.ask(ledger, text, "put back").await == Some(true) {
             return Ok(self.put_back_anyway().await?);
         }
         Ok(self.append(Entry::Ended { verdict: Verdict::NotPutBack }).await?)

@@ -99,6 +99,7 @@ impl Driving<'_> {
         self.tell_end(verdict, failure);
         verdict
     }
+
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
         self.hold_fence().await?;
         self.window = WindowClock::of(&self.plan, &self.state, self.teller());

@@ -34,7 +34,7 @@ impl Driving<'_> {
     }
 
     /// Why the run stopped in the middle of its way back, where that was for others' writes.
-    pub(super) fn unagreed_writes(&self, verdict: Verdict) -> Option<Failure> {
+    fn unagreed_writes(&self, verdict: Verdict) -> Option<Failure> {
         let line = decide::unagreed_writes(&self.plan, &self.state)?;
         let ledger = serde_json::from_value(self.state.line(line).facts["ledger"].clone()).ok()?;
         (verdict == Verdict::NotPutBack).then(|| steps::would_drop_writes(&ledger, self.journal.run()))

@@ -55,7 +55,7 @@ impl Heart {
         let pid = admin.session().pid();
         let (guarded, pids) = watch::channel(pid);
         let (teller, seen) = watch::channel(Seen { pid, lost: false, held: Instant::now() });
-        let tag = Tag { run: run.to_string(), epoch, role: tag::HEARTBEAT.to_string() };
+        let tag = Tag::new(run, epoch, tag::HEARTBEAT);
         let look = Look {
             info: config.database.maintenance(),
             options: session_options(config, &tag.to_string()),
@@ -193,8 +193,8 @@ impl Look {
             Some(session) if !session.is_closed() => session,
             _ => pg::connect(&self.info, &self.options).await?,
         };
-        let held = admin::holds(&session, pid, self.key).await;
+        let holder = admin::holder(&session, self.key).await;
         self.session = Some(session);
-        held
+        Ok(holder?.is_some_and(|holder| holder.pid == pid))
     }
 }

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use super::drive::{Driving, Halt};
@@ -68,7 +67,7 @@ impl Driving<'_> {
     }
 
     /// What follows a signal: a person decides, or the config.
-    pub(super) async fn onward(&mut self, asked: Asked) -> Result<Onward, Halt> {
+    async fn onward(&mut self, asked: Asked) -> Result<Onward, Halt> {
         if !decide::in_window(&self.plan, &self.state) {
             return Ok(Onward::Leave);
         }
@@ -93,28 +92,21 @@ impl Driving<'_> {
         Ok(Onward::Leave)
     }
 
-    pub(super) async fn ask_onward(&mut self) -> Result<Onward, Halt> {
-        let (reply, answer) = oneshot::channel();
-        self.events.emit(Event::Question {
-            line: self.at(),
-            text: "Stopped inside the window: users see the maintenance page. Put production back now? If not, the \
-                   run stops here with the flag up, for backstay resume to go on."
-                .into(),
-            expects: "put back".into(),
-            reply,
-        });
+    async fn ask_onward(&mut self) -> Result<Onward, Halt> {
+        let text = "Stopped inside the window: users see the maintenance page. Put production back now? If not, the \
+                    run stops here with the flag up, for backstay resume to go on.";
         let mut stop = self.stop.clone();
         tokio::select! {
-            typed = answer => match typed.is_ok_and(|typed| typed.trim() == "put back") {
-                true => Ok(Onward::PutBack),
-                false => Ok(Onward::Leave),
+            answer = self.events.ask(self.at(), text.into(), "put back") => match answer {
+                Some(true) => Ok(Onward::PutBack),
+                Some(false) | None => Ok(Onward::Leave),
             },
             _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
         }
     }
 
     /// The line that was worked at last.
-    pub(super) fn at(&self) -> LineId {
+    fn at(&self) -> LineId {
         let started = self.plan.lines.iter().rev().find(|line| self.state.ever_started(line.id));
         started.map_or(LineId::Line(1), |line| line.id)
     }

@@ -133,7 +133,6 @@ fn gone(why: &Failure, expires: Duration) -> Failure {
 }
 
 /// What a living driver moves, each where it was there to be seen.
-#[derive(PartialEq)]
 struct Signs {
     /// Epoch and beat of the lease.
     lease: Option<(u32, u64)>,
@@ -273,9 +272,7 @@ fn tell(events: &Events, holder: &Holder, lease: Option<Lease>, expires: Duratio
 async fn signs(session: &Session, run: &str, lease: Option<&Lease>) -> Result<Signs, Failure> {
     let query = "SELECT pg_catalog.max(state_change)::text FROM pg_catalog.pg_stat_activity \
                  WHERE application_name LIKE $1";
-    let tag = Tag { run: run.to_string(), epoch: 0, role: tag::HEARTBEAT.to_string() };
-    let any_epoch = tag.to_string().replace(" 0 ", " % ");
-    let row = session.query_one(query, &[&any_epoch]).await;
+    let row = session.query_one(query, &[&Tag::of_any_driver(run, tag::HEARTBEAT)]).await;
     let row = row.map_err(|error| refused("look whether the run's driver lives", &error))?;
     Ok(Signs { lease: lease.map(|lease| (lease.epoch, lease.beat)), session: row.get(0) })
 }

@@ -2,6 +2,7 @@
 
 use super::decide;
 use super::drive::{Driving, Halt};
+use super::plan::Line;
 use crate::event::Event;
 use crate::failure::Failure;
 use crate::journal::{Entry, JournalError};
@@ -10,7 +11,7 @@ impl Driving<'_> {
     pub(super) async fn append(&mut self, entry: Entry) -> Result<(), Failure> {
         // Whether `Clearing` is on the store must be known: it decides what a resume may do.
         let clearing = match &entry {
-            Entry::Started { line, .. } => self.line(*line).is_ok_and(|line| line.clears_for_good()),
+            Entry::Started { line, .. } => self.plan.line(*line).is_some_and(Line::clears_for_good),
             _ => false,
         };
         let draft = self.journal.draft(entry)?;
@@ -30,11 +31,11 @@ impl Driving<'_> {
 
     /// Whether the run may go on without its store: only to put production back, and only while the lock keeps
     /// everybody else away.
-    pub(super) async fn may_spool(&self) -> bool {
+    async fn may_spool(&self) -> bool {
         decide::in_window(&self.plan, &self.state) && !self.spool.is_engaged() && self.admin.is_alive().await
     }
 
-    pub(super) fn engage_spool(&mut self, failure: Failure) {
+    fn engage_spool(&mut self, failure: Failure) {
         self.spool.engage();
         let text = format!(
             "the store is lost ({failure}); production is put back all the same, and the records of that wait in {}",

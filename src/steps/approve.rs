@@ -1,9 +1,6 @@
 //! `step = "approve"`: a person agrees to what was previewed.
 
-use tokio::sync::oneshot;
-
 use super::{Report, Site};
-use crate::event::Event;
 use crate::failure::{Failure, Kind};
 use crate::journal::Driver;
 use crate::words::count;
@@ -28,22 +25,13 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     if site.yes {
         return Report::with(format!("{what}, by --yes of {}", driver.user), &facts);
     }
-    let (reply, answer) = oneshot::channel();
-    let environment = site.config.environment.clone();
-    site.events.emit(Event::Question {
-        line: site.line,
-        text: format!("Release {what} to {environment}?"),
-        expects: environment.clone(),
-        reply,
-    });
-    match answer.await {
-        Ok(typed) if typed.trim() == environment => {
-            Report::with(format!("{what}, by {}", driver.user), &facts)
-        }
-        Ok(_) => Err(Failure::refused("get the release approved")
+    let environment = &site.config.environment;
+    match site.events.ask(site.line, format!("Release {what} to {environment}?"), environment).await {
+        Some(true) => Report::with(format!("{what}, by {}", driver.user), &facts),
+        Some(false) => Err(Failure::refused("get the release approved")
             .because_of(format!("the answer was not {environment}"))
             .leaving("nothing was changed")),
-        Err(_) => Err(Failure::new(Kind::Refused, "get the release approved")
+        None => Err(Failure::new(Kind::Refused, "get the release approved")
             .because_of("nobody answered")
             .leaving("nothing was changed")
             .then("run it again and type the environment's name, or give --yes")),

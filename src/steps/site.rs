@@ -20,6 +20,7 @@ use crate::window::flag::Bearer;
 use crate::window::guard::Guard;
 use crate::window::ledger::{Counters, Mark};
 use crate::window::names::{self, Role};
+use crate::window::tag::Tag;
 
 /// Everything that a line may use.
 pub struct Site<'a> {
@@ -176,7 +177,7 @@ impl Site<'_> {
     /// What sessions of this run set; `role` tells them apart in `pg_stat_activity`. A server that restarts is waited
     /// for.
     pub fn session(&self, role: &str) -> SessionOptions {
-        let name = format!("backstay {} {} {role}", self.run, self.epoch);
+        let name = Tag::new(self.run, self.epoch, role).to_string();
         let patience = self.config.database.restart_timeout;
         SessionOptions { patience, ..session_options(self.config, &name) }
     }

@@ -33,8 +33,6 @@ pub struct Holder {
     user: String,
     from: String,
     since: String,
-    /// When it last began or ended a statement, as the server writes it: it moves while its client lives.
-    pub moved: String,
 }
 
 impl Holder {
@@ -50,7 +48,7 @@ impl std::fmt::Display for Holder {
             Some(tag) => write!(f, "driver {} of run {}", tag.epoch, tag.run)?,
             None => f.write_str(&self.application)?,
         }
-        let Self { pid, user, from, since, .. } = self;
+        let Self { pid, user, from, since, application: _ } = self;
         write!(f, " (server process {pid}, user {user}, from {from}, since {since})")
     }
 }
@@ -131,7 +129,7 @@ impl Admin {
     /// # Errors
     /// The server's.
     pub async fn sign(&self, run: &str, epoch: u32) -> Result<(), Failure> {
-        let tag = Tag { run: run.to_string(), epoch, role: tag::LOCK.to_string() };
+        let tag = Tag::new(run, epoch, tag::LOCK);
         let set = "SELECT pg_catalog.set_config('application_name', $1, false)";
         let set = self.session.execute(set, &[&tag.to_string()]).await;
         set.map(drop).map_err(|error| refused("name the session that holds the lock", &error))
@@ -276,9 +274,13 @@ pub async fn holder_of(session: &Session, name: &str) -> Result<Option<Holder>, 
     holder(session, key).await
 }
 
-async fn holder(session: &Session, key: i64) -> Result<Option<Holder>, Failure> {
+/// As [`holder_of`], for who knows the lock's number ([`Admin::key`]).
+///
+/// # Errors
+/// The query's.
+pub async fn holder(session: &Session, key: i64) -> Result<Option<Holder>, Failure> {
     let query = "SELECT a.pid, a.application_name, a.usename::text, coalesce(host(a.client_addr), 'local'), \
-                 a.backend_start::text, a.state_change::text \
+                 a.backend_start::text \
                  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
                  WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1 \
                  AND (l.classid::bigint << 32 | l.objid::bigint) = $1 ORDER BY a.backend_start LIMIT 1";
@@ -291,19 +293,7 @@ async fn holder(session: &Session, key: i64) -> Result<Option<Holder>, Failure> 
         user: text(&row, 2),
         from: text(&row, 3),
         since: text(&row, 4),
-        moved: text(&row, 5),
     }))
-}
-
-/// Whether the session with server process `pid` holds the lock numbered `key`.
-///
-/// # Errors
-/// The query's.
-pub async fn holds(session: &Session, pid: i32, key: i64) -> Result<bool, Failure> {
-    let query = "SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = $1 AND locktype = 'advisory' \
-                 AND granted AND objsubid = 1 AND (classid::bigint << 32 | objid::bigint) = $2)";
-    let row = session.query_one(query, &[&pid, &key]).await;
-    row.map(|row| row.get(0)).map_err(|error| refused("look whether the lock is held", &error))
 }
 
 fn held(name: &str, holder: Option<&Holder>) -> Failure {

@@ -1,5 +1,7 @@
 //! What goes on writing when every session was ended: nothing of it may slip between close and guard.
 
+use tokio_postgres::Row;
+
 use crate::failure::Failure;
 use crate::pg::{Session, quote_ident, quote_literal, refused};
 
@@ -30,17 +32,15 @@ const WORKERS: &str = "SELECT pid, coalesce(backend_type, '') FROM pg_catalog.pg
 /// # Errors
 /// The query's.
 pub async fn prepared(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failure> {
-    let rows = session.query(PREPARED, &[&oid]).await;
-    let rows = rows.map_err(|error| refused("look for prepared transactions", &error))?;
-    let survivor = |row: &tokio_postgres::Row| {
+    look(session, "look for prepared transactions", PREPARED, oid, |row| {
         let (gid, owner): (String, String) = (row.get(0), row.get(1));
         let gid = quote_literal(&gid);
         Survivor {
             what: format!("the prepared transaction {gid} of {owner} is open: it outlives every session"),
             remedy: format!("in that database, COMMIT PREPARED {gid} or ROLLBACK PREPARED {gid}"),
         }
-    };
-    Ok(rows.iter().map(survivor).collect())
+    })
+    .await
 }
 
 /// Subscriptions whose worker writes into the database.
@@ -48,9 +48,7 @@ pub async fn prepared(session: &Session, oid: u32) -> Result<Vec<Survivor>, Fail
 /// # Errors
 /// The query's.
 pub async fn subscriptions(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failure> {
-    let rows = session.query(SUBSCRIPTIONS, &[&oid]).await;
-    let rows = rows.map_err(|error| refused("look for subscriptions", &error))?;
-    let survivor = |row: &tokio_postgres::Row| {
+    look(session, "look for subscriptions", SUBSCRIPTIONS, oid, |row| {
         let (name, owner): (String, String) = (row.get(0), row.get(1));
         let name = quote_ident(&name);
         Survivor {
@@ -59,8 +57,8 @@ pub async fn subscriptions(session: &Session, oid: u32) -> Result<Vec<Survivor>,
             ),
             remedy: format!("in that database, as {owner}: ALTER SUBSCRIPTION {name} DISABLE"),
         }
-    };
-    Ok(rows.iter().map(survivor).collect())
+    })
+    .await
 }
 
 /// Background workers that are in the database.
@@ -68,9 +66,7 @@ pub async fn subscriptions(session: &Session, oid: u32) -> Result<Vec<Survivor>,
 /// # Errors
 /// The query's.
 pub async fn workers(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failure> {
-    let rows = session.query(WORKERS, &[&oid]).await;
-    let rows = rows.map_err(|error| refused("look for background workers", &error))?;
-    let survivor = |row: &tokio_postgres::Row| {
+    look(session, "look for background workers", WORKERS, oid, |row| {
         let (pid, kind): (i32, String) = (row.get(0), row.get(1));
         let kind = if kind.is_empty() { "a background worker".to_string() } else { kind };
         Survivor {
@@ -79,7 +75,19 @@ pub async fn workers(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failu
                      an undo"
                 .into(),
         }
-    };
+    })
+    .await
+}
+
+async fn look(
+    session: &Session,
+    what: &str,
+    query: &str,
+    oid: u32,
+    survivor: fn(&Row) -> Survivor,
+) -> Result<Vec<Survivor>, Failure> {
+    let rows = session.query(query, &[&oid]).await;
+    let rows = rows.map_err(|error| refused(what, &error))?;
     Ok(rows.iter().map(survivor).collect())
 }
 

@@ -20,12 +20,22 @@ pub struct Tag {
 }
 
 impl Tag {
+    /// The tag of a session of the driver `epoch` of `run`.
+    pub fn new(run: &str, epoch: u32, role: &str) -> Self {
+        Self { run: run.to_string(), epoch, role: role.to_string() }
+    }
+
+    /// What `LIKE` finds the sessions of this role by, of whatever driver of `run`. Ids of runs hold none of its signs.
+    pub fn of_any_driver(run: &str, role: &str) -> String {
+        format!("backstay {run} % {role}")
+    }
+
     /// Reads an `application_name`; nothing if it is no driver's.
     pub fn parse(name: &str) -> Option<Self> {
         let mut words = name.strip_prefix("backstay ")?.splitn(3, ' ');
         let (run, epoch, role) = (words.next()?, words.next()?, words.next()?);
         time_of_id(run)?;
-        Some(Self { run: run.to_string(), epoch: epoch.parse().ok()?, role: role.to_string() })
+        Some(Self::new(run, epoch.parse().ok()?, role))
     }
 }
 
@@ -42,7 +52,7 @@ mod tests {
 
     #[test]
     fn a_tag_is_read_back_and_nothing_else_is_one() {
-        let tag = Tag { run: id::fresh(crate::time::now()), epoch: 12, role: LOCK.into() };
+        let tag = Tag::new(&id::fresh(crate::time::now()), 12, LOCK);
         assert_eq!(Tag::parse(&tag.to_string()), Some(tag));
         for other in
             ["", "backstay", "backstay run of production", "backstay status", "psql", "backstay x 1 lock"]

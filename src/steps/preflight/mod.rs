@@ -13,11 +13,10 @@ mod surroundings;
 use std::sync::Arc;
 
 use serde::Serialize;
-use tokio::sync::oneshot;
 
 use super::{Outline, Report, Site};
 use crate::config::Config;
-use crate::event::{Event, Progress, Unit};
+use crate::event::{Progress, Unit};
 use crate::failure::Failure;
 use crate::store::Store;
 
@@ -129,13 +128,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
 async fn ask_about_unknown(checks: &mut [Check], site: &Site<'_>) {
     let unknown = checks.iter_mut().flat_map(|check| &mut check.findings).filter(|finding| finding.asks);
     for finding in unknown.filter(|_| !site.yes) {
-        let (reply, answer) = oneshot::channel();
-        site.events.emit(Event::Question {
-            line: site.line,
-            text: format!("{}. Go on all the same?", finding.what),
-            expects: "go on".into(),
-            reply,
-        });
-        finding.blocks = !answer.await.is_ok_and(|typed| typed.trim() == "go on");
+        let text = format!("{}. Go on all the same?", finding.what);
+        finding.blocks = site.events.ask(site.line, text, "go on").await != Some(true);
     }
 }

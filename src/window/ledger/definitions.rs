@@ -105,7 +105,7 @@ pub(super) async fn look(
     let explained = explained.to_vec();
     let mut found = Vec::new();
     for (what, catalog, name, which) in CATALOGS {
-        let young = is_young(mark.xid).replace("xmin", "t.xmin");
+        let young = is_young(mark.xid);
         let query =
             format!("SELECT {name} FROM pg_catalog.{catalog} t WHERE {young} AND ({which}) ORDER BY 1");
         let rows = session.query(&query, &[&explained]).await;

@@ -213,21 +213,11 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::shape::tests::table;
     use super::*;
 
     fn shape(name: &str, columns: &[(i16, &str, &str)], key: &[i16]) -> Shape {
-        let column = |(number, name, of): &(i16, &str, &str)| Column {
-            number: *number,
-            name: name.to_string(),
-            of: of.to_string(),
-            is_identity: false,
-        };
-        Shape {
-            oid: 7,
-            table: TableName::new("public", name),
-            columns: columns.iter().map(column).collect(),
-            key: key.to_vec(),
-        }
+        Shape { table: TableName::new("public", name), ..table(7, name, columns, key) }
     }
 
     fn origin() -> Origin {

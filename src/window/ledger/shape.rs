@@ -172,10 +172,11 @@ fn copy_keys(table: &TableName, columns: &[&Column], orders: &[Order], encoding:
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn table(oid: u32, name: &str, columns: &[(i16, &str, &str)], key: &[i16]) -> Shape {
+    /// A table with these columns (number, name, type) and the columns of its key.
+    pub fn table(oid: u32, name: &str, columns: &[(i16, &str, &str)], key: &[i16]) -> Shape {
         let column = |(number, name, of): &(i16, &str, &str)| Column {
             number: *number,
             name: name.to_string(),
