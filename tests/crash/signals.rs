@@ -73,6 +73,8 @@ async fn a_second_signal_stops_at_once() {
         "trap \"\" INT TERM HUP; sleep 30; echo deployed >> deployed",
         "echo undone >> deployed; if [ ! -e quick ]; then sleep 30; fi",
     );
+    // A deploy that had to be killed has used up some of the grace already: there is enough of it here to put back.
+    configure(&stage, "[stop]\ngrace = \"1m\"");
     let began = Instant::now();
     stage.reset().await;
     let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
