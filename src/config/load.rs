@@ -15,6 +15,7 @@ use super::{
 };
 use crate::document::tree::{self, Node};
 use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
+use crate::time::show_bytes;
 
 /// The defaults of every key: the annotated file, compiled in.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -194,10 +195,13 @@ fn read_env_file(
     }
 }
 
+/// What is longer is some other file, or a device that never ends.
+const LARGEST_ENV_FILE: u64 = 1_000_000;
+
 /// The file's bytes; or its mode, if others than its owner may read or write it.
 fn read_private(path: &Path) -> std::io::Result<Result<Vec<u8>, u32>> {
     const OTHERS_READ_OR_WRITE: u32 = 0o066;
-    let mut file = std::fs::File::open(path)?;
+    let file = std::fs::File::open(path)?;
     let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o7777;
     // What is no file (a pipe of the shell's `<(…)`) has a mode that means nothing.
@@ -205,7 +209,11 @@ fn read_private(path: &Path) -> std::io::Result<Result<Vec<u8>, u32>> {
         return Ok(Err(mode));
     }
     let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
+    file.take(LARGEST_ENV_FILE + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST_ENV_FILE {
+        let limit = show_bytes(LARGEST_ENV_FILE);
+        return Err(std::io::Error::other(format!("it holds more than {limit}, as no env file does")));
+    }
     Ok(Ok(bytes))
 }
 

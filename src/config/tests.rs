@@ -302,6 +302,9 @@ fn a_bad_env_file_is_told_without_its_values() {
     assert!(invalid.findings()[0].message().contains("not UTF-8"));
     let folder = Config::parse("env_file = \".\"", root.path(), "production", &vars(&[])).unwrap_err();
     assert!(folder.findings()[0].message().contains("could not read the env file"));
+    let endless =
+        Config::parse("env_file = \"/dev/zero\"", root.path(), "production", &vars(&[])).unwrap_err();
+    assert!(render(endless.as_ref(), 200, false).contains("it holds more than 1.0 MB, as no env file does"));
 }
 
 #[test]
