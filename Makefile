@@ -29,6 +29,10 @@ alembic: ## Install Alembic from PyPI below target/ if it is missing
 pgbouncer: ## Install PgBouncer if it is missing; none is left running
 	@.ci/pgbouncer
 
+.PHONY: faketime
+faketime: ## Install libfaketime if it is missing
+	@.ci/faketime
+
 .PHONY: lint
 lint: ## Formatting, and clippy with warnings denied
 	$(CARGO) fmt --check
@@ -59,7 +63,7 @@ test-chaos: postgres ## Releases while processes, server and network fail: RUNS=
 	$(CARGO) test $(CARGO_FLAGS) --test chaos releases_in_a_storm -- --nocapture
 
 .PHONY: test-around
-test-around: postgres pgbouncer ## All of tests/around: restarts at each line, failovers, networks that are gone for good; 10 minutes
+test-around: postgres pgbouncer faketime ## All of tests/around: restarts at each line, failovers, networks that are gone for good, clocks that jump; 10 minutes
 	TMPDIR=$$(.ci/tmpdir) $(CARGO) test $(CARGO_FLAGS) --test around -- --include-ignored --test-threads=2
 
 .PHONY: test-gcs-emulator

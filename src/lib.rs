@@ -24,5 +24,6 @@ pub mod steps;
 pub mod store;
 pub mod time;
 pub mod ui;
+pub mod uptime;
 pub mod window;
 mod words;

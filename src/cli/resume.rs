@@ -24,7 +24,8 @@ pub struct Resume {
     /// Answer the runbook's confirmations with yes
     #[arg(long)]
     yes: bool,
-    /// Put back even if others wrote since the database was opened: their writes stay in the kept database
+    /// Put back even if others wrote since the database was opened: their writes are kept, as files of the
+    /// ledger and in the kept database
     #[arg(long)]
     put_back: bool,
     /// Keep the new version although a line failed after the database was opened: the flag clears once it is

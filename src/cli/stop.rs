@@ -4,6 +4,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
 use crate::engine::stop::{Asked, Stop};
+use crate::uptime::Uptime;
 
 /// Counts SIGINT, SIGTERM and SIGHUP from here on.
 pub fn listen() -> Stop {
@@ -17,7 +18,7 @@ pub fn listen() -> Stop {
             while arrivals.recv().await.is_some() {
                 count.send_modify(|asked| {
                     asked.times += 1;
-                    asked.since.get_or_insert_with(tokio::time::Instant::now);
+                    asked.since.get_or_insert_with(Uptime::now);
                 });
             }
         });

@@ -43,8 +43,8 @@ impl Driving<'_> {
     pub(super) async fn ask_about_writes(&mut self, ledger: LineId) -> Result<(), Halt> {
         let found = self.state.line(ledger).summary.unwrap_or_default();
         let text = format!(
-            "Others wrote since the database was opened ({found}). Put back all the same? Their writes stay in the \
-             failed database, which is kept."
+            "Others wrote since the database was opened ({found}). Put back all the same? Their writes are kept: as \
+             files of the ledger on the store, and in the failed database."
         );
         if self.events.ask(ledger, text, "put back").await == Some(true) {
             return Ok(self.put_back_anyway().await?);

@@ -17,9 +17,11 @@ use crate::config::Config;
 use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
 use crate::journal::{Entry, Journal, Target};
+use crate::pg::explained;
 use crate::steps::{self, Action, Outline, Probe, Report, Site};
 use crate::store::{Spool, Store};
 use crate::time::now;
+use crate::uptime::Uptime;
 use crate::window::admin::Admin;
 use crate::window::{fence, names};
 
@@ -56,7 +58,7 @@ pub struct Driving<'a> {
     /// The clock of the window, while the flag may be up.
     pub(super) window: Option<WindowClock>,
     /// When the SIGKILL must be reckoned with that may follow a signal.
-    pub(super) killed_at: Option<Instant>,
+    pub(super) killed_at: Option<Uptime>,
     /// Why the store is out of reach, once production is put back without it.
     pub(super) store_lost: Option<Failure>,
 }
@@ -172,7 +174,10 @@ impl Driving<'_> {
         let outcome = self.perform(&line, &intent).await?;
         match outcome {
             Some(Ok(report)) => self.finish(id, report, began.elapsed(), false).await,
-            Some(Err(failure)) => self.fail(id, failure, began.elapsed()).await,
+            Some(Err(failure)) => {
+                let failure = explained(failure, self.admin.session());
+                self.fail(id, failure, began.elapsed()).await
+            }
             // Cut short: what the line did is for the probe to say.
             None => Ok(()),
         }

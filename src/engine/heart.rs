@@ -3,13 +3,13 @@
 //! Two tasks beat beside the loop: one renews the lease on the store, one asks the server, in a session of its own,
 //! whether the lock is still held. Who wants to take the run over watches both stand still for `[lease] expires`; so a
 //! driver that could not see its lock for as long must have stopped by then, and this is what tells it. Only this
-//! process's own monotonic clock counts.
+//! machine's uptime counts, which no clock that is set can move.
 
 use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{sleep, timeout};
 
 use crate::config::{Config, LeasePolicy};
 use crate::failure::Failure;
@@ -17,6 +17,7 @@ use crate::journal::lease::{self, Lease};
 use crate::pg::{self, ConnInfo, Session, SessionOptions};
 use crate::steps::session_options;
 use crate::store::Store;
+use crate::uptime::Uptime;
 use crate::window::admin::{self, Admin};
 use crate::window::tag::{self, Tag};
 
@@ -36,7 +37,7 @@ struct Seen {
     /// It does not hold the lock any more.
     lost: bool,
     /// When it was last seen holding it.
-    held: Instant,
+    held: Uptime,
 }
 
 /// What a heart can tell of its lock; outlives a borrow of the driver.
@@ -54,7 +55,7 @@ impl Heart {
         let policy = config.lease;
         let pid = admin.session().pid();
         let (guarded, pids) = watch::channel(pid);
-        let (teller, seen) = watch::channel(Seen { pid, lost: false, held: Instant::now() });
+        let (teller, seen) = watch::channel(Seen { pid, lost: false, held: Uptime::now() });
         let tag = Tag::new(run, epoch, tag::HEARTBEAT);
         let look = Look {
             info: config.database.maintenance(),
@@ -125,7 +126,7 @@ impl Pulse {
     pub async fn expired(&mut self) {
         loop {
             let deadline = self.deadline();
-            sleep_until(deadline).await;
+            deadline.reached().await;
             if self.deadline() <= deadline {
                 return;
             }
@@ -133,7 +134,7 @@ impl Pulse {
     }
 
     /// Until when the lock may be used, or tried to be had again.
-    pub fn deadline(&self) -> Instant {
+    pub fn deadline(&self) -> Uptime {
         // A heartbeat earlier than anybody else can know.
         self.seen.borrow().held + self.policy.expires.saturating_sub(self.policy.heartbeat)
     }
@@ -165,7 +166,7 @@ async fn watch_lock(
 ) {
     loop {
         let pid = *pids.borrow_and_update();
-        let began = Instant::now();
+        let began = Uptime::now();
         match timeout(policy.expires, look.at(pid)).await {
             Ok(Ok(true)) => teller.send_modify(|seen| *seen = Seen { pid, lost: false, held: began }),
             Ok(Ok(false)) => teller.send_modify(|seen| (seen.pid, seen.lost) = (pid, true)),

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::drive::{Driving, Halt};
 use super::plan::Line;
 use super::stop::{Asked, Cut, WindowClock};
@@ -13,6 +11,7 @@ use crate::event::{Event, LineId};
 use crate::journal::{Entry, Onward};
 use crate::steps;
 use crate::time::{now, show_duration};
+use crate::uptime::Uptime;
 
 /// What must be left of the grace to write the last records and to tell the end.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -47,7 +46,7 @@ impl Driving<'_> {
 
     pub(super) fn overran(&self) -> bool {
         let ends = self.window.as_ref().and_then(WindowClock::ends);
-        self.may_overrun() && ends.is_some_and(|ends| ends <= Instant::now())
+        self.may_overrun() && ends.is_some_and(|ends| ends <= Uptime::now())
     }
 
     /// Journals that the run was stopped, and what follows.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::heart::Pulse;
 use crate::config::Config;
@@ -15,6 +15,7 @@ use crate::pg::{self, Session, SessionOptions, refused};
 use crate::steps::session_options;
 use crate::store::Store;
 use crate::time::show_duration;
+use crate::uptime::Uptime;
 use crate::window::admin::{self, Admin, Holder, NoLock};
 use crate::window::tag::{self, Tag};
 
@@ -97,7 +98,7 @@ pub async fn regain(config: &Config, claim: &Claim, pulse: &Pulse, old: i32) -> 
             Err(failure) if failure.kind == Kind::Fenced => return Err(failure),
             Err(failure) => failure,
         };
-        if Instant::now() >= deadline {
+        if Uptime::now() >= deadline {
             return Err(gone(&why, config.lease.expires));
         }
         sleep(POLL).await;
@@ -175,7 +176,7 @@ pub async fn find(
     events: &Events,
 ) -> Result<Found, Failure> {
     let session = pg::connect(&config.database.maintenance(), &resuming(config)).await?;
-    let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Instant::now(), 0);
+    let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Uptime::now(), 0);
     let mut told = false;
     loop {
         let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
@@ -202,7 +203,7 @@ pub async fn find(
         }
         let signs = signs(&session, run, lease.as_ref()).await?;
         if before.as_ref().is_some_and(|before| signs.moved_since(before)) {
-            (still_since, moves) = (Instant::now(), moves + 1);
+            (still_since, moves) = (Uptime::now(), moves + 1);
         }
         before = Some(signs);
         if moves >= SIGNS {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::plan::Plan;
 use super::state::State;
@@ -14,6 +14,7 @@ use crate::failure::Failure;
 use crate::notify;
 use crate::steps::Action;
 use crate::time::{between, now, show_duration};
+use crate::uptime::Uptime;
 
 /// How often a person asked for a stop. One: end cleanly. Two: now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,7 +22,7 @@ pub struct Asked {
     /// How often.
     pub times: u32,
     /// When first.
-    pub since: Option<Instant>,
+    pub since: Option<Uptime>,
 }
 
 /// Where a driver hears of it.
@@ -40,9 +41,9 @@ pub(super) enum Cut {
 }
 
 /// Comes back at `at`; never, if there is no such time.
-pub(super) async fn until(at: Option<Instant>) {
+pub(super) async fn until(at: Option<Uptime>) {
     match at {
-        Some(at) => sleep_until(at).await,
+        Some(at) => at.reached().await,
         None => std::future::pending().await,
     }
 }
@@ -50,7 +51,7 @@ pub(super) async fn until(at: Option<Instant>) {
 /// The window's clock, from the start of the line that raised its flag. It tells when the window lasts too long;
 /// dropped, it is silent.
 pub(super) struct WindowClock {
-    began: Instant,
+    began: Uptime,
     put_back_after: Option<Duration>,
     _telling: JoinSet<()>,
 }
@@ -62,14 +63,14 @@ impl WindowClock {
         let Action::RaiseFlag { max, put_back_after } = raise.action else { return None };
         // An earlier driver's clock is the only word of when it began; from here on our own counts.
         let elapsed = between(state.line(raise.id).began?, now());
-        let began = Instant::now().checked_sub(elapsed).unwrap_or_else(Instant::now);
+        let began = Uptime::now() - elapsed;
         let mut telling = JoinSet::new();
         telling.spawn(tell_overruns(began, max, put_back_after, teller));
         Some(Self { began, put_back_after, _telling: telling })
     }
 
     /// When production is to be put back by itself.
-    pub fn ends(&self) -> Option<Instant> {
+    pub fn ends(&self) -> Option<Uptime> {
         self.put_back_after.map(|after| self.began + after)
     }
 }
@@ -101,8 +102,8 @@ impl Teller {
 }
 
 /// Tells that the window lasts longer than `max`, and again each time that it lasted as long once more.
-async fn tell_overruns(began: Instant, max: Duration, put_back_after: Option<Duration>, teller: Teller) {
-    sleep_until(began + max).await;
+async fn tell_overruns(began: Uptime, max: Duration, put_back_after: Option<Duration>, teller: Teller) {
+    (began + max).reached().await;
     loop {
         let lasts = show_duration(began.elapsed());
         let then = match put_back_after {

@@ -5,7 +5,11 @@ use std::error::Error as _;
 use tokio_postgres::Error;
 use tokio_postgres::error::DbError;
 
+use super::session::Session;
 use crate::failure::Failure;
+
+/// The library's own words for it are "connection closed", as if somebody had wished it.
+const LOST: &str = "the connection to the server was lost: it stopped, or the network was cut";
 
 /// The SQLSTATE (PostgreSQL manual, appendix A) of an error that came from the server.
 ///
@@ -19,10 +23,7 @@ pub fn sqlstate(error: &Error) -> Option<&str> {
 pub fn describe_error(error: &Error) -> String {
     match error.as_db_error() {
         Some(db) => describe_answer(db),
-        // The library's own words for it are "connection closed", as if somebody had wished it.
-        None if error.is_closed() => {
-            "the connection to the server was lost: it stopped, or the network was cut".into()
-        }
+        None if error.is_closed() => LOST.into(),
         None => describe_chain(error),
     }
 }
@@ -30,6 +31,16 @@ pub fn describe_error(error: &Error) -> String {
 /// A statement's failure: `what` reads after "could not", the server's own words are the cause.
 pub fn refused(what: &str, error: &Error) -> Failure {
     Failure::failed(what).because_of(describe_error(error))
+}
+
+/// The failure of something that `session` did: a statement that was under way when its session ended learns only
+/// that it did; the session knows why.
+pub fn explained(failure: Failure, session: &Session) -> Failure {
+    let lost = failure.what.contains(LOST) || failure.causes.iter().any(|cause| cause.contains(LOST));
+    match session.ended_because().filter(|_| lost) {
+        Some(why) => failure.because_of(why),
+        None => failure,
+    }
 }
 
 /// An answer of the server (an error or a notice), one line each for what it says.

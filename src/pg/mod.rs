@@ -18,7 +18,7 @@ mod tls;
 pub mod tools;
 mod watch;
 
-pub use answer::{describe_answer, describe_error, refused, sqlstate};
+pub use answer::{describe_answer, describe_error, explained, refused, sqlstate};
 pub use connect::{connect, connect_with_retry};
 pub use connect_error::{ConnectError, Refused};
 pub use conninfo::{ConnInfo, ConnInfoError, SslMode};

@@ -34,9 +34,10 @@ enum Stream {
 #[derive(Debug)]
 pub(super) struct Activity {
     began: Instant,
-    /// Milliseconds after `began`.
-    last_read: AtomicU64,
-    last_write: AtomicU64,
+    /// When something last came or went, in milliseconds after `began`.
+    last: AtomicU64,
+    /// Whether that was ours.
+    ours_was_last: AtomicBool,
     /// Bytes are awaited, and none came yet.
     reading: AtomicBool,
     /// Bytes are to be sent, and the system takes no more.
@@ -64,8 +65,8 @@ impl Activity {
     fn begin() -> Arc<Self> {
         Arc::new(Self {
             began: Instant::now(),
-            last_read: AtomicU64::new(0),
-            last_write: AtomicU64::new(0),
+            last: AtomicU64::new(0),
+            ours_was_last: AtomicBool::new(false),
             reading: AtomicBool::new(false),
             stuck: AtomicBool::new(false),
             moves: AtomicU64::new(0),
@@ -74,37 +75,37 @@ impl Activity {
 
     /// How it stands.
     pub(super) fn now(&self) -> Stillness {
-        let (read, wrote) = (self.last_read.load(Ordering::Relaxed), self.last_write.load(Ordering::Relaxed));
         Stillness {
-            quiet: self.began.elapsed().saturating_sub(Duration::from_millis(read.max(wrote))),
-            // A query and its answer within one millisecond: an answer is never older than its query.
-            ours_was_last: wrote > read,
+            quiet: self
+                .began
+                .elapsed()
+                .saturating_sub(Duration::from_millis(self.last.load(Ordering::Relaxed))),
+            ours_was_last: self.ours_was_last.load(Ordering::Relaxed),
             reading: self.reading.load(Ordering::Relaxed),
             stuck: self.stuck.load(Ordering::Relaxed),
             moves: self.moves.load(Ordering::Relaxed),
         }
     }
 
-    fn millis(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
     fn read(&self, came: &Poll<io::Result<()>>) {
         self.reading.store(came.is_pending(), Ordering::Relaxed);
         if came.is_ready() {
-            self.last_read.store(self.millis(), Ordering::Relaxed);
-            self.moves.fetch_add(1, Ordering::Relaxed);
+            self.moved(false);
         }
     }
 
     fn wrote(&self, went: &Poll<io::Result<usize>>) {
         self.stuck.store(went.is_pending(), Ordering::Relaxed);
         if went.is_ready() {
-            // Later than any byte that was read before it, also within the same millisecond.
-            let after_read = self.last_read.load(Ordering::Relaxed) + 1;
-            self.last_write.store(self.millis().max(after_read), Ordering::Relaxed);
-            self.moves.fetch_add(1, Ordering::Relaxed);
+            self.moved(true);
         }
+    }
+
+    fn moved(&self, ours: bool) {
+        let millis = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last.store(millis, Ordering::Relaxed);
+        self.ours_was_last.store(ours, Ordering::Relaxed);
+        self.moves.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -179,5 +180,25 @@ impl AsyncWrite for Socket {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_went_and_came_in_one_moment_is_known_in_its_order() {
+        let activity = Activity::begin();
+        for ours in [true, false] {
+            if ours {
+                activity.wrote(&Poll::Ready(Ok(1)));
+            } else {
+                activity.read(&Poll::Ready(Ok(())));
+            }
+            activity.read(&Poll::Pending);
+            assert_eq!(activity.now().ours_was_last, ours);
+        }
+        assert_eq!(activity.now().moves, 2);
     }
 }

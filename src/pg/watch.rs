@@ -29,6 +29,9 @@ pub(super) struct Watched {
     pub driver: AbortHandle,
 }
 
+/// How much later than anything that came or went a process must have come to rest, for an answer to be missing.
+const TRAVEL: Duration = Duration::from_secs(1);
+
 /// What the server says of a process.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Process {
@@ -38,8 +41,8 @@ enum Process {
     Untold,
     /// There is no such process.
     Gone,
-    /// What it does, and what it waits for.
-    Seen { state: String, waits_for: String },
+    /// What it does, for how long, and what it waits for.
+    Seen { state: String, lasts: Duration, waits_for: String },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,8 @@ enum Verdict {
     Alive,
     /// Neither side wants anything of the other.
     Resting,
+    /// It is done, and may not say so: a commit that waits for a synchronous standby. The server waits for ever.
+    HeldBack,
     /// No answer can come any more, and why.
     Dead(String),
 }
@@ -70,6 +75,7 @@ pub(super) fn watching(
 async fn until_dead(watched: &Watched, place: &ConnInfo, options: &SessionOptions) -> Option<String> {
     let silence = place.silence();
     let mut rested_at = None;
+    let mut held_back_at = None;
     loop {
         let before = watched.activity.now();
         if before.quiet < silence || rested_at == Some(before.moves) {
@@ -82,18 +88,26 @@ async fn until_dead(watched: &Watched, place: &ConnInfo, options: &SessionOption
         if now.moves != before.moves {
             continue;
         }
-        match judge(&process, now) {
+        // What the server said of time is compared with what was so before it was asked.
+        match judge(&process, Stillness { quiet: before.quiet, ..now }) {
             Verdict::Alive => sleep(silence).await,
             Verdict::Resting => rested_at = Some(now.moves),
-            Verdict::Dead(why) => {
-                return Some(format!(
-                    "{}: nothing heard for {}, and {why}",
-                    place.describe(),
-                    show_duration(now.quiet)
-                ));
+            Verdict::HeldBack if held_back_at != Some(now.moves) => {
+                held_back_at = Some(now.moves);
+                sleep(silence).await;
             }
+            Verdict::HeldBack => return Some(given_up(place, now, HELD_BACK)),
+            Verdict::Dead(why) => return Some(given_up(place, now, &why)),
         }
     }
+}
+
+/// What is said once the same commit was seen waiting twice.
+const HELD_BACK: &str = "its commit waits for a synchronous standby that does not answer (the server would wait for ever: start \
+     the standby, or set synchronous_standby_names to '' and reload)";
+
+fn given_up(place: &ConnInfo, now: Stillness, why: &str) -> String {
+    format!("{}: nothing heard for {}, and {why}", place.describe(), show_duration(now.quiet))
 }
 
 /// By another session, at the same place.
@@ -108,9 +122,15 @@ async fn ask(pid: i32, place: &ConnInfo, options: &SessionOptions) -> Process {
         Ok(Err(_)) => return Process::Untold,
         Err(_) => return Process::Unreachable(format!("no answer within {}", show_duration(limit))),
     };
-    let query = "SELECT coalesce(state, ''), coalesce(wait_event, '') FROM pg_catalog.pg_stat_activity WHERE pid = $1";
+    let query = "SELECT coalesce(state, ''), coalesce(wait_event, ''), \
+                 coalesce(extract(epoch FROM clock_timestamp() - state_change), 'Infinity')::float8 \
+                 FROM pg_catalog.pg_stat_activity WHERE pid = $1";
     match timeout(limit, session.query_opt(query, &[&pid])).await {
-        Ok(Ok(Some(row))) => Process::Seen { state: row.get(0), waits_for: row.get(1) },
+        Ok(Ok(Some(row))) => Process::Seen {
+            state: row.get(0),
+            waits_for: row.get(1),
+            lasts: Duration::try_from_secs_f64(row.get(2)).unwrap_or(Duration::MAX),
+        },
         Ok(Ok(None)) => Process::Gone,
         Ok(Err(_)) => Process::Untold,
         Err(_) => Process::Unreachable(format!("no answer within {}", show_duration(limit))),
@@ -119,14 +139,18 @@ async fn ask(pid: i32, place: &ConnInfo, options: &SessionOptions) -> Process {
 
 /// Whether an answer can still come.
 fn judge(process: &Process, now: Stillness) -> Verdict {
-    let (state, waits_for) = match process {
+    let (state, lasts, waits_for) = match process {
         Process::Unreachable(why) => return Verdict::Dead(format!("the server can't be reached: {why}")),
         Process::Untold => return Verdict::Alive,
         Process::Gone => return Verdict::Dead("its server process is gone".into()),
-        Process::Seen { state, waits_for } => (state.as_str(), waits_for.as_str()),
+        Process::Seen { state, lasts, waits_for } => (state.as_str(), *lasts, waits_for.as_str()),
     };
     match (state, waits_for) {
-        (state, _) if state.starts_with("idle") && now.ours_was_last => {
+        // Done after the last that came: then that was the answer to something else, sent before (a `Close`).
+        (state, _)
+            if state.starts_with("idle")
+                && (now.ours_was_last || lasts.saturating_add(TRAVEL) < now.quiet) =>
+        {
             Verdict::Dead("its server process is done: the answer was lost".into())
         }
         (state, _) if state.starts_with("idle") => Verdict::Resting,
@@ -136,6 +160,7 @@ fn judge(process: &Process, now: Stillness) -> Verdict {
         (_, "ClientRead") if now.stuck => {
             Verdict::Dead("its server process waits for what we send, and it does not go through".into())
         }
+        (_, "SyncRep") => Verdict::HeldBack,
         _ => Verdict::Alive,
     }
 }
@@ -145,7 +170,7 @@ mod tests {
     use super::*;
 
     fn seen(state: &str, waits_for: &str) -> Process {
-        Process::Seen { state: state.into(), waits_for: waits_for.into() }
+        Process::Seen { state: state.into(), lasts: Duration::from_secs(30), waits_for: waits_for.into() }
     }
 
     fn still(ours_was_last: bool, reading: bool, stuck: bool) -> Stillness {
@@ -154,11 +179,16 @@ mod tests {
 
     #[test]
     fn a_statement_that_takes_its_time_is_left_alone() {
-        for waits_for in ["", "DataFileRead", "relation", "PgSleep", "SyncRep"] {
+        for waits_for in ["", "DataFileRead", "relation", "PgSleep"] {
             assert_eq!(judge(&seen("active", waits_for), still(true, true, false)), Verdict::Alive);
         }
         // A role that may not look, or a server that is full: it answers, so it lives.
         assert_eq!(judge(&Process::Untold, still(true, true, false)), Verdict::Alive);
+    }
+
+    #[test]
+    fn a_commit_that_waits_for_a_standby_is_not_waited_for_for_ever() {
+        assert_eq!(judge(&seen("active", "SyncRep"), still(true, true, false)), Verdict::HeldBack);
     }
 
     #[test]
@@ -175,6 +205,17 @@ mod tests {
             Verdict::Resting
         );
         assert!(matches!(judge(&seen("idle", "ClientRead"), still(true, true, false)), Verdict::Dead(_)));
+    }
+
+    #[test]
+    fn an_answer_that_the_server_gave_after_all_that_came_was_lost() {
+        let idle = |seconds| Process::Seen {
+            state: "idle".into(),
+            lasts: Duration::from_secs(seconds),
+            waits_for: "ClientRead".into(),
+        };
+        assert!(matches!(judge(&idle(20), still(false, true, false)), Verdict::Dead(_)));
+        assert_eq!(judge(&idle(3600), still(false, true, false)), Verdict::Resting);
     }
 
     #[test]

@@ -6,14 +6,27 @@ use crate::driver::Driver;
 use crate::ground::Ground;
 use crate::standby::{Standby, until};
 
+/// No commit is acknowledged before it is on this standby too.
+async fn synchronous_standby(ground: &Ground) -> Standby {
+    let standby = Standby::of(&ground.cluster, "twin").await;
+    commits_wait_for(ground, "twin").await;
+    let admin = ground.superuser("postgres").await;
+    until(&admin, "SELECT sync_state FROM pg_stat_replication", "sync").await;
+    standby
+}
+
+async fn commits_wait_for(ground: &Ground, standby: &str) {
+    let admin = ground.superuser("postgres").await;
+    let names = format!("ALTER SYSTEM SET synchronous_standby_names = '{standby}'");
+    // Also where no commit is answered: these two are.
+    admin.batch_execute(&names).await.expect("a setting");
+    admin.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
+}
+
 async fn promoted_at(line: &str) {
     let ground = Ground::with(&["wal_level = replica"]).await;
     let project = &ground.project;
-    let standby = Standby::of(&ground.cluster, "twin").await;
-    let admin = ground.superuser("postgres").await;
-    admin.batch_execute("ALTER SYSTEM SET synchronous_standby_names = 'twin'").await.expect("a setting");
-    admin.batch_execute("SELECT pg_reload_conf()").await.expect("a reload");
-    until(&admin, "SELECT sync_state FROM pg_stat_replication", "sync").await;
+    let standby = synchronous_standby(&ground).await;
     let one = format!("127.0.0.1:{}", ground.cluster.port());
     let both = project.url().replace(&one, &format!("{one},127.0.0.1:{}", standby.port));
     let url = format!("{both}?target_session_attrs=read-write");
@@ -72,4 +85,29 @@ async fn in_the_migration() {
 #[tokio::test]
 async fn after_open() {
     promoted_at("deploy").await;
+}
+
+/// The server would hold back the answer to a commit for ever. A release that meets that stops, and says why.
+#[tokio::test]
+async fn a_synchronous_standby_that_is_lost_is_not_waited_for_for_ever() {
+    let ground = Ground::with(&["wal_level = replica"]).await;
+    let project = &ground.project;
+    let standby = synchronous_standby(&ground).await;
+    ground.connect_by(&format!("url = \"{}\"\nnetwork_timeout = \"1s\"", project.url()));
+    ground.add_to_config("[window]\nundeclared_replicas = \"allow\"");
+    let pid = standby.server.data.join("postmaster.pid").display().to_string();
+    project.set_deploy(&format!("kill -QUIT $(head -1 {pid}); exit 1"), "true");
+    let ended = project.run(&["run", "release", "--yes"]).expect(5);
+    assert!(ended.err.contains("waits for a synchronous standby"), "{}", ended.err);
+    commits_wait_for(&ground, "").await;
+    project.run(&["resume", "--yes"]).expect(4);
+    assert!(!project.flag_is_up());
+
+    commits_wait_for(&ground, "twin").await;
+    let ended = project.run(&["run", "release", "--yes"]).expect(3);
+    for words in
+        ["every commit waits for a synchronous standby (twin)", "ALTER SYSTEM SET synchronous_standby_names"]
+    {
+        assert!(ended.err.contains(words), "{words:?} is missing:\n{}", ended.err);
+    }
 }

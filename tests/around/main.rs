@@ -10,6 +10,7 @@ mod driver;
 
 mod bouncer;
 mod clients;
+mod clock;
 mod disk;
 mod failover;
 mod ground;

@@ -82,12 +82,58 @@ async fn a_network_that_is_cut_in_the_migration_turns_back_by_itself() {
     serves(&ground, 4).await;
 }
 
+/// With the bounds that the config has by itself: a run that waits, or one that a resume brings to its end.
+async fn gone_for_half_a_minute(line: &str, fault: Fault) {
+    let (ground, proxy) = behind_a_proxy("").await;
+    ground.project.write("migrations/slow.sql", SLOW);
+    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
+    driver.starts(&ground.project, line);
+    fault.befalls(&proxy);
+    tokio::time::sleep(Duration::from_secs(30)).await;
+    proxy.heal();
+    let code = brought_to_an_end(&ground.project, driver.ended().code);
+    serves(&ground, code).await;
+}
+
+#[tokio::test]
+#[ignore = "long: make test-around"]
+async fn half_a_minute_of_silence_in_the_migration() {
+    gone_for_half_a_minute("migrate", Fault::HalfOpen).await;
+}
+
+#[tokio::test]
+#[ignore = "long: make test-around"]
+async fn half_a_minute_of_silence_in_the_clone() {
+    gone_for_half_a_minute("clone the guard", Fault::HalfOpen).await;
+}
+
+#[tokio::test]
+#[ignore = "long: make test-around"]
+async fn half_a_minute_without_a_network_in_the_migration() {
+    gone_for_half_a_minute("migrate", Fault::Cut).await;
+}
+
+#[tokio::test]
+#[ignore = "long: make test-around"]
+async fn half_a_minute_without_a_network_after_open() {
+    gone_for_half_a_minute("deploy", Fault::Cut).await;
+}
+
 #[derive(Debug, Clone, Copy)]
 enum Fault {
     /// Every byte is taken and none is passed on.
     HalfOpen,
     /// Connections are cut, and refused.
     Cut,
+}
+
+impl Fault {
+    fn befalls(self, proxy: &Proxy) {
+        match self {
+            Self::HalfOpen => proxy.freeze(),
+            Self::Cut => proxy.cut(),
+        }
+    }
 }
 
 async fn gone_for_good(line: &str, fault: Fault) {
@@ -97,10 +143,7 @@ async fn gone_for_good(line: &str, fault: Fault) {
     ground.project.write("migrations/slow.sql", SLOW);
     let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
     driver.starts(&ground.project, line);
-    match fault {
-        Fault::HalfOpen => proxy.freeze(),
-        Fault::Cut => proxy.cut(),
-    }
+    fault.befalls(&proxy);
     let ended = driver.ended();
     assert!(matches!(ended.code, 8), "{line}: {ended:?}");
     assert!(

@@ -21,12 +21,19 @@ const FOLLOWERS: &str = "SELECT r.application_name, coalesce(host(r.client_addr)
      coalesce(r.state, '') FROM pg_catalog.pg_stat_replication r WHERE NOT EXISTS \
      (SELECT FROM pg_catalog.pg_replication_slots s WHERE s.active_pid = r.pid AND s.slot_type = 'logical')";
 
+/// Whether commits wait for a standby that is not there. Who may not see the state of a follower is not told that
+/// there is none.
+const ALONE: &str = "SELECT current_setting('synchronous_standby_names') FROM (VALUES (1)) one \
+     WHERE current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') NOT IN ('off', 'local') \
+     AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication r WHERE coalesce(r.sync_state, 'sync') IN ('sync', 'quorum'))";
+
 pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Check {
     let config = premises.config;
     let mut findings = match ask(&sessions.admin, FOLLOWERS, &[], Follower::read).await {
         Ok(followers) => weigh(&followers, &config.replicas, config.window.undeclared_replicas),
         Err(finding) => vec![finding],
     };
+    findings.extend(ask(&sessions.admin, ALONE, &[], alone).await.unwrap_or_else(|finding| vec![finding]));
     for replica in &config.replicas {
         findings.extend(look_at(replica, premises, sessions).await);
     }
@@ -36,6 +43,16 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Che
         many => format!("{many} declared, and their sessions can be ended"),
     };
     Check::new("replicas", said, findings)
+}
+
+/// The server holds back the answer to every commit, and no timeout of its own ends that (chapter 27.2.8).
+fn alone(row: &Row) -> Finding {
+    let names: String = row.get(0);
+    Finding::blocks(
+        format!("every commit waits for a synchronous standby ({names}), and none is connected"),
+        "start the standby; or do without it: ALTER SYSTEM SET synchronous_standby_names = '', then SELECT \
+         pg_reload_conf()",
+    )
 }
 
 /// An entry of `pg_stat_replication`.
