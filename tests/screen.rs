@@ -126,6 +126,10 @@ fn every_verdict_has_its_words() {
             Failure::usage("read runbooks/release.toml").because_of("line 3: no step is called bakcup"),
         ),
         (Verdict::Interrupted, Failure::new(Kind::Interrupted, "go on").because_of("SIGINT")),
+        (
+            Verdict::PutBack,
+            Failure::new(Kind::Interrupted, "finish the release").because_of("stopped by a signal"),
+        ),
         (Verdict::ChangedButFailing, Failure::failed("write CHANGELOG.md").because_of("Permission denied")),
     ];
     for (verdict_, failure) in endings {

@@ -61,8 +61,12 @@ pub(super) async fn run(shell: &Shell, _command: &Status) -> Result<Verdict, Tro
     facts.extend(spooled(shell, &config).await);
     facts.extend(lock(&scene));
     facts.push(flag::look(&scene).await);
-    facts.extend(databases::look(&scene).await);
-    facts.push(revision::look(shell, &config).await);
+    let databases = databases::look(&scene).await;
+    facts.push(match databases.iter().any(databases::shuts_out) {
+        true => revision::behind_a_fence(),
+        false => revision::look(shell, &config).await,
+    });
+    facts.extend(databases);
     facts.extend(backups::look(&config, &*store).await);
     shell.tell(&text(&config, &facts), document(&config, facts));
     Ok(Verdict::Done)

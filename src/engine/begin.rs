@@ -332,12 +332,3 @@ fn same_lines(plan: &Plan, records: &[journal::Record]) -> Result<(), Failure> {
         .because_of("its lines are not those that were begun: variables that the runbook uses have changed")
         .then("give the variables the values that they had, then resume again"))
 }
-
-/// Whether a line of the window is between close and open: the fence is ours to hold.
-pub(super) fn fenced(plan: &Plan, state: &State, back: &[plan::Line]) -> bool {
-    let started = |wanted: fn(&Action) -> bool| plan.find(wanted).is_some_and(|l| state.ever_started(l.id));
-    let left = back.iter().any(|line| {
-        matches!(line.action, Action::Swap { .. } | Action::Reopen) && state.ever_started(line.id)
-    });
-    started(|a| matches!(a, Action::Close)) && !started(|a| matches!(a, Action::Open)) && !left
-}

@@ -6,7 +6,6 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::begin::fenced;
 use super::decide::{self, Decision};
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
@@ -23,7 +22,8 @@ use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
 use crate::window::admin::Admin;
-use crate::window::{fence, names};
+use crate::window::fence;
+use crate::window::names::{self, Role};
 
 /// One driver of one run.
 pub struct Driving<'a> {
@@ -126,14 +126,12 @@ impl Driving<'_> {
         }
         let timeout = self.config.database.close_timeout;
         fence::end_earlier(self.admin.session(), self.journal.run(), epoch, timeout).await?;
-        let back = decide::way_back(&self.plan, &self.state);
-        if !fenced(&self.plan, &self.state, &back) {
-            return Ok(());
-        }
         let Some(database) = self.admin.by_oid(self.target.oid).await? else { return Ok(()) };
-        if names::trace(&self.target.name, &database.name).is_some() {
-            let role = names::Role::Window;
-            let window = names::companion(&self.target.name, role, self.journal.run(), epoch);
+        // What it is called says whether it is closed. The journal may not know: a line that was to open it may have
+        // been cut off before or behind that.
+        let trace = names::trace(&self.target.name, &database.name);
+        if trace.is_some_and(|trace| trace.role == Role::Window) {
+            let window = names::companion(&self.target.name, Role::Window, self.journal.run(), epoch);
             fence::close(&self.admin, self.target.oid, &window, timeout).await?;
         }
         Ok(())

@@ -45,7 +45,15 @@ impl Driving<'_> {
         let first = self.state.first_failure.as_ref().map(|(_, failure)| failure.clone());
         let back = self.state.back_failure.as_ref().map(|(_, failure)| failure.clone());
         let back = back.or_else(|| self.unagreed_writes(verdict));
-        let mut next = advice::next_steps(&self.plan, &self.state, back.as_ref(), verdict, run, environment);
+        let fenced = halted.as_ref().is_some_and(|failure| failure.kind == Kind::Fenced);
+        let mut next = match fenced {
+            // What this driver knows is out of date.
+            true => vec![format!(
+                "backstay status -e {environment} tells what production is and who drives the run; if nobody does: \
+                 backstay resume {run} -e {environment}"
+            )],
+            false => advice::next_steps(&self.plan, &self.state, back.as_ref(), verdict, run, environment),
+        };
         let stopped = self.state.stopped_by.as_ref().filter(|_| verdict == Verdict::PutBack);
         let first = first.or_else(|| {
             stopped.map(|how| Failure::new(Kind::Interrupted, "finish the release").because_of(how.as_str()))
@@ -73,7 +81,10 @@ impl Driving<'_> {
             verdict,
             exit: verdict.exit_code(),
             run: run.to_string(),
-            production: verdict.production().to_string(),
+            production: match fenced {
+                true => "in the hands of another driver, or for one to take up".to_string(),
+                false => verdict.production().to_string(),
+            },
             cause,
             put_back_cause,
             next,

@@ -101,10 +101,10 @@ impl From<JournalError> for Failure {
     fn from(error: JournalError) -> Failure {
         match error {
             JournalError::Store(error) => error.into(),
-            JournalError::Lost { .. } => Failure::new(Kind::Fenced, "go on with this run")
+            JournalError::Lost { ref run, .. } => Failure::new(Kind::Fenced, "go on with this run")
                 .caused_by(&error)
                 .leaving("this driver stopped at once; the other one goes on")
-                .then("backstay runs RUN shows who drives it now"),
+                .then(format!("backstay runs {run} shows who drives it now, or how it ended")),
             JournalError::NoRun { .. } => {
                 Failure::usage("find the run").caused_by(&error).then("backstay runs lists them")
             }

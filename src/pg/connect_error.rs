@@ -119,7 +119,8 @@ impl ConnectError {
                 one(format!("Check that role {user:?} exists, may log in, and is the one meant: psql -c '\\du'"))
             }
             Refusal::NoSuchDatabase(_) => one(format!(
-                "Check the name, or create it: createdb {} -O {} {}",
+                "Check the name. If a release is under way or was interrupted, `backstay status` tells; otherwise \
+                 create it: createdb {} -O {} {}",
                 arguments(place),
                 shell_word(user),
                 shell_word(database)

@@ -20,7 +20,7 @@ pub fn tell(list: &Checklist, look: Look) -> String {
     let mut entries = vec![production(list, end)];
     entries.extend(first_cause(list, end));
     entries.extend(second_cause(list, end));
-    entries.extend(under_way(list));
+    entries.extend(under_way(list, end));
     entries.extend(next(list, end));
     entries.push(record(end));
 
@@ -86,6 +86,9 @@ fn headline(list: &Checklist, end: &End, look: Look) -> Vec<String> {
         Verdict::Internal => (marks.failed, Ink::Bad, "backstay itself failed."),
         Verdict::Usage => (marks.failed, Ink::Bad, "not begun; nothing was changed."),
         Verdict::Refused => (marks.failed, Ink::Bad, "stopped before the window; nothing was changed."),
+        Verdict::PutBack if was_stopped(end) => {
+            (marks.failed, Ink::Bad, "stopped, and production was put back.")
+        }
         Verdict::PutBack => (marks.failed, Ink::Bad, "failed, and production was put back."),
         Verdict::NotPutBack => {
             (marks.failed, Ink::Bad, "failed, and production was NOT put back. You are needed.")
@@ -146,13 +149,21 @@ fn second_cause(list: &Checklist, end: &End) -> Option<Entry> {
     Some(Entry { margin: "then", said })
 }
 
-/// The line that acted when the run ended.
-fn under_way(list: &Checklist) -> Option<Entry> {
+/// Whether it was a person or a deadline that ended it, and no failure.
+fn was_stopped(end: &End) -> bool {
+    end.cause.as_ref().is_some_and(|failure| failure.kind == Kind::Interrupted)
+}
+
+/// The line that acted when the run ended, or turned back.
+fn under_way(list: &Checklist, end: &End) -> Option<Entry> {
     let line = list.all().find(|l| l.state == State::Unfinished)?;
-    let text = format!(
-        "{}. What became of it is looked up when the run is resumed, not assumed.",
-        place(list, line)
-    );
+    let text = match end.verdict {
+        Verdict::PutBack => format!("{}, when it was stopped", place(list, line)),
+        _ => format!(
+            "{}. What became of it is looked up when the run is resumed, not assumed.",
+            place(list, line)
+        ),
+    };
     Some(Entry { margin: "under way", said: vec![say("", text)] })
 }
 

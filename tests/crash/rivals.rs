@@ -159,3 +159,25 @@ async fn a_resume_on_another_database_is_refused() {
     let ended = stage.project.run(&["resume", "--yes"]);
     stage.expect(&ended, 0, "the config was brought back").and_production().await;
 }
+
+/// A driver dies while it opens the database. It is still closed, so the fence gets the next driver's name, as at any
+/// other line: the journal alone would not know.
+#[tokio::test]
+async fn a_fence_that_was_about_to_fall_gets_the_next_drivers_name() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, "migrate");
+    let fenced = project.databases().await.into_iter().find(|name| name.contains("__w_")).expect("a fence");
+    let mut admin = session(&cluster().url("postgres", "postgres")).await;
+    let transaction = admin.transaction().await.expect("a transaction");
+    let held = format!("ALTER DATABASE \"{fenced}\" CONNECTION LIMIT 50");
+    transaction.batch_execute(&held).await.expect("nobody else changes it now");
+    driver.starts(project, "open the database");
+    driver.kill();
+    transaction.rollback().await.expect("as it was");
+    let ended = project.run(&["resume", "--yes", "-v"]);
+    let next = fenced.strip_suffix("_1").expect("of the first driver").to_string() + "_2";
+    assert!(ended.err.contains(&format!("RENAME TO \"{next}\"")), "{}", ended.err);
+    stage.expect(&ended, 0, "killed while it opened the database").and_production().await;
+}

@@ -59,6 +59,7 @@ async fn who_drives_a_run_and_that_nobody_does() {
     }
     let run = during["run"]["value"]["run"].as_str().expect("a run").to_string();
     driver.kill_group();
+    assert_eq!(during["revision"]["value"][0]["name"], "main", "the database is open: {during}");
     let resume = format!("backstay resume {run} -e production");
     let mut after = Value::Null;
     // The server needs a moment to see that the driver is gone.
@@ -223,4 +224,22 @@ async fn what_is_out_of_reach_hides_nothing_else() {
     says(&told["flag"], &["UP for", "raised by hand"]);
     says(&told["fence"], &["unknown", "connect"]);
     says(&told["last_backup"], &["old"]);
+}
+
+/// No database has production's name for the length of a window; who is told to make one has two.
+#[tokio::test]
+async fn nobody_is_told_to_create_a_database_that_is_only_closed() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, "migrate");
+    driver.kill();
+    let told = status(project);
+    says(&told["fence"], &["CLOSED"]);
+    says(&told["revision"], &["not to be seen while the database is closed"]);
+    assert!(!told.to_string().contains("createdb"), "{told}");
+    let ended = project.run(&["migrate", "status"]).expect(3);
+    assert!(ended.err.contains("backstay status"), "{}", ended.err);
+    let ended = project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 0, "killed in migrate").and_production().await;
 }

@@ -37,6 +37,11 @@ pub(super) async fn look(scene: &Scene<'_>) -> Vec<Fact> {
     facts
 }
 
+/// Whether a fact of the fence says that the application can't get in.
+pub(super) fn shuts_out(fact: &Fact) -> bool {
+    fact.name == FENCE && fact.value.get("closed").is_some_and(|closed| *closed != json!(false))
+}
+
 async fn ours(scene: &Scene<'_>, server: &Server) -> Result<Vec<Fact>, Failure> {
     let (config, session) = (scene.config, &server.session);
     let production = catalog::database_by_name(session, config.database.url.database()).await;
