@@ -155,7 +155,7 @@ async fn the_config_may_ask_for_the_ledger_in_advance() {
     let write = scene.project.sql("INSERT INTO customers (name, email) VALUES ('Ada', 'ada@example.org')");
     scene.project.deploys(&format!("{write}; exit 3"), "");
     let run = {
-        scene.release(4).says("1 table, 1 row");
+        scene.release(4).says("1 table, 1 row").says("and production has none of it: runs/");
         scene.run_id()
     };
     let ledger = scene.ledger();
