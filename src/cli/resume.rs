@@ -61,9 +61,9 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
         command.yes,
     )?;
     let (events, screen) = Screening::open(shell, &store);
-    let means =
-        Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop::listen() };
-    let begun = begin::resume(means, &runbook, &run).await;
+    let stop = stop::listen();
+    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
+    let begun = stop::unless_asked(stop, "take the run up", begin::resume(means, &runbook, &run)).await;
     let verdict = match begun {
         Err(failure) => Err(not_taken_over(failure, begin::standing(&config, &runbook, &history.records))),
         begun => drive(begun, shell, command.yes, command.decision()).await,

@@ -33,9 +33,9 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     bring_what_waits(shell, &spool).await?;
     let store: Arc<dyn Store> = spool.clone();
     let (events, screen) = Screening::open(shell, &store);
-    let means =
-        Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop::listen() };
-    let begun = begin::begin(means, &runbook).await;
+    let stop = stop::listen();
+    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
+    let begun = stop::unless_asked(stop, "begin the run", begin::begin(means, &runbook)).await;
     let verdict = drive(begun, shell, command.yes, None).await;
     drop(events);
     screen.close().await;

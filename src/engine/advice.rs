@@ -8,13 +8,14 @@ use crate::steps::{Action, Left};
 
 /// What a swap left to be done: the sessions on replicas that it could not end, and the writes that it took out of
 /// production.
-fn left_by_swap(plan: &Plan, state: &State) -> Vec<String> {
+fn left_by_swap(plan: &Plan, state: &State, verdict: Verdict) -> Vec<String> {
     let back = decide::way_back(plan, state);
     let swap = back.iter().find(|line| matches!(line.action, Action::Swap { .. }));
     let left = swap.and_then(|line| serde_json::from_value::<Left>(state.line(line.id).facts).ok());
     let left = left.unwrap_or_default();
     let mut next: Vec<String> = left.replicas.into_iter().map(|stranded| stranded.next).collect();
-    next.extend(left.ledger.map(|place| {
+    // While production is closed there are lines that are more urgent.
+    next.extend(left.ledger.filter(|_| verdict == Verdict::PutBack).map(|place| {
         format!(
             "others wrote after the database was opened, and production has none of it: {place} on the store keeps it, \
              as scripts that psql loads (docs/window.md, \"The ledger\")"
@@ -34,7 +35,7 @@ pub fn next_steps(
     run: &str,
     environment: &str,
 ) -> Vec<String> {
-    let mut next = left_by_swap(plan, state);
+    let mut next = left_by_swap(plan, state, verdict);
     if let Some((_, failure)) = state.first_failure.as_ref().filter(|_| verdict != Verdict::Done) {
         next.extend(failure.next.iter().cloned());
     }

@@ -20,7 +20,9 @@ use crate::runbook::{Runbook, StepKind};
 use crate::steps::Action;
 use crate::store::{Spool, Store};
 use crate::time::now;
+use crate::uptime::Uptime;
 use crate::window::admin::{self, Admin};
+use crate::window::fence;
 use crate::window::names::{Role, Trace};
 use crate::{id, redact};
 
@@ -134,6 +136,7 @@ async fn set_out<'a>(means: Means<'a>, runbook: &Runbook, charge: Charge) -> Res
         attended: false,
         window: None,
         killed_at: None,
+        at_work: Uptime::now(),
         store_lost: None,
     };
     driving.announce(runbook);
@@ -181,18 +184,14 @@ fn copy_of(runbook: &Runbook) -> RunbookCopy {
 async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> {
     let name = config.database.url.database().to_string();
     let system = admin::system(admin.session()).await?;
-    match admin.by_name(&name).await? {
-        Some(database) => Ok(Target { system, name, oid: database.oid }),
-        None => Err(Failure::refused(format!(
-            "find database {name} on {}:{}",
-            admin.info().host(),
-            admin.info().port()
-        ))
+    if let Some(database) = admin.by_name(&name).await? {
+        return Ok(Target { system, name, oid: database.oid });
+    }
+    fence::refuse_fenced(admin.session(), &name, "begin a run").await?;
+    Err(Failure::refused(format!("find database {name} on {}:{}", admin.info().host(), admin.info().port()))
         .because_of(format!("there is no database called {name}"))
         .leaving("nothing was changed")
-        .then(format!("create it (createdb {name}), or correct [database] url"))
-        .then("if it is fenced by an interrupted run, backstay status names that run")),
-    }
+        .then(format!("create it (createdb {name}), or correct [database] url")))
 }
 
 /// A run that this store knows and that has not ended must be ended first.

@@ -10,8 +10,8 @@ use super::decide::{self, Decision};
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
 use super::state::State;
-use super::stop::{Cut, Stop, WindowClock, until};
-use super::{lock, recall};
+use super::stop::{Asked, Cut, Stop, WindowClock, until};
+use super::{farewell, lock, recall};
 use crate::config::Config;
 use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
@@ -23,7 +23,7 @@ use crate::time::now;
 use crate::uptime::Uptime;
 use crate::window::admin::Admin;
 use crate::window::fence;
-use crate::window::names::{self, Role};
+use crate::window::names::{self, Role, Trace};
 
 /// One driver of one run.
 pub struct Driving<'a> {
@@ -59,6 +59,8 @@ pub struct Driving<'a> {
     pub(super) window: Option<WindowClock>,
     /// When the SIGKILL must be reckoned with that may follow a signal.
     pub(super) killed_at: Option<Uptime>,
+    /// When the line began that is at work, or was last.
+    pub(super) at_work: Uptime,
     /// Why the store is out of reach, once production is put back without it.
     pub(super) store_lost: Option<Failure>,
 }
@@ -82,7 +84,13 @@ impl Driving<'_> {
     ///
     /// A crash anywhere leaves a run that `resume` goes on with: every effect is behind its `Started`.
     pub async fn drive(mut self) -> Verdict {
-        let halted = self.run_lines().await;
+        let mut stop = self.stop.clone();
+        let halted = tokio::select! {
+            biased;
+            halted = self.run_lines() => halted,
+            // Wherever it is: as a crash there would, that leaves a run that can be resumed.
+            _ = stop.wait_for(Asked::at_once) => Err(Halt::Stopped),
+        };
         let (verdict, failure) = match halted {
             Ok(verdict) => (verdict, None),
             Err(halt) => {
@@ -97,14 +105,17 @@ impl Driving<'_> {
                 }
             }
         };
-        self.notify_of(verdict).await;
-        self.tell_end(verdict, failure);
+        let production = farewell::production(verdict, failure.as_ref());
+        self.notify_of(verdict, production).await;
+        self.tell_end(verdict, production, failure);
         verdict
     }
 
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
         self.hold_fence().await?;
-        self.window = WindowClock::of(&self.plan, &self.state, self.teller());
+        if decide::in_window(&self.plan, &self.state) {
+            self.window = WindowClock::of(&self.plan, &self.state, self.teller());
+        }
         loop {
             match decide::decide(&self.plan, &self.state) {
                 Decision::Run(_) if self.overran() => self.interrupt(&Cut::Overran).await?,
@@ -130,7 +141,8 @@ impl Driving<'_> {
         // What it is called says whether it is closed. The journal may not know: a line that was to open it may have
         // been cut off before or behind that.
         let trace = names::trace(&self.target.name, &database.name);
-        if trace.is_some_and(|trace| trace.role == Role::Window) {
+        let ours = |trace: &Trace| trace.role == Role::Window && trace.run == self.journal.run();
+        if trace.as_ref().is_some_and(ours) {
             let window = names::companion(&self.target.name, Role::Window, self.journal.run(), epoch);
             fence::close(&self.admin, self.target.oid, &window, timeout).await?;
         }
@@ -141,6 +153,7 @@ impl Driving<'_> {
         let line = self.line(id)?;
         self.hold().await?;
         let began = Instant::now();
+        self.at_work = Uptime::now();
         if matches!(line.action, Action::ClearFlag) {
             self.expect_store().await?;
         }
@@ -189,7 +202,7 @@ impl Driving<'_> {
     ) -> Result<Option<Result<Report, Failure>>, Halt> {
         let (mut stop, mut pulse) = (self.stop.clone(), self.heart.pulse());
         let stops = interruptible(&line.action) && !self.state.putting_back;
-        let signals = if stops { 1 } else { 2 };
+        let heard = self.heard_in(line, !stops && !self.state.putting_back);
         let overruns =
             self.window.as_ref().filter(|_| stops && self.may_overrun()).and_then(WindowClock::ends);
         let (killed_at, config, claim) = (self.killed_at, self.config, self.journal.claim());
@@ -200,10 +213,11 @@ impl Driving<'_> {
             tokio::select! {
                 biased;
                 outcome = steps::perform(&line.action, intent, &mut site) => Ok(outcome),
-                _ = stop.wait_for(|asked| asked.times >= signals) => Err(Cut::Signal),
+                _ = stop.wait_for(|asked| stops && asked.to_end()) => Err(Cut::Signal),
                 () = until(killed_at) => Err(Cut::GraceIsOver),
                 () = until(overruns) => Err(Cut::Overran),
                 failure = keeping => Err(Cut::LockLost(failure)),
+                () = heard => unreachable!("it only tells"),
             }
         };
         if let Some(admin) = kept {
@@ -285,6 +299,9 @@ impl Driving<'_> {
         let (summary, millis) = (report.summary.clone(), millis(took));
         let entry = Entry::Finished { line, summary: report.summary, facts: report.facts, millis, probed };
         self.append(entry).await?;
+        if !decide::in_window(&self.plan, &self.state) {
+            self.window = None;
+        }
         self.events.emit(Event::LineFinished { at: now(), line, summary, millis });
         self.heed_stop().await
     }
@@ -322,7 +339,8 @@ impl Driving<'_> {
     }
 }
 
-/// Lines that are short, or that must not be left half done, are finished before a stop is heeded.
+/// Lines that are short, or that must not be left half done, are finished before a stop is heeded. A guard may take
+/// as long as the database is large, and nothing was changed yet.
 fn interruptible(action: &Action) -> bool {
-    matches!(action, Action::Step(_))
+    matches!(action, Action::Step(_) | Action::Guard(_))
 }

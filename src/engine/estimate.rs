@@ -2,24 +2,22 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::decide::way_back;
 use super::plan::Plan;
 use super::state::State;
 use crate::steps::Action;
-use crate::time::between;
 
 /// Closing the database, counting what others wrote, two renames: measured at well under a second.
 const DATABASE: Duration = Duration::from_secs(1);
 /// A new session, and health checks of an application that is well.
 const PROOF: Duration = Duration::from_secs(2);
 
-/// How long it would take from `now` to put production back. An undo is taken to last as long as its command did.
-pub fn of_way_back(plan: &Plan, state: &State, now: Timestamp) -> Duration {
+/// How long it would take to put production back. An undo is taken to last as long as its command did; one under way,
+/// as long as it was `at_work`.
+pub fn of_way_back(plan: &Plan, state: &State, at_work: Duration) -> Duration {
     let lasted = |id| {
         let standing = state.line(id);
-        standing.took.or_else(|| standing.began.map(|began| between(began, now)))
+        standing.took.or_else(|| standing.began.map(|_| at_work))
     };
     way_back(plan, state)
         .iter()
@@ -57,8 +55,8 @@ mod tests {
         Plan { lines, first_deploy: false, on_writes: OnWrites::Ask }
     }
 
-    fn at(second: i64) -> Timestamp {
-        Timestamp::from_second(second).unwrap()
+    fn at(second: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(second).unwrap()
     }
 
     fn state(started: u32, finished: Option<u64>) -> State {
@@ -86,12 +84,14 @@ mod tests {
 
     #[test]
     fn an_undo_is_taken_to_last_as_its_command_did() {
-        let regular = DATABASE + PROOF;
-        assert_eq!(of_way_back(&plan(), &state(0, None), at(500)), Duration::ZERO, "nothing was begun");
-        assert_eq!(of_way_back(&plan(), &state(2, None), at(500)), regular);
-        assert_eq!(of_way_back(&plan(), &state(3, Some(90_000)), at(500)), regular + Duration::from_secs(90));
-        let under_way = of_way_back(&plan(), &state(3, None), at(140));
-        assert_eq!(under_way, regular + Duration::from_secs(40), "for as long as it is under way");
-        assert_eq!(of_way_back(&plan(), &state(3, None), at(90)), regular, "the clock jumped back");
+        let (regular, long) = (DATABASE + PROOF, Duration::from_secs(40));
+        assert_eq!(of_way_back(&plan(), &state(0, None), long), Duration::ZERO, "nothing was begun");
+        assert_eq!(of_way_back(&plan(), &state(2, None), long), regular);
+        assert_eq!(of_way_back(&plan(), &state(3, Some(90_000)), long), regular + Duration::from_secs(90));
+        assert_eq!(
+            of_way_back(&plan(), &state(3, None), long),
+            regular + long,
+            "for as long as it is under way"
+        );
     }
 }

@@ -8,6 +8,18 @@ use crate::failure::{Failure, Kind, Verdict};
 use crate::steps;
 use crate::time::now;
 
+/// What production is, in words. A driver that was fenced knows only that it is not his any more.
+pub(super) fn production(verdict: Verdict, halted: Option<&Failure>) -> &'static str {
+    match is_fenced(halted) {
+        true => "in the hands of another driver, or waits for one",
+        false => verdict.production(),
+    }
+}
+
+fn is_fenced(halted: Option<&Failure>) -> bool {
+    halted.is_some_and(|failure| failure.kind == Kind::Fenced)
+}
+
 impl Driving<'_> {
     pub(super) fn teller(&self) -> Teller {
         let (config, run) = (self.config.clone(), self.journal.run().to_string());
@@ -15,15 +27,14 @@ impl Driving<'_> {
     }
 
     /// A run that ends with the flag up needs a person, who may be asleep.
-    pub(super) async fn notify_of(&self, verdict: Verdict) {
+    pub(super) async fn notify_of(&self, verdict: Verdict, production: &str) {
         if !matches!(verdict, Verdict::NotPutBack | Verdict::InterruptedInWindow) {
             return;
         }
         let (run, environment) = (self.journal.run(), &self.config.environment);
         let text = format!(
-            "run {run} of {environment} ended with exit {}: production is {}; backstay status -e {environment}",
-            verdict.exit_code(),
-            verdict.production()
+            "run {run} of {environment} ended with exit {}: production is {production}; backstay status -e {environment}",
+            verdict.exit_code()
         );
         let teller = self.teller();
         tokio::select! {
@@ -40,13 +51,12 @@ impl Driving<'_> {
         (verdict == Verdict::NotPutBack).then(|| steps::would_drop_writes(&ledger, self.journal.run()))
     }
 
-    pub(super) fn tell_end(&self, verdict: Verdict, halted: Option<Failure>) {
+    pub(super) fn tell_end(&self, verdict: Verdict, production: &str, halted: Option<Failure>) {
         let (run, environment) = (self.journal.run(), &self.config.environment);
         let first = self.state.first_failure.as_ref().map(|(_, failure)| failure.clone());
         let back = self.state.back_failure.as_ref().map(|(_, failure)| failure.clone());
         let back = back.or_else(|| self.unagreed_writes(verdict));
-        let fenced = halted.as_ref().is_some_and(|failure| failure.kind == Kind::Fenced);
-        let mut next = match fenced {
+        let mut next = match is_fenced(halted.as_ref()) {
             // What this driver knows is out of date.
             true => vec![format!(
                 "backstay status -e {environment} tells what production is and who drives the run; if nobody does: \
@@ -81,10 +91,7 @@ impl Driving<'_> {
             verdict,
             exit: verdict.exit_code(),
             run: run.to_string(),
-            production: match fenced {
-                true => "in the hands of another driver, or for one to take up".to_string(),
-                false => verdict.production().to_string(),
-            },
+            production: production.to_string(),
             cause,
             put_back_cause,
             next,

@@ -119,7 +119,7 @@ impl Pulse {
     /// Comes back when the lock was seen anew.
     pub async fn refreshed(&mut self) {
         let before = self.seen.borrow().held;
-        let _ = self.seen.wait_for(|seen| seen.held > before).await;
+        let _ = self.seen.wait_for(|seen| seen.lost || seen.held > before).await;
     }
 
     /// Comes back when the lock was not seen for so long that another may take over from now on.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::timeout;
+
 use super::drive::{Driving, Halt};
 use super::plan::Line;
 use super::stop::{Asked, Cut, WindowClock};
@@ -10,8 +12,11 @@ use crate::config::OnSignal;
 use crate::event::{Event, LineId};
 use crate::journal::{Entry, Onward};
 use crate::steps;
-use crate::time::{now, show_duration};
+use crate::time::show_duration;
 use crate::uptime::Uptime;
+
+/// How long after a terminal's end the signal may come that says so.
+const HANG_UP: Duration = Duration::from_millis(200);
 
 /// What must be left of the grace to write the last records and to tell the end.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -19,12 +24,12 @@ const FAREWELL: Duration = Duration::from_millis(500);
 impl Driving<'_> {
     /// Between two lines: did a person ask to stop?
     pub(super) async fn heed_stop(&mut self) -> Result<(), Halt> {
-        let asked = self.stop.borrow().times;
-        match asked {
-            0 => Ok(()),
-            1 if self.state.interrupted.is_some() || self.state.putting_back => Ok(()),
-            _ => self.interrupt(&Cut::Signal).await,
+        let asked = *self.stop.borrow();
+        let heeded = self.state.interrupted.is_some() || self.state.putting_back;
+        if asked.to_end() && !heeded || asked.at_once() {
+            return self.interrupt(&Cut::Signal).await;
         }
+        Ok(())
     }
 
     /// Ends what a line that was cut short left running, unless a second signal can't wait for that.
@@ -33,7 +38,21 @@ impl Driving<'_> {
         let site = self.site(line.id);
         tokio::select! {
             () = steps::silence(&line.action, &site) => Ok(()),
-            _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
+            _ = stop.wait_for(Asked::at_once) => Err(Halt::Stopped),
+        }
+    }
+
+    /// Tells, if `finishes`, that a stop was heard and that the line is finished first. Never comes back.
+    pub(super) fn heard_in(&self, line: &Line, finishes: bool) -> impl Future<Output = ()> + use<> {
+        let (mut stop, events) = (self.stop.clone(), self.events.clone());
+        let text = format!("the stop was heard; {} is finished first", line.name);
+        let note = Event::Note { line: Some(line.id), text };
+        let already = stop.borrow().to_end();
+        async move {
+            if finishes && !already && stop.wait_for(Asked::to_end).await.is_ok() {
+                events.emit(note);
+            }
+            std::future::pending().await
         }
     }
 
@@ -52,7 +71,7 @@ impl Driving<'_> {
     /// Journals that the run was stopped, and what follows.
     pub(super) async fn interrupt(&mut self, cut: &Cut) -> Result<(), Halt> {
         let asked = *self.stop.borrow();
-        if asked.times >= 2 {
+        if asked.at_once() {
             return Err(Halt::Stopped);
         }
         let (how, onward) = match cut {
@@ -70,15 +89,20 @@ impl Driving<'_> {
         if !decide::in_window(&self.plan, &self.state) {
             return Ok(Onward::Leave);
         }
-        if self.attended {
-            return self.ask_onward().await;
+        if self.can_ask()
+            && let Some(onward) = self.ask_onward().await?
+        {
+            return Ok(onward);
         }
         if self.config.stop.on_signal == OnSignal::Leave {
             return Ok(Onward::Leave);
         }
-        let passed = asked.since.map_or(Duration::ZERO, |since| since.elapsed());
-        let left = self.config.stop.grace.saturating_sub(passed + FAREWELL);
-        let needed = estimate::of_way_back(&self.plan, &self.state, now());
+        // Behind a terminal that is gone no SIGKILL follows.
+        let Some(since) = asked.since.filter(|_| !self.stop.borrow().hung_up) else {
+            return Ok(Onward::PutBack);
+        };
+        let left = self.config.stop.grace.saturating_sub(since.elapsed() + FAREWELL);
+        let needed = estimate::of_way_back(&self.plan, &self.state, self.at_work.elapsed());
         if needed <= left {
             return Ok(Onward::PutBack);
         }
@@ -91,16 +115,29 @@ impl Driving<'_> {
         Ok(Onward::Leave)
     }
 
-    async fn ask_onward(&mut self) -> Result<Onward, Halt> {
+    /// Whether a person is there, and has a terminal.
+    fn can_ask(&self) -> bool {
+        self.attended && !self.stop.borrow().hung_up
+    }
+
+    /// Asks the person; nothing, if they went away.
+    async fn ask_onward(&mut self) -> Result<Option<Onward>, Halt> {
         let text = "Stopped inside the window: users see the maintenance page. Put production back now? If not, the \
                     run stops here with the flag up, for backstay resume to go on.";
-        let mut stop = self.stop.clone();
+        let (mut stop, mut terminal) = (self.stop.clone(), self.stop.clone());
+        let mut late = terminal.clone();
         tokio::select! {
             answer = self.events.ask(self.at(), text.into(), "put back") => match answer {
-                Some(true) => Ok(Onward::PutBack),
-                Some(false) | None => Ok(Onward::Leave),
+                Some(true) => Ok(Some(Onward::PutBack)),
+                Some(false) => Ok(Some(Onward::Leave)),
+                // Nothing was typed; or there is nothing left to type on, which the signal is about to say.
+                None => {
+                    let gone = timeout(HANG_UP, late.wait_for(|asked| asked.hung_up)).await.is_ok();
+                    Ok((!gone).then_some(Onward::Leave))
+                }
             },
-            _ = stop.wait_for(|asked| asked.times >= 2) => Err(Halt::Stopped),
+            _ = terminal.wait_for(|asked| asked.hung_up) => Ok(None),
+            _ = stop.wait_for(Asked::at_once) => Err(Halt::Stopped),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::heart::Pulse;
 use crate::config::Config;
@@ -35,7 +35,10 @@ const SIGNS: u32 = 2;
 pub async fn take(config: &Config, verb: &str, patience: Duration) -> Result<Admin, NoLock> {
     let name = format!("backstay {verb} of {}", config.environment);
     let database = config.database.url.database();
-    Admin::acquire(config.database.maintenance(), session_options(config, &name), database, patience).await
+    // Whoever has changed the database and not committed would keep it closed for as long as he likes.
+    let limit = Some(config.database.close_timeout);
+    let options = SessionOptions { lock_timeout: limit, ..session_options(config, &name) };
+    Admin::acquire(config.database.maintenance(), options, database, patience).await
 }
 
 /// Keeps the lock while a line works: had again where its session was lost, into `kept`. Comes back only when the
@@ -163,8 +166,9 @@ pub struct Stale {
     session: Session,
 }
 
-/// Finds the lock for a resume of `run`; waits for as long as it takes to know whether its driver lives. One that
-/// ran on this machine and is gone is known to be dead at once.
+/// Finds the lock for a resume of `run`; waits for as long as it takes to know whether its driver lives, by a clock
+/// that stands still while this machine sleeps: what it did not watch it can't judge. One that ran on this machine
+/// and is gone is known to be dead at once.
 ///
 /// # Errors
 /// The refusal that names the driver, as soon as he has shown that he lives, or whoever else holds the lock; the
@@ -176,7 +180,7 @@ pub async fn find(
     events: &Events,
 ) -> Result<Found, Failure> {
     let session = pg::connect(&config.database.maintenance(), &resuming(config)).await?;
-    let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Uptime::now(), 0);
+    let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Instant::now(), 0);
     let mut told = false;
     loop {
         let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
@@ -203,7 +207,7 @@ pub async fn find(
         }
         let signs = signs(&session, run, lease.as_ref()).await?;
         if before.as_ref().is_some_and(|before| signs.moved_since(before)) {
-            (still_since, moves) = (Uptime::now(), moves + 1);
+            (still_since, moves) = (Instant::now(), moves + 1);
         }
         before = Some(signs);
         if moves >= SIGNS {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
 use super::plan::Plan;
 use super::state::State;
@@ -16,13 +15,28 @@ use crate::steps::Action;
 use crate::time::{between, now, show_duration};
 use crate::uptime::Uptime;
 
-/// How often a person asked for a stop. One: end cleanly. Two: now.
+/// How a stop was asked for. By one signal: end cleanly. By two: now.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Asked {
     /// How often.
     pub times: u32,
-    /// When first.
+    /// When first. A SIGKILL may follow.
     pub since: Option<Uptime>,
+    /// The terminal is gone (SIGHUP): nobody can be asked any more, and nothing need follow. However often that is
+    /// said, it asks for one clean end.
+    pub hung_up: bool,
+}
+
+impl Asked {
+    /// Whether a clean end was asked for, at least.
+    pub fn to_end(&self) -> bool {
+        self.times >= 1 || self.hung_up
+    }
+
+    /// Whether everything is to stop now.
+    pub fn at_once(&self) -> bool {
+        self.times >= 2
+    }
 }
 
 /// Where a driver hears of it.
@@ -113,6 +127,6 @@ async fn tell_overruns(began: Uptime, max: Duration, put_back_after: Option<Dura
         let text =
             format!("users have seen the maintenance page for {lasts}, longer than the window's max; {then}");
         teller.tell("window_overrun", text).await;
-        sleep(max).await;
+        (Uptime::now() + max).reached().await;
     }
 }

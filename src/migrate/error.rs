@@ -9,6 +9,7 @@ use super::history::Attempt;
 use super::script::ScriptError;
 use crate::failure::{Failure, Kind};
 use crate::pg::ConnectError;
+use crate::pg::describe_error;
 use crate::redact::redact;
 
 /// Why migrating stopped, and what it had committed until then.
@@ -298,13 +299,8 @@ pub struct ServerError {
 impl From<&tokio_postgres::Error> for ServerError {
     fn from(error: &tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
-            let mut message = error.to_string();
-            let mut source = std::error::Error::source(error);
-            while let Some(below) = source {
-                message.push_str(&format!(": {below}"));
-                source = below.source();
-            }
-            return Self { message: redact(&message).into_owned(), broken: true, ..Self::default() };
+            let message = redact(&describe_error(error)).into_owned();
+            return Self { message, broken: true, ..Self::default() };
         };
         Self {
             severity: db.severity().to_string(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Probe, Report, Site};
 use crate::event::{LineId, Phase};
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::process::{self, Program, orphans};
 use crate::runbook::CommandStep;
 use crate::time::show_bytes;
@@ -48,7 +48,8 @@ pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
         return Probe::NotDone("it was stopped, and is run again".into());
     }
     let why = site.recall.stopped_by.clone();
-    let unknown = Failure::failed(format!("know how {} ended", command.run.join(" ")))
+    let kind = if why.is_some() { Kind::Interrupted } else { Kind::Failed };
+    let unknown = Failure::new(kind, format!("know how {} ended", command.run.join(" ")))
         .because_of(why.unwrap_or_else(|| "it was under way when its driver died".into()));
     Probe::Failed(match left {
         0 => unknown,

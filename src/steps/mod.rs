@@ -195,10 +195,19 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
     }
 }
 
-/// Ends what a line that was cut short left running: a command's processes, by their marks. Bounded.
+/// Ends what a line that was cut short left running: a command's processes, by their marks, and the statement of the
+/// session that holds the lock, which the next line needs. Bounded.
 pub async fn silence(action: &Action, site: &Site<'_>) {
-    if matches!(action, Action::Step(StepKind::Command(_)) | Action::Undo { .. }) {
-        command::end_processes(site).await;
+    match action {
+        Action::Step(StepKind::Command(_)) | Action::Undo { .. } => drop(command::end_processes(site).await),
+        Action::Guard(_) => {
+            let cancelling = site.admin.session().canceller();
+            let within = site.config.database.connect_timeout;
+            if !matches!(tokio::time::timeout(within, cancelling.cancel()).await, Ok(Ok(()))) {
+                tracing::debug!("the guard's statement goes on");
+            }
+        }
+        _ => {}
     }
 }
 

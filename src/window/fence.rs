@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 
 use super::admin::Admin;
+use super::names::Role;
 use super::survivors::{self, Survivor};
 use super::tag::Tag;
 use crate::failure::Failure;
@@ -41,10 +43,10 @@ pub struct Blocker {
 pub async fn close(admin: &Admin, oid: u32, window: &str, timeout: Duration) -> Result<(), Failure> {
     let database = expect(admin, oid).await?;
     if database.name != window {
-        allow_connections(admin.session(), &database.name, false).await?;
+        allow_connections(admin.session(), oid, &database.name, false).await?;
         rename_when_empty(admin, &database, window, timeout).await?;
     }
-    allow_connections(admin.session(), window, true).await
+    allow_connections(admin.session(), oid, window, true).await
 }
 
 /// Refuses new sessions in the database and ends those that are there; its name stays.
@@ -53,7 +55,7 @@ pub async fn close(admin: &Admin, oid: u32, window: &str, timeout: Duration) -> 
 /// As [`close`].
 pub async fn shut(admin: &Admin, oid: u32, timeout: Duration) -> Result<Database, Failure> {
     let database = expect(admin, oid).await?;
-    allow_connections(admin.session(), &database.name, false).await?;
+    allow_connections(admin.session(), oid, &database.name, false).await?;
     end_sessions(admin.session(), oid, timeout).await?;
     Ok(database)
 }
@@ -70,10 +72,10 @@ pub async fn open(admin: &Admin, oid: u32, name: &str, timeout: Duration) -> Res
                 .because_of(format!("database {} (oid {}) has that name already", other.name, other.oid))
                 .then("look at both; backstay status names what is ours"));
         }
-        allow_connections(admin.session(), &database.name, false).await?;
+        allow_connections(admin.session(), oid, &database.name, false).await?;
         rename_when_empty(admin, &database, name, timeout).await?;
     }
-    allow_connections(admin.session(), name, true).await
+    allow_connections(admin.session(), oid, name, true).await
 }
 
 /// Ends every session in the database, one by one, until none is left.
@@ -154,16 +156,36 @@ pub async fn blockers(session: &Session, oid: u32) -> Result<Vec<Blocker>, Failu
         .collect())
 }
 
+/// Refuses `what` where a run has `database` fenced: it bears another name then, and one that were made or looked for
+/// by its own would stand beside it.
+///
+/// # Errors
+/// The refusal, which names the run and the fenced database; the query's.
+pub async fn refuse_fenced(session: &Session, database: &str, what: &str) -> Result<(), Failure> {
+    let companions = super::admin::companions(session, database).await?;
+    match companions.iter().find(|(_, trace)| trace.role == Role::Window) {
+        None => Ok(()),
+        Some((fenced, trace)) => Err(Failure::refused(what)
+            .because_of(format!("run {} has {database} fenced as {}", trace.run, fenced.name))
+            .leaving("nothing was changed")
+            .then(format!("backstay resume {}", trace.run))),
+    }
+}
+
 /// `ALTER DATABASE … ALLOW_CONNECTIONS`.
 ///
 /// # Errors
-/// The server's.
-pub async fn allow_connections(session: &Session, name: &str, allow: bool) -> Result<(), Failure> {
+/// The server's, with who holds a lock on it if that was not had in time.
+pub async fn allow_connections(session: &Session, oid: u32, name: &str, allow: bool) -> Result<(), Failure> {
     let what = if allow { "let sessions into" } else { "refuse sessions in" };
-    session
-        .batch_execute(&format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allow}", quote_ident(name)))
-        .await
-        .map_err(|error| refused(&format!("{what} database {name}"), &error))
+    let statement = format!("ALTER DATABASE {} ALLOW_CONNECTIONS {allow}", quote_ident(name));
+    match session.batch_execute(&statement).await {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let stayed = in_the_way(session, oid, &error).await?;
+            Err(survivors::named(refused(&format!("{what} database {name}"), &error), stayed))
+        }
+    }
 }
 
 /// Ends sessions and renames, again and again: a session that was just authenticating when connections
@@ -189,16 +211,26 @@ async fn rename_when_empty(
             Err(error) if in_use(&error) && Instant::now() < deadline => tokio::time::sleep(POLL).await,
             Err(error) => {
                 let failure = refused(&format!("rename database {} to {to}", from.name), &error);
-                let stayed =
-                    if in_use(&error) { lingering(admin.session(), from.oid).await? } else { vec![] };
+                let stayed = in_the_way(admin.session(), from.oid, &error).await?;
                 return Err(survivors::named(failure, stayed));
             }
         }
     }
 }
 
-/// Who uses a database without a session that could be ended.
-async fn lingering(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failure> {
+/// Who made a statement on the database fail with `error`.
+async fn in_the_way(
+    session: &Session,
+    oid: u32,
+    error: &tokio_postgres::Error,
+) -> Result<Vec<Survivor>, Failure> {
+    if error.code() == Some(&SqlState::LOCK_NOT_AVAILABLE) {
+        return survivors::holders(session, oid).await;
+    }
+    // Whoever uses it without a session that could be ended.
+    if !in_use(error) {
+        return Ok(Vec::new());
+    }
     let mut found = survivors::subscriptions(session, oid).await?;
     found.extend(survivors::workers(session, oid).await?);
     Ok(found)
@@ -213,7 +245,7 @@ async fn expect(admin: &Admin, oid: u32) -> Result<Database, Failure> {
 }
 
 fn in_use(error: &tokio_postgres::Error) -> bool {
-    error.code() == Some(&tokio_postgres::error::SqlState::OBJECT_IN_USE)
+    error.code() == Some(&SqlState::OBJECT_IN_USE)
 }
 
 fn still_there(blockers: &[Blocker], denied: Option<Failure>, timeout: Duration) -> Failure {

@@ -27,6 +27,12 @@ const SUBSCRIPTIONS: &str = "SELECT subname::text, pg_catalog.pg_get_userbyid(su
 const WORKERS: &str = "SELECT pid, coalesce(backend_type, '') FROM pg_catalog.pg_stat_activity \
      WHERE datid = $1 AND usename IS NULL AND pid <> pg_catalog.pg_backend_pid() ORDER BY 1";
 
+const HOLDERS: &str = "SELECT DISTINCT a.pid, coalesce(a.usename::text, ''), a.application_name \
+     FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_stat_activity a USING (pid) \
+     WHERE l.granted AND a.pid <> pg_catalog.pg_backend_pid() AND l.locktype IN ('object', 'relation') \
+     AND (l.classid = 'pg_catalog.pg_database'::regclass AND l.objid = $1 \
+     OR l.relation = 'pg_catalog.pg_database'::regclass AND l.mode = 'RowExclusiveLock') ORDER BY 1";
+
 /// Open prepared transactions of the database.
 ///
 /// # Errors
@@ -56,6 +62,24 @@ pub async fn subscriptions(session: &Session, oid: u32) -> Result<Vec<Survivor>,
                 "the subscription {name} of {owner} writes into the database: no fence keeps its worker out"
             ),
             remedy: format!("in that database, as {owner}: ALTER SUBSCRIPTION {name} DISABLE"),
+        }
+    })
+    .await
+}
+
+/// Who has the database locked: a transaction that changed it and is still open. One that changed its row alone holds
+/// a lock on the catalog.
+///
+/// # Errors
+/// The query's.
+pub async fn holders(session: &Session, oid: u32) -> Result<Vec<Survivor>, Failure> {
+    look(session, "look for locks on the database", HOLDERS, oid, |row| {
+        let (pid, user, application): (i32, String, String) = (row.get(0), row.get(1), row.get(2));
+        Survivor {
+            what: format!(
+                "process {pid} of {user} ({application}) changed it in a transaction that is still open"
+            ),
+            remedy: format!("end that transaction, or its session: SELECT pg_terminate_backend({pid})"),
         }
     })
     .await

@@ -87,6 +87,29 @@ async fn after_open() {
     promoted_at("deploy").await;
 }
 
+/// A migration's commit waits on a session of its own; its failure says for what.
+#[tokio::test]
+#[ignore = "long: make test-around"]
+async fn a_synchronous_standby_that_is_lost_in_the_migration() {
+    let ground = Ground::with(&["wal_level = replica"]).await;
+    let project = &ground.project;
+    let standby = synchronous_standby(&ground).await;
+    ground.connect_by(&format!("url = \"{}\"\nnetwork_timeout = \"1s\"", project.url()));
+    ground.add_to_config("[window]\nundeclared_replicas = \"allow\"");
+    project.write(
+        "migrations/slow.sql",
+        "-- revision: 510000000001\n-- revises: c08085465bad\n-- Takes its time\n\n-- upgrade\n\
+         SELECT pg_sleep(2);\nCREATE TABLE slow (id int);\n-- downgrade\nDROP TABLE slow;\n",
+    );
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, "migrate");
+    standby.server.stop("immediate");
+    let ended = driver.ended().expect(5);
+    assert!(ended.err.contains("waits for a synchronous standby"), "{}", ended.err);
+    commits_wait_for(&ground, "").await;
+    project.run(&["resume", "--yes"]).expect(4);
+}
+
 /// The server would hold back the answer to a commit for ever. A release that meets that stops, and says why.
 #[tokio::test]
 async fn a_synchronous_standby_that_is_lost_is_not_waited_for_for_ever() {

@@ -178,6 +178,7 @@ async fn a_fence_that_was_about_to_fall_gets_the_next_drivers_name() {
     transaction.rollback().await.expect("as it was");
     let ended = project.run(&["resume", "--yes", "-v"]);
     let next = fenced.strip_suffix("_1").expect("of the first driver").to_string() + "_2";
-    assert!(ended.err.contains(&format!("RENAME TO \"{next}\"")), "{}", ended.err);
+    // Before the probe, which would give it that name too.
+    assert!(ended.err.contains(&format!("the database was called {next} ")), "{}", ended.err);
     stage.expect(&ended, 0, "killed while it opened the database").and_production().await;
 }

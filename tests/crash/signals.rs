@@ -1,14 +1,17 @@
 //! A person stops a run: the first signal ends it cleanly, the second at once; the exit code says where.
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal, kill_process};
 
+use crate::common::project::{Ended, wait_until};
+use crate::common::{cluster, session};
 use crate::driver::Driver;
 use crate::stage::{Release, Stage};
 
 /// Starts a release, sends the signals when `line` has started, and gives how it ended.
-async fn signalled(stage: &Stage, line: &str, signals: &[Signal]) -> crate::common::project::Ended {
+async fn signalled(stage: &Stage, line: &str, signals: &[Signal]) -> Ended {
     stage.reset().await;
     let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
     driver.starts(&stage.project, line);
@@ -103,11 +106,93 @@ async fn a_command_before_the_window_that_is_stopped_is_run_again() {
     );
     let mut driver = Driver::start(&stage.project, &["run", "build"]);
     driver.starts(&stage.project, "build");
-    crate::common::project::wait_until("the build", || stage.project.path("built").exists());
+    wait_until("the build", || stage.project.path("built").exists());
     driver.signal(Signal::INT);
     let ended = driver.ended();
     assert_eq!(ended.code, 6, "{}", ended.err);
     stage.project.run(&["resume"]).expect(0);
+}
+
+/// An ssh session that is cut: nobody is there to be asked, and nobody kills the run.
+#[tokio::test]
+async fn a_terminal_that_goes_away_does_not_leave_production_closed() {
+    let stage = Stage::of(Release::Good).await;
+    let run = stage.project.command(&[]);
+    let line = format!("exec '{}' run release --yes", run.get_program().display());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qfec", &line, "/dev/null"]).current_dir(stage.project.path("."));
+    for (name, _) in run.get_envs().filter(|(_, value)| value.is_none()) {
+        terminal.env_remove(name);
+    }
+    let mut terminal = Driver::spawn(terminal, stage.project.path("backstay-store/runs"));
+    terminal.starts(&stage.project, "migrate");
+    // SIGKILL to the terminal, not to what runs in it.
+    terminal.kill();
+    wait_until("the run to end", || stage.has_ended());
+    let ended = Ended { code: 4, out: String::new(), err: stage.last_record() };
+    // Its last record is not the last thing that it does.
+    wait_until("nobody to drive it", || !stage.project.run(&["status"]).out.contains("driven by"));
+    stage.expect(&ended, 4, "the terminal went away in migrate").and_production().await;
+}
+
+/// A guard may take hours: a stop does not wait for it.
+#[tokio::test]
+async fn a_guard_is_cut_short() {
+    let stage = Stage::of(Release::Good).await;
+    stage.reset().await;
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "clone the guard");
+    // The server's process that makes it stands still.
+    let query =
+        "SELECT pid FROM pg_stat_activity WHERE application_name LIKE 'backstay % 1 lock' AND usename = $1";
+    let pid: i32 = admin.query_one(query, &[&stage.project.name]).await.expect("the lock's session").get(0);
+    let process = Pid::from_raw(pid).expect("a process");
+    kill_process(process, Signal::STOP).expect("stopped");
+    driver.signal(Signal::TERM);
+    // The run has heard it, and asked the server to cancel.
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(process, Signal::CONT).expect("continued");
+    let ended = driver.ended();
+    assert!(!ended.err.contains("clone the guard: done"), "{}", ended.err);
+    stage.expect(&ended, 4, "SIGTERM in the guard").and_production().await;
+}
+
+/// Somebody has changed the database and not committed: that is waited for only so long, and he is named.
+#[tokio::test]
+async fn who_holds_a_lock_on_the_database_does_not_keep_it_closed() {
+    let stage = Stage::of(Release::Good).await;
+    stage.reset().await;
+    let name = &stage.project.name;
+    stage.project.edit("config/production.toml", "[database]", "[database]\nclose_timeout = \"1s\"");
+    let mut admin = session(&cluster().url("postgres", "postgres")).await;
+    let transaction = admin.transaction().await.expect("a transaction");
+    let changed = format!("COMMENT ON DATABASE \"{name}\" IS 'a note'");
+    transaction.batch_execute(&changed).await.expect("not committed");
+    let ended = stage.project.run(&["run", "release", "--yes"]);
+    assert!(ended.err.contains("changed it in a transaction that is still open"), "{}", ended.err);
+    transaction.rollback().await.expect("as it was");
+    stage.expect(&ended, 4, "the database is locked").and_production().await;
+}
+
+/// A resume that watches a driver is stopped like anything else, and the driver goes on.
+#[tokio::test]
+async fn a_resume_that_watches_is_stopped() {
+    let stage = Stage::of(Release::Good).await;
+    stage.reset().await;
+    stage.deploy_with("touch there; while [ ! -e go ]; do sleep 0.02; done; echo deployed >> deployed");
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "deploy");
+    driver.signal(Signal::STOP);
+    let mut resume = Driver::start(&stage.project, &["resume", "--yes"]);
+    std::thread::sleep(Duration::from_millis(700));
+    resume.signal(Signal::INT);
+    let ended = resume.ended();
+    assert_eq!(ended.code, 8, "{}", ended.err);
+    assert!(ended.err.contains("stopped by a signal"), "{}", ended.err);
+    driver.signal(Signal::CONT);
+    stage.project.write("go", "");
+    stage.expect(&driver.ended(), 0, "a resume watched it and went away").and_production().await;
 }
 
 /// `on_signal = "leave"`: the run stops inside the window with everything closed and journaled.

@@ -17,7 +17,8 @@ use crate::pg::{self, ConnInfo};
 use crate::steps::{restore_options, session_options};
 use crate::time::show_duration;
 use crate::window::admin::Admin;
-use crate::window::names::{self, Role};
+use crate::window::fence::refuse_fenced;
+use crate::window::names;
 use crate::words::count;
 
 /// What of a backup is restored, and with which help.
@@ -174,14 +175,8 @@ async fn expect_no_fence(config: &Config, admin: &ConnInfo) -> Result<Admin, Fai
     let options = session_options(config, "backstay backup restore lock");
     let name = config.database.url.database();
     let lock = Admin::acquire(admin.clone(), options, name, Duration::ZERO).await?;
-    let companions = lock.companions(name).await?;
-    match companions.into_iter().find(|(_, trace)| trace.role == Role::Window) {
-        None => Ok(lock),
-        Some((database, trace)) => Err(Failure::refused(format!("restore as {name}"))
-            .because_of(format!("that database is there, fenced by run {} as {}", trace.run, database.name))
-            .leaving("nothing was changed")
-            .then(format!("backstay resume {} -e {}", trace.run, config.environment))),
-    }
+    refuse_fenced(lock.session(), name, &format!("restore as {name}")).await?;
+    Ok(lock)
 }
 
 async fn give_attributes(

@@ -18,6 +18,7 @@ use crate::redact::redact;
 use crate::steps::{direct, session_options};
 use crate::time::show_duration;
 use crate::window::admin::Admin;
+use crate::window::fence::refuse_fenced;
 
 /// `upgrade` and `downgrade`, of one root after the other.
 pub(super) async fn migrate(
@@ -132,6 +133,7 @@ fn after_others(trouble: Trouble, before: &[Done<'_>]) -> Trouble {
 /// `createdb`: for the application's role, if it is not the one that creates.
 pub(super) async fn create(shell: &Shell, config: &Config, admin: &Session) -> Result<bool, Failure> {
     let (url, admin_url) = (&config.database.url, &config.database.admin_url);
+    refuse_fenced(admin, url.database(), &format!("create database {}", url.database())).await?;
     let owner = (url.user() != admin_url.user()).then(|| url.user());
     let created = create_database(admin, url.database(), owner).await;
     let created = created.map_err(|error| {

@@ -20,8 +20,7 @@ use crate::pg::{self, refused};
 use crate::steps::{direct, own_database, session_options};
 use crate::time::show_bytes;
 use crate::window::admin::Admin;
-use crate::window::fence;
-use crate::window::names::Role;
+use crate::window::fence::{self, refuse_fenced};
 
 /// How long a session that was closed may still be seen.
 const GOING: Duration = Duration::from_secs(1);
@@ -49,7 +48,7 @@ pub(super) async fn run(shell: &Shell, config: &Config, command: &Reset) -> Resu
     let session = session_options(config, "backstay migrate reset");
     let info = config.database.maintenance();
     let admin = Admin::acquire(info, session.clone(), name, Duration::ZERO).await?;
-    refuse_fenced(&admin, name).await?;
+    refuse_fenced(admin.session(), name, &format!("reset {name}")).await?;
     let dropped = match Old::look(&admin, config).await? {
         Some(old) => {
             old.refuse_sessions(&admin, command.force).await?;
@@ -103,18 +102,6 @@ fn refuse_protected(config: &Config, command: &Reset) -> Result<(), Failure> {
     Err(failure
         .leaving(NOTHING_CHANGED)
         .then("if it must be, drop it by hand; then: backstay migrate upgrade heads --create-database"))
-}
-
-/// A database that a run has fenced bears another name: ours would be made beside it.
-async fn refuse_fenced(admin: &Admin, name: &str) -> Result<(), Failure> {
-    let companions = admin.companions(name).await?;
-    match companions.iter().find(|(_, trace)| trace.role == Role::Window) {
-        None => Ok(()),
-        Some((fenced, trace)) => Err(Failure::refused(format!("reset {name}"))
-            .because_of(format!("run {} has it fenced as {}", trace.run, fenced.name))
-            .leaving(NOTHING_CHANGED)
-            .then(format!("backstay resume {}", trace.run))),
-    }
 }
 
 /// The database that is there, and what of it the new one gets.

@@ -39,7 +39,7 @@ pub(super) async fn look(scene: &Scene<'_>) -> Vec<Fact> {
 
 /// Whether a fact of the fence says that the application can't get in.
 pub(super) fn shuts_out(fact: &Fact) -> bool {
-    fact.name == FENCE && fact.value.get("closed").is_some_and(|closed| *closed != json!(false))
+    fact.name == FENCE && fact.value.get("closed") == Some(&json!(true))
 }
 
 async fn ours(scene: &Scene<'_>, server: &Server) -> Result<Vec<Fact>, Failure> {

@@ -34,7 +34,7 @@ pub(super) async fn open(runner: &mut Runner<'_>, job: &Job<'_>) -> Result<Attem
     let id = async {
         runner.own(&runner.making_tables()).await.map_err(fail)?;
         make_room(runner).await?;
-        let row = runner.client.query_one(&insert, &[]).await.map_err(Reason::query(what))?;
+        let row = runner.session.query_one(&insert, &[]).await.map_err(Reason::query(what))?;
         runner.own("COMMIT").await.map_err(fail)?;
         Ok(row.get(0))
     };
@@ -62,7 +62,7 @@ pub(super) async fn open(runner: &mut Runner<'_>, job: &Job<'_>) -> Result<Attem
 async fn make_room(runner: &Runner<'_>) -> Result<(), Reason> {
     let query = "SELECT EXISTS (SELECT FROM pg_catalog.pg_attribute WHERE attrelid = pg_catalog.to_regclass($1) \
                  AND attname = 'intent' AND NOT attisdropped)";
-    let row = runner.client.query_one(query, &[&runner.tables.history()]).await;
+    let row = runner.session.query_one(query, &[&runner.tables.history()]).await;
     let what = "look at the history table";
     if row.map_err(Reason::query(what))?.get(0) {
         return Ok(());

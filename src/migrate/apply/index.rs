@@ -30,7 +30,7 @@ pub(super) async fn resolve(runner: &Runner<'_>, build: &IndexBuild) -> Result<O
                  pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE c.oid = pg_catalog.to_regclass($1)";
     // The server cuts a long name, and so must who looks for it.
-    let row = runner.client.query_opt(query, &[&build.table, &cut(&build.name)]).await;
+    let row = runner.session.query_opt(query, &[&build.table, &cut(&build.name)]).await;
     let row = row.map_err(Reason::query("look for the table of the index"))?;
     Ok(row.map(|row| Built { schema: row.get(0), index: row.get(1), table: row.get(2) }))
 }
@@ -46,7 +46,7 @@ pub(super) async fn look(runner: &Runner<'_>, built: &Built) -> Result<(State, b
                  JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid \
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
                  WHERE pg_catalog.format('%I.%I', n.nspname, c.relname) = $1";
-    let row = runner.client.query_opt(query, &[&built.index, &built.table]).await;
+    let row = runner.session.query_opt(query, &[&built.index, &built.table]).await;
     let row = row.map_err(Reason::query("look for the index"))?;
     Ok(match row {
         None => (State::Absent, true),
@@ -59,7 +59,7 @@ pub(super) async fn invalid(runner: &Runner<'_>) -> Vec<String> {
     let query = "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) FROM pg_catalog.pg_index i \
         JOIN pg_catalog.pg_class c ON c.oid = i.indexrelid JOIN pg_catalog.pg_namespace n \
         ON n.oid = c.relnamespace WHERE NOT i.indisvalid AND c.relkind = 'i' ORDER BY 1";
-    let rows = runner.client.query(query, &[]).await.unwrap_or_default();
+    let rows = runner.session.query(query, &[]).await.unwrap_or_default();
     rows.iter().map(|row| row.get(0)).collect()
 }
 
@@ -106,7 +106,7 @@ async fn wait_for_builders(runner: &Runner<'_>, built: &Built) -> Result<(), Rea
     let begun = Instant::now();
     let mut told = false;
     loop {
-        let Some(builder) = blockers::builders(runner.client, built.table).await?.into_iter().next() else {
+        let Some(builder) = blockers::builders(runner.session, built.table).await?.into_iter().next() else {
             return Ok(());
         };
         let table_index = &built.index;
@@ -152,7 +152,7 @@ async fn compare(runner: &Runner<'_>, build: &IndexBuild, built: &Built) -> Resu
         )
     };
     let query = format!("SELECT {} = {}", tail(&built.index), tail(&format!("{schema}.{probe}")));
-    let row = runner.client.query_one(&query, &[]).await;
+    let row = runner.session.query_one(&query, &[]).await;
     let row = row.map_err(|error| Refusal { error: ServerError::from(&error), blockers: Vec::new() })?;
     Ok(row.get::<_, Option<bool>>(0).unwrap_or(false))
 }

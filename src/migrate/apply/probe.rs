@@ -80,7 +80,7 @@ impl There {
 }
 
 async fn is_there(runner: &Runner<'_>, condition: &str, name: &str) -> Result<There, Reason> {
-    let row = runner.client.query_one(&format!("SELECT {condition}"), &[&name]).await;
+    let row = runner.session.query_one(&format!("SELECT {condition}"), &[&name]).await;
     Ok(There(row.map_err(Reason::query("look for what the statement did"))?.get(0)))
 }
 
@@ -132,7 +132,7 @@ async fn detaches(runner: &Runner<'_>, parent: &str, partition: &str) -> Result<
     let query = "SELECT pg_catalog.to_jsonb(i) OPERATOR(pg_catalog.->>) 'inhdetachpending' = 'true' \
                  FROM pg_catalog.pg_inherits i WHERE i.inhparent = pg_catalog.to_regclass($1) \
                  AND i.inhrelid = pg_catalog.to_regclass($2)";
-    let row = runner.client.query_opt(query, &[&parent, &partition]).await;
+    let row = runner.session.query_opt(query, &[&parent, &partition]).await;
     let row = row.map_err(Reason::query("look for the partition"))?;
     Ok(match row.map(|row| row.get::<_, Option<bool>>(0)) {
         None => Finding::Done,

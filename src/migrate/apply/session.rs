@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::TryStreamExt;
-use tokio_postgres::{Client, SimpleQueryMessage};
+use tokio_postgres::SimpleQueryMessage;
 
 use super::super::blockers::{self, Blocker};
 use super::super::error::{MigrateError, Reason, ServerError};
@@ -15,6 +15,7 @@ use super::super::statement;
 use super::watch::{Place, Watch};
 use crate::event::{Progress, Unit};
 use crate::pg::{Session, quote_literal};
+use crate::redact::redact;
 
 /// What a script may leave behind in its session (a dump's `set_config('search_path', '')` does), and what
 /// the next one must not find.
@@ -26,7 +27,7 @@ const AHEAD: usize = 64;
 
 /// Runs statements, and knows how to bring the session back.
 pub(super) struct Runner<'a> {
-    pub client: &'a Client,
+    pub session: &'a Session,
     pub options: &'a Options,
     pub tables: &'a Tables,
     pub progress: &'a Progress,
@@ -53,13 +54,13 @@ impl<'a> Runner<'a> {
         progress: &'a Progress,
         current: &Current,
     ) -> Result<Self, MigrateError> {
-        let client: &'a Client = session;
+        let session: &'a Session = session;
         let names = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}')")).join(", ");
         let query = format!("SELECT pg_catalog.pg_backend_pid(), {names}");
         let row =
-            client.query_one(&query, &[]).await.map_err(Reason::query("read the session's settings"))?;
+            session.query_one(&query, &[]).await.map_err(Reason::query("read the session's settings"))?;
         Ok(Self {
-            client,
+            session,
             options,
             tables,
             progress,
@@ -73,16 +74,16 @@ impl<'a> Runner<'a> {
 
     /// Runs one statement of a script, watching for whom it waits and how far it is; `name` is said of it.
     pub async fn execute(&mut self, sql: &str, name: &str) -> Result<(), Refusal> {
-        let work = self.client.batch_execute(sql);
+        let work = self.session.batch_execute(sql);
         let (result, seen) = self.watch.over(work, &Place { name, of: self.of }, self.progress).await;
-        result.map_err(|error| refusal(&error, seen))
+        result.map_err(|error| self.refusal(&error, seen))
     }
 
     /// As [`Runner::execute`], with the number of rows that it changed.
     pub async fn execute_counting(&mut self, sql: &str, name: &str) -> Result<u64, Refusal> {
-        let work = self.client.simple_query(sql);
+        let work = self.session.simple_query(sql);
         let (result, seen) = self.watch.over(work, &Place { name, of: self.of }, self.progress).await;
-        let messages = result.map_err(|error| refusal(&error, seen))?;
+        let messages = result.map_err(|error| self.refusal(&error, seen))?;
         Ok(messages.iter().filter_map(completed).sum())
     }
 
@@ -105,9 +106,9 @@ impl<'a> Runner<'a> {
             let mut answers = Vec::new();
             for i in first..all.min(first + AHEAD) {
                 let sql = statements.get(i).map_or(concluding, |s| s.text.as_str());
-                let sent = self.client.simple_query_raw(sql).await;
+                let sent = self.session.simple_query_raw(sql).await;
                 let which = (i < statements.len()).then_some(i);
-                answers.push((which, sent.map_err(|error| (which, refused(&error, Vec::new())))?));
+                answers.push((which, sent.map_err(|error| (which, self.refused(&error, Vec::new())))?));
             }
             for (which, answer) in answers {
                 let name = which.map_or_else(String::new, &named);
@@ -121,7 +122,7 @@ impl<'a> Runner<'a> {
                 });
                 let place = Place { name: &name, of: self.of };
                 let (result, seen) = self.watch.over(work, &place, self.progress).await;
-                result.map_err(|error| (which, refused(&error, seen)))?;
+                result.map_err(|error| (which, self.refused(&error, seen)))?;
             }
         }
         if one_each(&counts, changes) { Ok(()) } else { Err((None, Box::new(Conclusion::RowsMoved))) }
@@ -129,7 +130,8 @@ impl<'a> Runner<'a> {
 
     /// The first row of something of our own, as text.
     pub async fn own_row(&self, sql: &str) -> Result<Option<Vec<String>>, Refusal> {
-        let messages = self.client.simple_query(sql).await.map_err(|error| refusal(&error, Vec::new()))?;
+        let messages =
+            self.session.simple_query(sql).await.map_err(|error| self.refusal(&error, Vec::new()))?;
         Ok(messages.iter().find_map(|message| match message {
             SimpleQueryMessage::Row(row) => {
                 Some((0..row.len()).map(|i| row.get(i).unwrap_or_default().to_string()).collect())
@@ -140,7 +142,7 @@ impl<'a> Runner<'a> {
 
     /// Runs something of our own.
     pub async fn own(&self, sql: &str) -> Result<(), Refusal> {
-        self.client.batch_execute(sql).await.map_err(|error| refusal(&error, Vec::new()))
+        self.session.batch_execute(sql).await.map_err(|error| self.refusal(&error, Vec::new()))
     }
 
     /// Begins the transaction of a script. Read committed: a snapshot taken before a wait for a lock would
@@ -152,7 +154,7 @@ impl<'a> Runner<'a> {
 
     /// Ends a transaction that failed; on a broken connection the server does it.
     pub async fn rollback(&self) {
-        let _ = self.client.batch_execute("ROLLBACK").await;
+        let _ = self.session.batch_execute("ROLLBACK").await;
     }
 
     /// The settings under which a script's statements run.
@@ -175,7 +177,7 @@ impl<'a> Runner<'a> {
 
     /// As [`Runner::restoring`], done: at the end of everything. A broken session needs none.
     pub async fn restore(&self) {
-        let _ = self.client.batch_execute(&self.restoring(SETTINGS.len())).await;
+        let _ = self.session.batch_execute(&self.restoring(SETTINGS.len())).await;
     }
 
     /// Makes those of the two tables that are missing.
@@ -221,17 +223,31 @@ impl<'a> Runner<'a> {
     }
 
     async fn count_rows(&self, sql: &str, changes: usize) -> Result<(), Box<Conclusion>> {
-        let messages = self.client.simple_query(sql).await;
+        let messages = self.session.simple_query(sql).await;
         let messages =
-            messages.map_err(|error| Box::new(Conclusion::Refused(refusal(&error, Vec::new()))))?;
+            messages.map_err(|error| Box::new(Conclusion::Refused(self.refusal(&error, Vec::new()))))?;
         let counts: Vec<u64> = messages.iter().filter_map(completed).collect();
         if one_each(&counts, changes) { Ok(()) } else { Err(Box::new(Conclusion::RowsMoved)) }
+    }
+
+    fn refused(&self, error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Box<Conclusion> {
+        Box::new(Conclusion::Refused(self.refusal(error, seen)))
+    }
+
+    /// What the server said; where it said nothing more, why the session ended.
+    fn refusal(&self, error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Refusal {
+        let mut error = ServerError::from(error);
+        if let Some(why) = self.session.ended_because().filter(|_| error.code.is_empty()) {
+            error.message = redact(&why).into_owned();
+        }
+        let blockers = if error.is_contention() { seen } else { Vec::new() };
+        Refusal { error, blockers }
     }
 
     /// Names those in the way, if the watch did not see them.
     pub async fn find_blockers(&self, refusal: &mut Refusal, sql: &str) {
         if refusal.error.is_contention() && refusal.blockers.is_empty() {
-            refusal.blockers = blockers::holders(self.client, &statement::names(sql)).await;
+            refusal.blockers = blockers::holders(self.session, &statement::names(sql)).await;
         }
     }
 
@@ -247,16 +263,6 @@ impl<'a> Runner<'a> {
         ));
         tokio::time::sleep(pause).await;
     }
-}
-
-fn refused(error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Box<Conclusion> {
-    Box::new(Conclusion::Refused(refusal(error, seen)))
-}
-
-fn refusal(error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Refusal {
-    let error = ServerError::from(error);
-    let blockers = if error.is_contention() { seen } else { Vec::new() };
-    Refusal { error, blockers }
 }
 
 /// Whether each of the last `changes` statements met one row.

@@ -23,8 +23,9 @@ const FOLLOWERS: &str = "SELECT r.application_name, coalesce(host(r.client_addr)
 
 /// Whether commits wait for a standby that is not there. Who may not see the state of a follower is not told that
 /// there is none.
-const ALONE: &str = "SELECT current_setting('synchronous_standby_names') FROM (VALUES (1)) one \
-     WHERE current_setting('synchronous_standby_names') <> '' AND current_setting('synchronous_commit') NOT IN ('off', 'local') \
+const ALONE: &str = "SELECT pg_catalog.current_setting('synchronous_standby_names') \
+     WHERE pg_catalog.current_setting('synchronous_standby_names') <> '' \
+     AND pg_catalog.current_setting('synchronous_commit') NOT IN ('off', 'local') \
      AND NOT EXISTS (SELECT FROM pg_catalog.pg_stat_replication r WHERE coalesce(r.sync_state, 'sync') IN ('sync', 'quorum'))";
 
 pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Check {
@@ -49,7 +50,9 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Che
 fn alone(row: &Row) -> Finding {
     let names: String = row.get(0);
     Finding::blocks(
-        format!("every commit waits for a synchronous standby ({names}), and none is connected"),
+        format!(
+            "every commit waits for a synchronous standby ({names}), and none is connected and caught up"
+        ),
         "start the standby; or do without it: ALTER SYSTEM SET synchronous_standby_names = '', then SELECT \
          pg_reload_conf()",
     )

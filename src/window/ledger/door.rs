@@ -43,9 +43,9 @@ impl<'a> Door<'a> {
     pub(super) async fn session(&mut self) -> Result<&Session, Failure> {
         if self.inside.is_none() {
             let name = self.admin.name_of(self.guard.oid).await?.ok_or_else(|| self.gone())?;
-            fence::allow_connections(self.admin.session(), &name, true).await?;
+            fence::allow_connections(self.admin.session(), self.guard.oid, &name, true).await?;
             let opened = open_pinned(&self.server.with_database(&name), &self.options).await;
-            fence::allow_connections(self.admin.session(), &name, false).await?;
+            fence::allow_connections(self.admin.session(), self.guard.oid, &name, false).await?;
             self.inside = Some(opened?);
         }
         self.inside.as_ref().ok_or_else(|| self.gone())
