@@ -36,7 +36,7 @@ pub(super) const BY_HAND: &str = "by-hand";
 pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     let flag = flag_of(&config)?;
-    let bearer = Bearer { run: BY_HAND.into(), epoch: 0 };
+    let bearer = Bearer { run: BY_HAND.into(), epoch: 0, line: None };
     match command {
         Maintenance::On { unguarded } => {
             shell.allow_unguarded(&config, *unguarded, "raise the flag of")?;
@@ -78,7 +78,7 @@ async fn holder(store: &dyn Store, flag: &Flag, config: &Config, own: Bearer) ->
             .leaving("the flag is up")
             .then(format!("backstay resume {run} -e {}", config.environment)));
     }
-    Ok(Bearer { run, epoch: 0 })
+    Ok(Bearer { run, epoch: 0, line: None })
 }
 
 fn flag_of(config: &Config) -> Result<&Flag, Failure> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Probe, Report, Site};
 use crate::event::{LineId, Phase};
 use crate::failure::{Failure, Kind};
-use crate::process::{self, Program, orphans};
+use crate::process::{self, Program};
 use crate::runbook::CommandStep;
 use crate::time::show_bytes;
 
@@ -39,11 +39,12 @@ pub(super) async fn undo(line: LineId, argv: &[String], site: &mut Site<'_>) -> 
     run(&program, site).await
 }
 
-/// What is known of a command that was under way when its driver died or was stopped: nothing. What is left of
-/// it is ended first, else it could have its effect after the undo. In the window it counts as failed; outside,
+/// What is known of a command that was under way when its driver died or was stopped: nothing. What was left
+/// of it was ended, else it could have its effect after the undo. In the window it counts as failed; outside,
 /// where production serves, it is run again when somebody goes on.
-pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
-    let left = end_processes(site).await;
+///
+/// `left` is how many processes of it there were.
+pub(super) fn probe(command: &CommandStep, left: usize, site: &Site<'_>) -> Probe {
     if matches!(site.phase, Phase::Before | Phase::After) {
         return Probe::NotDone("it was stopped, and is run again".into());
     }
@@ -56,17 +57,6 @@ pub(super) async fn probe(command: &CommandStep, site: &mut Site<'_>) -> Probe {
         1 => unknown.because_of("1 process of it was still alive and was ended"),
         n => unknown.because_of(format!("{n} processes of it were still alive and were ended")),
     })
-}
-
-/// Ends what is left of the line's program; gives how many processes there were.
-pub(super) async fn end_processes(site: &Site<'_>) -> usize {
-    orphans::end(site.run, &site.line.to_string()).await
-}
-
-/// An undo that was under way is run again, and not beside itself.
-pub(super) async fn probe_undo(site: &mut Site<'_>) -> Probe {
-    end_processes(site).await;
-    Probe::NotDone("it is idempotent and is done again".into())
 }
 
 async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> {
@@ -116,14 +106,10 @@ pub(super) fn surroundings(site: &Site<'_>) -> BTreeMap<String, String> {
     env
 }
 
-/// Whose program it is: what is left of it is found by these.
-fn marks(site: &Site<'_>) -> [(String, String); 4] {
-    [
-        (orphans::RUN.into(), site.run.to_string()),
-        (orphans::LINE.into(), site.line.to_string()),
-        ("BACKSTAY_EPOCH".into(), site.epoch.to_string()),
-        ("BACKSTAY_ENV".into(), site.config.environment.clone()),
-    ]
+/// What every program of a run is told: whose it is, by which what is left of it is found, and of which environment.
+fn marks(site: &Site<'_>) -> impl Iterator<Item = (String, String)> {
+    let environment = ("BACKSTAY_ENV".to_string(), site.config.environment.clone());
+    site.owner().variables().into_iter().chain([environment])
 }
 
 fn directory(command: &CommandStep, site: &Site<'_>) -> PathBuf {

@@ -26,6 +26,7 @@ use serde_json::Value;
 
 use crate::event::LineId;
 use crate::failure::Failure;
+use crate::process::orphans;
 use crate::runbook::{GuardKind, StepKind};
 
 pub(crate) use backup::{restore_options, write_options};
@@ -173,11 +174,13 @@ async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Fa
     }
 }
 
-/// Looks what a line that was started, and of which nobody wrote down the end, has done.
+/// Looks what a line that was started, and of which nobody wrote down the end, has done. What earlier drivers left
+/// running of it on this machine is ended first: it could act behind the look.
 ///
 /// # Errors
 /// If it can't be looked at all (no connection): nothing is decided then, and the run can be resumed.
 pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Result<Probe, Failure> {
+    let left = orphans::end(&site.owner()).await;
     match action {
         Action::RaiseFlag { .. } => window::probe_flag(site, true).await,
         Action::ClearFlag => window::probe_flag(site, false).await,
@@ -185,29 +188,27 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
         Action::Open => window::probe_open(site).await,
         Action::Swap { .. } => put_back::probe_swap(intent, site).await,
         Action::Step(StepKind::Migrate { to, root }) => migrate::probe(to, root.as_deref(), site).await,
-        Action::Step(StepKind::Command(command)) => Ok(command::probe(command, site).await),
-        Action::Undo { .. } => Ok(command::probe_undo(site).await),
+        Action::Step(StepKind::Command(command)) => Ok(command::probe(command, left, site)),
         Action::Step(_) | Action::Prove { .. } | Action::ReadLedger => {
             Ok(Probe::NotDone("it changes nothing and is done again".into()))
         }
         Action::Guard(_) => Ok(Probe::NotDone("the guard is made anew".into())),
-        Action::Reopen => Ok(Probe::NotDone("it is idempotent and is done again".into())),
+        Action::Reopen | Action::Undo { .. } => {
+            Ok(Probe::NotDone("it is idempotent and is done again".into()))
+        }
     }
 }
 
-/// Ends what a line that was cut short left running: a command's processes, by their marks, and the statement of the
-/// session that holds the lock, which the next line needs. Bounded.
+/// Ends what a line that was cut short left running: processes, by their marks, also what left its process group; and
+/// the statement of the session that holds the lock, which the next line needs. Bounded.
 pub async fn silence(action: &Action, site: &Site<'_>) {
-    match action {
-        Action::Step(StepKind::Command(_)) | Action::Undo { .. } => drop(command::end_processes(site).await),
-        Action::Guard(_) => {
-            let cancelling = site.admin.session().canceller();
-            let within = site.config.database.connect_timeout;
-            if !matches!(tokio::time::timeout(within, cancelling.cancel()).await, Ok(Ok(()))) {
-                tracing::debug!("the guard's statement goes on");
-            }
+    orphans::end(&site.owner()).await;
+    if matches!(action, Action::Guard(_)) {
+        let cancelling = site.admin.session().canceller();
+        let within = site.config.database.connect_timeout;
+        if !matches!(tokio::time::timeout(within, cancelling.cancel()).await, Ok(Ok(()))) {
+            tracing::debug!("the guard's statement goes on");
         }
-        _ => {}
     }
 }
 

@@ -13,6 +13,7 @@ use crate::failure::Failure;
 use crate::journal::Target;
 use crate::migrate::Database;
 use crate::pg::{ConnInfo, SessionOptions};
+use crate::process::orphans::Owner;
 use crate::runbook::CommandStep;
 use crate::store::Store;
 use crate::window::admin::Admin;
@@ -171,7 +172,12 @@ impl Site<'_> {
 
     /// The flag's bearer.
     pub fn bearer(&self) -> Bearer {
-        Bearer { run: self.run.to_string(), epoch: self.epoch }
+        Bearer { run: self.run.to_string(), epoch: self.epoch, line: Some(self.line) }
+    }
+
+    /// Whose the programs are that this line starts.
+    pub fn owner(&self) -> Owner {
+        Owner { run: self.run.to_string(), epoch: self.epoch, line: self.line }
     }
 
     /// What sessions of this run set; `role` tells them apart in `pg_stat_activity`. A server that restarts is waited

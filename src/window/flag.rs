@@ -5,16 +5,32 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::config::Flag;
+use crate::event::LineId;
 use crate::failure::Failure;
-use crate::process::{self, Program};
+use crate::process::{self, Program, orphans};
 
-/// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN` and `BACKSTAY_EPOCH`.
+/// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN`, `BACKSTAY_EPOCH` and
+/// `BACKSTAY_LINE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bearer {
     /// The run, or `by hand`.
     pub run: String,
     /// The driver.
     pub epoch: u32,
+    /// The line that raises or lowers it; none where a person does.
+    pub line: Option<LineId>,
+}
+
+impl Bearer {
+    /// What a command of the flag has in its environment.
+    fn variables(&self) -> BTreeMap<String, String> {
+        let line = self.line.map(|line| (orphans::LINE, line.to_string()));
+        [(orphans::RUN, self.run.clone()), (orphans::EPOCH, self.epoch.to_string())]
+            .into_iter()
+            .chain(line)
+            .map(|(name, value)| (name.to_string(), value))
+            .collect()
+    }
 }
 
 /// What a look at the flag found.
@@ -137,10 +153,7 @@ async fn command(flag: &Flag, argv: &[String], bearer: &Bearer, root: &Path) -> 
     let program = Program {
         argv: argv.to_vec(),
         directory: root.to_path_buf(),
-        env: BTreeMap::from([
-            ("BACKSTAY_RUN".to_string(), bearer.run.clone()),
-            ("BACKSTAY_EPOCH".to_string(), bearer.epoch.to_string()),
-        ]),
+        env: bearer.variables(),
         timeout: *timeout,
     };
     Ok(process::run(&program, |_| ()).await?)
@@ -175,7 +188,7 @@ mod tests {
     use crate::failure::Kind;
 
     fn bearer(run: &str) -> Bearer {
-        Bearer { run: run.into(), epoch: 1 }
+        Bearer { run: run.into(), epoch: 1, line: Some(LineId::Line(4)) }
     }
 
     #[tokio::test]
@@ -208,13 +221,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sh = |script: &str| ["sh", "-c", script].map(String::from).to_vec();
         let flag = Flag::Command {
-            on: sh("echo $BACKSTAY_RUN > flag"),
+            on: sh("echo $BACKSTAY_RUN $BACKSTAY_EPOCH $BACKSTAY_LINE > flag"),
             off: sh("rm flag"),
             status: sh("test -e flag"),
             timeout: std::time::Duration::from_secs(5),
         };
         raise(&flag, &bearer("run-7"), folder.path()).await.unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join("flag")).unwrap(), "run-7\n");
+        assert_eq!(std::fs::read_to_string(folder.path().join("flag")).unwrap(), "run-7 1 4\n");
         assert_eq!(look(&flag, folder.path()).await.unwrap(), Standing::Up(None));
         lower(&flag, &bearer("run-7"), folder.path()).await.unwrap();
         assert_eq!(look(&flag, folder.path()).await.unwrap(), Standing::Down);

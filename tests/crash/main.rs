@@ -31,6 +31,13 @@ fn patiently(what: &str, mut done: impl FnMut() -> bool) {
     }
 }
 
+/// Whether the process whose number the project's file `name` holds still runs; one that nobody reaped does not.
+fn runs_on(project: &common::project::Project, name: &str) -> bool {
+    let pid = std::fs::read_to_string(project.path(name)).expect("a process");
+    let arguments = std::fs::read(format!("/proc/{}/cmdline", pid.trim()));
+    arguments.is_ok_and(|arguments| !arguments.is_empty())
+}
+
 /// How many seeds the longer test takes, if it is asked for.
 fn longer() -> Option<u64> {
     std::env::var("BACKSTAY_CRASH_SEEDS").ok()?.parse().ok()

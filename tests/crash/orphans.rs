@@ -115,3 +115,54 @@ async fn a_migrator_that_outlives_its_driver_is_fenced_out() {
     stage.project.write("enough", "");
     resumed.and_production().await;
 }
+
+/// What the flag and the pooler are told with: the first to be told `$(cat hangs)` says who it is, and hangs.
+const TOLD: &str = "\
+if [ \"$1\" = \"$(cat hangs)\" ] && [ ! -e orphan ]; then
+  echo $$ > orphan.new; mv orphan.new orphan
+  while [ ! -e go ]; do sleep 0.02; done
+fi
+case $1 in on) touch flag;; off) rm -f flag;; status) test -e flag;; *) echo $1 >> pooler;; esac
+";
+
+/// A program of the flag or of the pooler that survives its driver must not have the last word: it would raise the
+/// flag over a run that has ended, take the next one's down, or pause production.
+#[tokio::test]
+async fn what_tells_the_flag_or_the_pooler_does_not_outlive_its_driver() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let config = std::fs::read_to_string(project.path("config/production.toml")).expect("a config");
+    let flag = "flag = { file = \"${MAINTENANCE_FLAG:-/opt/app/maintenance}\" }";
+    assert!(config.contains(flag), "{config}");
+    let told = |verb: &str| format!("[\"sh\", \"told\", \"{verb}\"]");
+    let commands =
+        format!("flag = {{ on = {}, off = {}, status = {} }}", told("on"), told("off"), told("status"));
+    let pooler = format!("[database.pooler]\npause = {}\nresume = {}\n", told("pause"), told("resume"));
+    let config = config.replace(flag, &commands);
+    let config = config
+        .replace("url = \"${DATABASE_URL}\"", "url = \"${DATABASE_URL}\"\nadmin_url = \"${ADMIN_URL}\"");
+    project.write("config/production.toml", &format!("{config}\n{pooler}"));
+    // Another name for the same place: a pooler must be got past.
+    let env = std::fs::read_to_string(project.path(".env.production")).expect("the env file");
+    let admin_url = project.url().replace("127.0.0.1", "localhost");
+    project.write(".env.production", &format!("{env}ADMIN_URL={admin_url}\n"));
+    project.write("told", TOLD);
+    for (verb, line) in [
+        ("on", "raise the flag"),
+        ("pause", "close the database"),
+        ("resume", "open the database"),
+        ("off", "clear the flag"),
+    ] {
+        stage.reset().await;
+        let _ = std::fs::remove_file(project.path("orphan"));
+        project.write("hangs", verb);
+        let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+        driver.starts(project, line);
+        crate::patiently(verb, || project.path("orphan").exists());
+        driver.kill();
+        let ended = project.run(&["resume", "--yes"]);
+        let resumed = stage.expect(&ended, 0, &format!("{verb} hung, and its driver was killed"));
+        assert!(!crate::runs_on(project, "orphan"), "{verb} outlived its driver");
+        resumed.and_production().await;
+    }
+}
