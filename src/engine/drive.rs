@@ -226,7 +226,11 @@ impl Driving<'_> {
         match outcome {
             Ok(outcome) => Ok(Some(outcome)),
             Err(Cut::GraceIsOver) => Err(Halt::Stopped),
-            Err(Cut::LockLost(failure)) => Err(Halt::Failed(failure)),
+            Err(Cut::LockLost(failure)) => {
+                // What left its process group would act on under another driver. Why we stop is told whatever comes.
+                let _ = self.silence(line).await;
+                Err(Halt::Failed(failure))
+            }
             Err(cut) => {
                 self.silence(line).await?;
                 self.interrupt(&cut).await.map(|()| None)

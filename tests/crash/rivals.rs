@@ -69,6 +69,34 @@ async fn a_driver_whose_lock_a_rival_has_stops_at_once() {
     resumed.and_production().await;
 }
 
+/// A driver that can't have its lock again ends what it started, also what left its process group: somebody on
+/// another machine, who can't see it, may drive by then.
+#[tokio::test]
+async fn a_driver_that_lost_its_lock_leaves_nothing_running() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    lease(&stage, "100ms", "1s");
+    stage.deploy_with(
+        "setsid sh -c \"echo \\$\\$ > orphan; touch waiting; while [ ! -e go ]; do sleep 0.02; done\" & wait",
+    );
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, "deploy");
+    wait_until("the deploy", || project.path("waiting").exists());
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    let let_in = async |word| {
+        let change = format!("ALTER ROLE {} {word}", project.name);
+        admin.batch_execute(&change).await.expect("a changed role");
+    };
+    let_in("NOLOGIN").await;
+    end_sessions_of(project).await;
+    let ended = driver.ended();
+    assert_eq!(ended.code, 8, "{}", ended.err);
+    assert!(!crate::runs_on(project, "orphan"), "what the deploy started goes on");
+    let_in("LOGIN").await;
+    let ended = project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 4, "the lock was lost in deploy").and_production().await;
+}
+
 fn lease(stage: &Stage, heartbeat: &str, expires: &str) {
     let config = std::fs::read_to_string(stage.project.path("config/production.toml")).expect("a config");
     let lease = format!("\n[lease]\nheartbeat = \"{heartbeat}\"\nexpires = \"{expires}\"\n");
