@@ -1,4 +1,4 @@
-//! Who this process is: the system's account, and the machine's name.
+//! Who this process is to the system.
 
 use std::path::PathBuf;
 
@@ -30,9 +30,4 @@ impl Account {
             },
         }
     }
-}
-
-/// The machine's name, as the kernel has it.
-pub(crate) fn host() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }

@@ -13,6 +13,7 @@ pub mod failure;
 pub mod id;
 pub mod journal;
 pub mod log;
+pub mod machine;
 pub mod migrate;
 mod nearest;
 pub mod notify;

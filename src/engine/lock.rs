@@ -167,8 +167,8 @@ pub struct Stale {
 }
 
 /// Finds the lock for a resume of `run`; waits for as long as it takes to know whether its driver lives, by a clock
-/// that stands still while this machine sleeps: what it did not watch it can't judge. One that ran on this machine
-/// and is gone is known to be dead at once.
+/// that stands still while this machine sleeps: what it did not watch it can't judge. One that ran where we can see
+/// it and is gone is known to be dead at once.
 ///
 /// # Errors
 /// The refusal that names the driver, as soon as he has shown that he lives, or whoever else holds the lock; the
@@ -184,7 +184,7 @@ pub async fn find(
     let mut told = false;
     loop {
         let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
-        let gone = lease.as_ref().is_none_or(Lease::driver_is_gone);
+        let gone = lease.as_ref().is_none_or(|lease| lease.driver.is_gone());
         let (holder, refusal) = match take(config, "resume", Duration::ZERO).await {
             Ok(admin) if gone || still_since.elapsed() > config.lease.heartbeat * 2 => {
                 return Ok(Found::Free(Box::new(admin)));

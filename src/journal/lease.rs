@@ -4,12 +4,9 @@
 //! to take a run over watches it stand still by his own clock.
 
 use jiff::Timestamp;
-use rustix::io::Errno;
-use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
 use super::record::Driver;
-use crate::account;
 use crate::store::{Store, StoreError};
 
 /// The lease's format.
@@ -46,14 +43,6 @@ impl Lease {
             every_millis: crate::event::millis(every),
             beat: 0,
         }
-    }
-
-    /// Whether its driver ran on this machine and is no more. Another process may have its number by now: then it is
-    /// not known to be gone.
-    pub fn driver_is_gone(&self) -> bool {
-        let here = self.driver.host == account::host();
-        let pid = i32::try_from(self.driver.pid).ok().and_then(Pid::from_raw);
-        here && pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
     }
 
     /// Writes it as it is now. A crash leaves the one before or this one.

@@ -1,11 +1,14 @@
 //! What one record says.
 
 use jiff::Timestamp;
+use rustix::io::Errno;
+use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-use crate::account::{self, Account};
+use crate::account::Account;
 use crate::event::{LineCard, LineId};
 use crate::failure::{Failure, Verdict};
+use crate::machine::{self, Machine};
 use crate::redact::redact;
 
 /// The journal's format; a newer one is refused, an older one stays readable.
@@ -196,14 +199,18 @@ pub struct Target {
 }
 
 /// Who drives a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Driver {
     /// The user's name.
     pub user: String,
-    /// The host's name.
-    pub host: String,
+    /// Where it runs.
+    #[serde(flatten)]
+    pub machine: Machine,
     /// The process id there.
     pub pid: u32,
+    /// When that process started, in ticks after the machine's start: another one has its number later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started: Option<u64>,
     /// The version of backstay.
     pub version: String,
 }
@@ -213,15 +220,26 @@ impl Driver {
     pub fn this_process() -> Self {
         Self {
             user: Account::of_this_process().name.unwrap_or_else(|| "nobody we know".to_string()),
-            host: account::host(),
+            machine: Machine::here(),
             pid: std::process::id(),
+            started: machine::start_of(std::process::id()),
             version: env!("CARGO_PKG_VERSION").to_string(),
         }
+    }
+
+    /// Whether this process is known to be no more: it ran where we can see it. Elsewhere nothing is known.
+    pub fn is_gone(&self) -> bool {
+        if !self.machine.shares_processes(&Machine::here()) {
+            return false;
+        }
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let another = machine::start_of(self.pid).zip(self.started).is_some_and(|(now, then)| now != then);
+        another || pid.is_some_and(|pid| test_kill_process(pid) == Err(Errno::SRCH))
     }
 }
 
 impl std::fmt::Display for Driver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} on {} (pid {})", self.user, self.host, self.pid)
+        write!(f, "{} on {} (pid {})", self.user, self.machine.host, self.pid)
     }
 }

@@ -20,8 +20,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     };
     let driver = Driver::this_process();
     let hash = site.recall.preview.as_ref().map(|p| p.hash.clone());
-    let facts =
-        serde_json::json!({ "by": driver.user, "host": driver.host, "hash": hash, "asked": !site.yes });
+    let facts = serde_json::json!({ "by": driver.user, "host": driver.machine.host, "hash": hash, "asked": !site.yes });
     if site.yes {
         return Report::with(format!("{what}, by --yes of {}", driver.user), &facts);
     }

@@ -11,6 +11,7 @@ use crate::config::Config;
 use crate::event::{Events, LineId, Phase, Progress};
 use crate::failure::Failure;
 use crate::journal::Target;
+use crate::machine::Machine;
 use crate::migrate::Database;
 use crate::pg::{ConnInfo, SessionOptions};
 use crate::process::orphans::Owner;
@@ -108,7 +109,8 @@ pub struct Recall {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Raising {
     /// The machine: a flag that is a file may be there alone.
-    pub host: String,
+    #[serde(flatten)]
+    pub machine: Machine,
 }
 
 /// The intent of `close`.

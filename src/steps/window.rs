@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use super::site::{Closing, GuardFacts, Raising, Site};
 use super::{Probe, Report, health, pooler, to_json};
-use crate::account;
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::Flag;
 use crate::event::Event;
 use crate::failure::Failure;
+use crate::machine::Machine;
 use crate::pg::{self, ConnInfo};
 use crate::runbook::GuardKind;
 use crate::time::{now, show_bytes};
@@ -24,7 +24,7 @@ use crate::words::count;
 
 pub(super) async fn prepare_raise(site: &mut Site<'_>) -> Result<Value, Failure> {
     super::backup::expect_proven(site).await?;
-    to_json(&Raising { host: account::host() })
+    to_json(&Raising { machine: Machine::here() })
 }
 
 pub(super) async fn raise_flag(site: &mut Site<'_>, max: Duration) -> Result<Report, Failure> {
@@ -62,12 +62,17 @@ pub(super) async fn probe_flag(site: &mut Site<'_>, wanted_up: bool) -> Result<P
 /// The machine on which the flag may stand, if it can't be seen from here: a file that is not there, raised from
 /// another machine.
 async fn out_of_sight(flag: &Flag, site: &Site<'_>) -> Result<Option<String>, Failure> {
-    let Some(raising) = site.recall.raising.as_ref().filter(|raising| raising.host != account::host()) else {
+    let here = Machine::here();
+    let Some(raising) = site.recall.raising.as_ref().filter(|raising| !raising.machine.shares_files(&here))
+    else {
         return Ok(None);
     };
-    let here = !matches!(flag::look(flag, &site.config.root).await?, Standing::Down);
-    let told = site.recall.flag_is_down || here || !matches!(flag, Flag::File(_));
-    Ok((!told).then(|| raising.host.clone()))
+    let seen = !matches!(flag::look(flag, &site.config.root).await?, Standing::Down);
+    let told = site.recall.flag_is_down || seen || !matches!(flag, Flag::File(_));
+    Ok((!told).then(|| match raising.machine.host == here.host {
+        true => format!("another machine or container called {}", here.host),
+        false => raising.machine.host.clone(),
+    }))
 }
 
 fn on_another_machine(flag: &Flag, host: &str, site: &Site<'_>) -> Failure {

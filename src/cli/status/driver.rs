@@ -126,12 +126,14 @@ fn last_driver(records: &[Record]) -> Option<Driver> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::machine::Machine;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     /// A heartbeat of this age in seconds; below zero it is ahead.
     fn lease(age: i64) -> Lease {
-        let driver = Driver { user: "ops".into(), host: "ci-7".into(), pid: 4711, version: "0".into() };
+        let machine = Machine { host: "ci-7".into(), ..Machine::default() };
+        let driver = Driver { user: "ops".into(), machine, pid: 4711, ..Driver::default() };
         let at = NOW.checked_sub(jiff::SignedDuration::from_secs(age)).unwrap();
         Lease { format: 1, run: "r".into(), epoch: 1, driver, at, every_millis: 2_000, beat: 7 }
     }

@@ -143,7 +143,10 @@ fn mends(config: &Config, bearer: &Bearer<'_>, over: Option<Duration>) -> Option
         Bearer::Unfinished(run) if run.is_driven() => {
             let driver = run.driving.as_ref().and_then(|driving| driving.driver.as_ref())?;
             over.map(|_| {
-                format!("kill -INT {}   (on {}: its driver ends it, or asks)", driver.pid, driver.host)
+                format!(
+                    "kill -INT {}   (on {}: its driver ends it, or asks)",
+                    driver.pid, driver.machine.host
+                )
             })
         }
         Bearer::Unfinished(run) => Some(mend::resume(config, &run.id)),

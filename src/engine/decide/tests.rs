@@ -111,8 +111,7 @@ impl Journal {
     }
 
     fn take_over(&mut self, epoch: u32) {
-        let driver = Driver { user: String::new(), host: String::new(), pid: 1, version: String::new() };
-        self.push(epoch, Entry::TookOver { driver });
+        self.push(epoch, Entry::TookOver { driver: Driver::default() });
     }
 
     /// The lines that were started, in order.
