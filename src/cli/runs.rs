@@ -136,6 +136,7 @@ fn words(entry: &Entry) -> String {
         Entry::Failed { line, failure, .. } => format!("{line} failed: {failure}"),
         Entry::Abandoned { line, why } => format!("{line} had no effect: {why}"),
         Entry::PutBackBegan { .. } => "putting back".into(),
+        Entry::PutBackFound { found, by } => found.words(by),
         Entry::PutBackAnyway { who } => format!("{who} decided to put back although others wrote"),
         Entry::KeepNew { who } => format!("{who} decided to keep the new version"),
         Entry::FlagIsDown { who } => format!("{who} said that the flag is down on its machine"),

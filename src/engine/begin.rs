@@ -71,7 +71,7 @@ pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a
         .await?;
     let mut state = State::default();
     state.add(&began);
-    set_out(means, runbook, Charge { plan, journal, state, target, admin }).await
+    set_out(means, runbook, Charge { plan, journal, state, target, admin }, None).await
 }
 
 /// Takes an interrupted run up as its next driver: reads the journal, fences the earlier driver by the
@@ -100,7 +100,8 @@ pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Resul
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
     state.add(&journal.append(Entry::TookOver { driver: Driver::this_process() }).await?);
     let admin = lock.take(config).await?;
-    set_out(means, runbook, Charge { plan, journal, state, target, admin }).await
+    let earlier = journal::last_driver(&history.records);
+    set_out(means, runbook, Charge { plan, journal, state, target, admin }, earlier).await
 }
 
 /// A run in a driver's hands.
@@ -112,14 +113,20 @@ struct Charge {
     admin: Admin,
 }
 
-/// The first record of this driver stands: from here it shows that it lives.
-async fn set_out<'a>(means: Means<'a>, runbook: &Runbook, charge: Charge) -> Result<Driving<'a>, Failure> {
+/// The first record of this driver stands: from here it shows that it lives. What `earlier`, who drove before, did
+/// without a record is found first: no decision may pass it over.
+async fn set_out<'a>(
+    means: Means<'a>,
+    runbook: &Runbook,
+    charge: Charge,
+    earlier: Option<Driver>,
+) -> Result<Driving<'a>, Failure> {
     let Means { config, store, spool, events, stop } = means;
     let Charge { plan, journal, state, target, admin } = charge;
     admin.sign(journal.run(), journal.epoch()).await?;
     let heart = Heart::start(config, spool.store(), journal.run(), journal.epoch(), &admin);
     let outline = recall::outline(&plan, &runbook.name);
-    let driving = Driving {
+    let mut driving = Driving {
         config,
         store,
         spool,
@@ -139,7 +146,14 @@ async fn set_out<'a>(means: Means<'a>, runbook: &Runbook, charge: Charge) -> Res
         at_work: Uptime::now(),
         store_lost: None,
     };
+    let found = match earlier {
+        Some(earlier) => driving.find_put_back(earlier).await?,
+        None => None,
+    };
     driving.announce(runbook);
+    if let Some(text) = found {
+        events.emit(Event::Note { line: None, text });
+    }
     Ok(driving)
 }
 

@@ -8,7 +8,7 @@ use super::state::{State, Status};
 use crate::config::OnWrites;
 use crate::event::{LineId, Phase};
 use crate::failure::{Kind, Verdict};
-use crate::journal::Onward;
+use crate::journal::{FoundBack, Onward};
 use crate::steps::Action;
 
 /// What the driver does next.
@@ -34,7 +34,11 @@ pub fn decide(plan: &Plan, state: &State) -> Decision {
     if let Some(verdict) = state.ended {
         return Decision::End(verdict);
     }
-    if state.putting_back { decide_back(plan, state) } else { decide_forward(plan, state) }
+    match (state.putting_back, state.put_back_found) {
+        (true, _) => decide_back(plan, state),
+        (false, Some(_)) => Decision::PutBack,
+        (false, None) => decide_forward(plan, state),
+    }
 }
 
 fn decide_forward(plan: &Plan, state: &State) -> Decision {
@@ -113,7 +117,8 @@ fn decide_back_line(plan: &Plan, state: &State, line: &Line) -> Decision {
 /// The ledger's line, if it found writes of others that nobody agreed to drop.
 pub fn unagreed_writes(plan: &Plan, state: &State) -> Option<LineId> {
     let ledger = LineId::Back(1);
-    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway && !state.keep_new;
+    let swapped = state.put_back_found == Some(FoundBack::Swapped);
+    let asks = plan.on_writes == OnWrites::Ask && !state.put_back_anyway && !state.keep_new && !swapped;
     (asks && others_wrote(state, ledger)).then_some(ledger)
 }
 
@@ -133,7 +138,7 @@ fn refusal(state: &State) -> Verdict {
 
 /// The lines that put production back, in order: undo of every started command in reverse, the
 /// database, the old application's health, the flag. Empty if nothing has to be taken back. Once a person
-/// decided to keep the new version: only what proves it and takes the flag down.
+/// decided to keep the new version, or a swap was found: only what proves what serves and takes the flag down.
 ///
 /// The same for every prefix of the put-back's own records, because it depends only on lines of the way
 /// there, and those stand still once the run goes backwards.
@@ -141,10 +146,7 @@ pub fn way_back(plan: &Plan, state: &State) -> Vec<Line> {
     let entered = entered_window(plan, state);
     let opened = started(plan, state, |action| matches!(action, Action::Open));
     let closed = started(plan, state, |action| matches!(action, Action::Close));
-    // While the database was ours alone only these could change it; what came after `open` is the ledger's.
-    let changed = plan.lines.iter().any(|line| {
-        line.phase == Phase::During && line.action.may_change_database() && state.ever_started(line.id)
-    });
+    let changed = changed_behind_fence(plan, state);
     let mut back = Vec::new();
     let mut push = |name: String, action: Action| {
         let id = LineId::Back(back.len() as u32 + 1);
@@ -167,18 +169,38 @@ pub fn way_back(plan: &Plan, state: &State) -> Vec<Line> {
         push("prove that production serves".into(), Action::Prove { health: !plan.first_deploy });
         push("clear the flag".into(), Action::ClearFlag);
     }
-    if state.keep_new {
+    let others = other_way_back(plan, state);
+    if !others.is_empty() {
         let regular = back.len();
-        let mut push = |name: &str, action: Action| {
+        for (name, action) in others {
             let id = LineId::Back(back.len() as u32 + 1);
             back.push(Line { id, phase: Phase::PutBack, name: name.to_string(), action });
-        };
-        push("open the new database", Action::Reopen);
-        push("prove that production serves", Action::Prove { health: true });
-        push("clear the flag", Action::ClearFlag);
+        }
         back.drain(..regular);
     }
     back
+}
+
+/// The lines that take the place of the regular ones, under numbers of their own: where a person keeps the new version,
+/// and where a swap was found. What comes before a swap (others' writes, undo) was done before it, and the databases
+/// that it would look at are not what they were.
+fn other_way_back(plan: &Plan, state: &State) -> Vec<(&'static str, Action)> {
+    let serves = "prove that production serves";
+    if state.put_back_found == Some(FoundBack::Swapped) {
+        return vec![
+            ("find the guard swapped in", Action::Swap { opened: false }),
+            (serves, Action::Prove { health: !plan.first_deploy }),
+            ("clear the flag", Action::ClearFlag),
+        ];
+    }
+    if !state.keep_new {
+        return Vec::new();
+    }
+    vec![
+        ("open the new database", Action::Reopen),
+        (serves, Action::Prove { health: true }),
+        ("clear the flag", Action::ClearFlag),
+    ]
 }
 
 /// Whether a person may keep the new version: the run turned back after users could have written, and the
@@ -188,7 +210,7 @@ pub fn may_keep_new(plan: &Plan, state: &State) -> bool {
     let swap = way_back(plan, state).into_iter().find(|line| matches!(line.action, Action::Swap { .. }));
     let swapped =
         swap.is_some_and(|line| matches!(state.status(line.id), Status::Started | Status::Finished));
-    state.putting_back && opened && !swapped
+    state.putting_back && opened && !swapped && state.put_back_found.is_none()
 }
 
 /// Whether the flag may be up: its line was started, and did not end in the proof that it is still down
@@ -205,6 +227,23 @@ pub fn entered_window(plan: &Plan, state: &State) -> bool {
 /// Whether production may be in maintenance now: the flag may be up, and no `Clearing` stands in the journal.
 pub fn in_window(plan: &Plan, state: &State) -> bool {
     entered_window(plan, state) && (state.putting_back || !cleared(plan, state))
+}
+
+/// Whether, as the journal has it, the database is behind the fence, nothing was begun that may have changed it, and
+/// nothing that opens it.
+pub fn is_fenced_unchanged(plan: &Plan, state: &State) -> bool {
+    let close = plan.find(|action| matches!(action, Action::Close));
+    let closed = close.is_some_and(|line| state.status(line.id) == Status::Finished);
+    let opened = started(plan, state, |action| matches!(action, Action::Open));
+    closed && !opened && !changed_behind_fence(plan, state) && !state.putting_back
+}
+
+/// Whether something was begun that may have changed the database while it was ours alone. What came after `open` is
+/// the ledger's.
+fn changed_behind_fence(plan: &Plan, state: &State) -> bool {
+    plan.lines.iter().any(|line| {
+        line.phase == Phase::During && line.action.may_change_database() && state.ever_started(line.id)
+    })
 }
 
 /// The verdict of a run that nobody drives: it can be resumed.

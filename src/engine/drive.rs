@@ -17,7 +17,7 @@ use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
 use crate::journal::{Entry, Journal, Target};
 use crate::pg::explained;
-use crate::steps::{self, Action, Outline, Probe, Report, Site};
+use crate::steps::{self, Action, Outline, Probe, Recall, Report, Site};
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -113,7 +113,8 @@ impl Driving<'_> {
 
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
         self.hold_fence().await?;
-        if decide::in_window(&self.plan, &self.state) {
+        // How long users saw the maintenance page is not known where production was put back without a record.
+        if decide::in_window(&self.plan, &self.state) && self.state.put_back_found.is_none() {
             self.window = WindowClock::of(&self.plan, &self.state, self.teller());
         }
         loop {
@@ -324,6 +325,11 @@ impl Driving<'_> {
             .ok_or_else(|| Failure::internal(format!("find line {id} of the plan")))
     }
 
+    /// What earlier lines left.
+    pub(super) fn recall(&self) -> Recall {
+        recall::recall(&self.plan, &self.state, &decide::way_back(&self.plan, &self.state))
+    }
+
     pub(super) fn site(&mut self, line: LineId) -> Site<'_> {
         let back = decide::way_back(&self.plan, &self.state);
         Site {
@@ -332,7 +338,7 @@ impl Driving<'_> {
             run: self.journal.run(),
             epoch: self.journal.epoch(),
             target: &self.target,
-            recall: recall::recall(&self.plan, &self.state, &back),
+            recall: self.recall(),
             admin: &mut self.admin,
             events: self.events,
             line,

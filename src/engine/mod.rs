@@ -10,6 +10,7 @@ mod decisions;
 pub mod drive;
 mod estimate;
 mod farewell;
+mod found;
 mod heart;
 mod interrupt;
 mod lock;

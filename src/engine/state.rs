@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::event::LineId;
 use crate::failure::{Failure, Verdict};
-use crate::journal::{Entry, Onward, Record};
+use crate::journal::{Driver, Entry, FoundBack, Onward, Record};
 
 /// Where a run stands.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,8 @@ pub struct State {
     lines: BTreeMap<LineId, Standing>,
     /// The run turned back.
     pub putting_back: bool,
+    /// An earlier driver put production back, and its records of that are missing.
+    pub put_back_found: Option<FoundBack>,
     /// Somebody decided that others' writes go to the ledger.
     pub put_back_anyway: bool,
     /// Somebody decided to keep the new version.
@@ -119,6 +121,7 @@ impl State {
             }
             Entry::Abandoned { line, .. } => self.lines.entry(*line).or_default().status = Status::Waiting,
             Entry::PutBackBegan { .. } => self.putting_back = true,
+            Entry::PutBackFound { found, by } => self.add_found(*found, by),
             Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
             Entry::KeepNew { .. } => self.keep_new = true,
             Entry::FlagIsDown { .. } => self.flag_is_down = true,
@@ -127,6 +130,15 @@ impl State {
                 self.stopped_by = Some(how.clone());
             }
             Entry::Ended { verdict } => self.ended = Some(*verdict),
+        }
+    }
+
+    /// What was under way was ended by the put-back that was found: nothing of it is left to be probed.
+    fn add_found(&mut self, found: FoundBack, by: &Driver) {
+        self.put_back_found = Some(found);
+        self.stopped_by.get_or_insert_with(|| found.words(by));
+        for standing in self.lines.values_mut().filter(|standing| standing.status == Status::Started) {
+            standing.status = Status::Waiting;
         }
     }
 

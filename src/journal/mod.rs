@@ -16,7 +16,7 @@ use crate::failure::{Failure, Kind};
 use crate::store::{Created, Store, StoreError};
 use crate::time;
 
-pub use record::{Driver, Entry, FORMAT, Onward, Record, RunbookCopy, Target};
+pub use record::{Driver, Entry, FORMAT, FoundBack, Onward, Record, RunbookCopy, Target};
 
 /// Writes to one run's journal as one driver.
 #[derive(Debug)]
@@ -278,6 +278,14 @@ pub async fn read(store: &dyn Store, run: &str) -> Result<History, JournalError>
         return Err(JournalError::NoRun { run: run.to_string() });
     }
     check_chain(run, &objects)
+}
+
+/// Who drove last, as the records have it.
+pub fn last_driver(records: &[Record]) -> Option<Driver> {
+    records.iter().rev().find_map(|record| match &record.entry {
+        Entry::Began { driver, .. } | Entry::TookOver { driver } => Some(driver.clone()),
+        _ => None,
+    })
 }
 
 /// The ids of all runs on the store, oldest first.

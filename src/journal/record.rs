@@ -106,6 +106,13 @@ pub enum Entry {
         /// The way back.
         lines: Vec<LineCard>,
     },
+    /// An earlier driver put production back, of which it left no record here: its own wait on its machine.
+    PutBackFound {
+        /// What was found of it.
+        found: FoundBack,
+        /// The last driver that the journal knows.
+        by: Driver,
+    },
     /// A person (or a flag that speaks for one) decided to put back although others' writes go to the ledger.
     PutBackAnyway {
         /// Who: user and host.
@@ -154,6 +161,7 @@ impl Entry {
             Entry::Failed { failure, .. } => *failure = failure.redacted(),
             Entry::Abandoned { why: text, .. } | Entry::Interrupted { how: text, .. } => mask(text),
             Entry::TookOver { .. }
+            | Entry::PutBackFound { .. }
             | Entry::PutBackAnyway { .. }
             | Entry::KeepNew { .. }
             | Entry::FlagIsDown { .. }
@@ -172,6 +180,27 @@ pub enum Onward {
     PutBack,
     /// The run stops where it is, for `resume` to go on or put back.
     Leave,
+}
+
+/// How a put-back shows of which no record is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FoundBack {
+    /// The guard bears production's name.
+    Swapped,
+    /// The database that nothing had changed is open under its own name.
+    Reopened,
+}
+
+impl FoundBack {
+    /// In words: what `by`, who drove last, must have done.
+    pub fn words(self, by: &Driver) -> String {
+        let sign = match self {
+            FoundBack::Swapped => "the guard is production already",
+            FoundBack::Reopened => "the unchanged database is open already",
+        };
+        format!("{by} put production back without the store ({sign}); the records of that are not here")
+    }
 }
 
 /// The runbook as it was when the run began.

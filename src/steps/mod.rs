@@ -132,7 +132,7 @@ pub async fn prepare(action: &Action, site: &mut Site<'_>) -> Result<Value, Fail
         Action::Close => window::prepare_close(site).await,
         Action::Guard(_) => Ok(window::prepare_guard(site)),
         Action::Open => window::prepare_open(site).await,
-        Action::Swap { .. } => put_back::prepare_swap(site),
+        Action::Swap { .. } => put_back::prepare_swap(site).await,
         _ => Ok(Value::Null),
     }
 }

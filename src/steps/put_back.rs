@@ -11,7 +11,7 @@ use crate::migrate::HISTORY_TABLE;
 use crate::pg::Session;
 use crate::window::fence;
 use crate::window::ledger::{self, Door, Found, Ground, Kept, Ledger, Mark};
-use crate::window::names::Role;
+use crate::window::names::{self, Role};
 use crate::window::survivors;
 use crate::window::swap::{self, Swap};
 
@@ -27,12 +27,15 @@ pub(super) async fn read_ledger(site: &mut Site<'_>) -> Result<Report, Failure> 
     Report::with(ledger.describe(), &json!({ "foreign": !ledger.is_empty(), "ledger": ledger }))
 }
 
-pub(super) fn prepare_swap(site: &Site<'_>) -> Result<Value, Failure> {
+pub(super) async fn prepare_swap(site: &Site<'_>) -> Result<Value, Failure> {
     let guard = window::guard_of(site)?;
+    // An earlier driver may have swapped: then it keeps the name that it was given.
+    let present = site.admin.name_of(site.target.oid).await?;
+    let failed_name = present.filter(|name| names::is(&site.target.name, name, Role::Failed));
     to_json(&Swap {
         name: site.target.name.clone(),
         failed: site.target.oid,
-        failed_name: site.companion(Role::Failed),
+        failed_name: failed_name.unwrap_or_else(|| site.companion(Role::Failed)),
         guard: guard.oid,
     })
 }
@@ -45,7 +48,7 @@ pub(super) async fn swap(opened: bool, intent: &Value, site: &mut Site<'_>) -> R
     // Before anybody is shut out: without a guard the new version is all that is left of production.
     swap::expect_guard(site.admin, &plan).await?;
     let mut kept = None;
-    if opened && !swap::done(site.admin, &plan).await? {
+    if opened && !swap::renamed(site.admin, &plan).await? {
         pooler::pause(site).await?;
         kept = match account_for_writes(&plan, site).await {
             Ok(kept) => kept,
@@ -104,7 +107,7 @@ async fn account_for_writes(plan: &Swap, site: &mut Site<'_>) -> Result<Option<K
         info,
         options: options.clone(),
     };
-    let mut door = Door::new(site.admin, window::server(site), options, &guard);
+    let mut door = Door::new(site.admin, window::server(site), options, &guard, &site.target.name);
     let kept = ledger::keep(&ground, &mut door, &found, &mark).await;
     door.shut(timeout).await?;
     live.close().await;
@@ -149,7 +152,8 @@ pub(super) async fn reopen(site: &mut Site<'_>) -> Result<Report, Failure> {
 /// Reads what others wrote, beside the guard.
 async fn read_beside(live: &Session, site: &Site<'_>) -> Result<Found, Failure> {
     let (mark, guard) = (mark_of(site)?, window::guard_of(site)?);
-    let mut door = Door::new(site.admin, window::server(site), site.session("ledger"), &guard);
+    let mut door =
+        Door::new(site.admin, window::server(site), site.session("ledger"), &guard, &site.target.name);
     let found = ledger::read(live, &mut door, &mark, &bookkeeping(site)).await;
     door.shut(site.config.database.close_timeout).await?;
     found

@@ -199,14 +199,28 @@ impl Site<'_> {
     /// The database's present name: in the window it is the fence's.
     ///
     /// # Errors
-    /// If it is gone.
+    /// If it is gone, or was swapped out and is kept: nobody may touch it then.
     pub async fn present_name(&self) -> Result<String, Failure> {
         match self.admin.name_of(self.live_oid()).await? {
-            Some(name) => Ok(name),
+            Some(name) => self.refuse_swapped_out(&name).map(|()| name),
             None => Err(Failure::refused(format!("find database {}", self.target.name))
                 .because_of("it does not exist any more")
                 .then("restore the latest backup: backstay backup list")),
         }
+    }
+
+    /// Refuses a database that is called `name` now, if it is one that was swapped out: it stays as it is.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn refuse_swapped_out(&self, name: &str) -> Result<(), Failure> {
+        if !names::is(&self.target.name, name, Role::Failed) {
+            return Ok(());
+        }
+        Err(Failure::refused(format!("work in database {}", self.target.name))
+            .because_of(format!("it was swapped out and is kept as {name}: production was put back already"))
+            .leaving("neither of the two was touched")
+            .then(format!("backstay status -e {}", self.config.environment)))
     }
 
     /// The id of the database that production is now: the guard's after a swap.

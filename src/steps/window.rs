@@ -210,6 +210,8 @@ pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {
 /// is ours alone again.
 pub(super) async fn close_if_half_open(site: &mut Site<'_>) -> Result<(), Failure> {
     let Some(database) = site.admin.by_oid(site.target.oid).await? else { return Ok(()) };
+    // What was swapped out is closed as well, and must stay as it is.
+    site.refuse_swapped_out(&database.name)?;
     if database.allow_connections {
         return Ok(());
     }
@@ -218,7 +220,9 @@ pub(super) async fn close_if_half_open(site: &mut Site<'_>) -> Result<(), Failur
 }
 
 pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
-    match site.admin.by_oid(site.target.oid).await? {
+    let database = site.admin.by_oid(site.target.oid).await?;
+    database.as_ref().map_or(Ok(()), |db| site.refuse_swapped_out(&db.name))?;
+    match database {
         Some(db) if db.name == site.target.name && db.allow_connections => {
             let resumed = pooler::resume(site).await?;
             Ok(Probe::Done(Report::saying(format!("the database is open{resumed}"))))

@@ -14,6 +14,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 
+use crate::words::count;
+
 use super::{Created, Directory, Entry, Store, StoreError};
 
 /// The store, and where its objects wait while it is out of reach.
@@ -36,13 +38,24 @@ pub enum SpoolError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The store holds another object of that name.
-    #[error("{name} was written by another driver meanwhile; ours is kept in {}", kept.display())]
+    #[error("{name} was written by another driver meanwhile; ours is kept in {}{}", kept.display(), also(brought))]
     Taken {
         /// The object.
         name: String,
-        /// Where all that waited for this run is now.
+        /// Where all that waited for this run is now, but for what was brought.
         kept: PathBuf,
+        /// What was brought all the same: of these the store had none, as of the ledger's files.
+        brought: Vec<String>,
     },
+}
+
+fn also(brought: &[String]) -> String {
+    brought.last().map_or_else(String::new, |last| {
+        format!(
+            "; the store had none of {}, which are there now, up to {last}",
+            count(brought.len() as u64, "other object", "other objects")
+        )
+    })
 }
 
 impl Spool {
@@ -119,18 +132,26 @@ impl Spool {
         Ok(brought)
     }
 
-    /// What waits for the run of `name` is evidence, and stands in nobody's way.
+    /// What waits for the run of `name` is evidence, and stands in nobody's way. Of what replaces objects, the store gets
+    /// what it has none of: nothing contradicts that.
     async fn set_aside(&self, name: String) -> Result<SpoolError, StoreError> {
         let run: String = name.split('/').take(2).collect::<Vec<_>>().join("/");
-        let kept = self.path.join("taken");
-        let aside = Directory::new(&kept);
-        for folder in [&self.created, &self.written] {
-            for entry in folder.list(&format!("{run}/")).await? {
-                aside.replace(&entry.name, folder.read(&entry.name).await?.into()).await?;
-                folder.delete(&entry.name).await?;
+        let (kept, prefix) = (self.path.join("taken"), format!("{run}/"));
+        let (aside, mut brought) = (Directory::new(&kept), Vec::new());
+        for entry in self.written.list(&prefix).await? {
+            let bytes = Bytes::from(self.written.read(&entry.name).await?);
+            match self.store.create(&entry.name, bytes.clone()).await? {
+                Created::New => brought.push(entry.name.clone()),
+                Created::Exists => aside.replace(&entry.name, bytes).await?,
             }
+            self.written.delete(&entry.name).await?;
         }
-        Ok(SpoolError::Taken { name, kept: kept.join(run) })
+        // The last first: what makes the others stand aside is seen until it goes itself.
+        for entry in self.created.list(&prefix).await?.into_iter().rev() {
+            aside.replace(&entry.name, self.created.read(&entry.name).await?.into()).await?;
+            self.created.delete(&entry.name).await?;
+        }
+        Ok(SpoolError::Taken { name, kept: kept.join(run), brought })
     }
 }
 
@@ -248,9 +269,21 @@ mod tests {
         spool.engage();
         spool.create(RECORD, "ours".into()).await.unwrap();
         spool.create("runs/r/journal/000003.json", "ours".into()).await.unwrap();
+        for written in ["runs/r/ledger/1/ledger.json", "runs/r/run.log"] {
+            spool.replace(written, "ours".into()).await.unwrap();
+        }
+        spool.store().replace("runs/r/run.log", "another's".into()).await.unwrap();
         spool.store().create(RECORD, "another's".into()).await.unwrap();
         let error = spool.flush().await.unwrap_err();
-        let SpoolError::Taken { kept, .. } = &error else { panic!("{error}") };
+        let SpoolError::Taken { kept, brought, .. } = &error else { panic!("{error}") };
+        assert_eq!(brought, &["runs/r/ledger/1/ledger.json"]);
+        assert_eq!(
+            text(&**spool.store(), &brought[0]).await.as_deref(),
+            Some("ours"),
+            "nobody else's contradicts it"
+        );
+        assert_eq!(text(&**spool.store(), "runs/r/run.log").await.as_deref(), Some("another's"));
+        assert_eq!(std::fs::read_to_string(kept.join("run.log")).unwrap(), "ours");
         assert_eq!(std::fs::read_dir(kept.join("journal")).unwrap().count(), 2);
         assert_eq!(text(&**spool.store(), RECORD).await.as_deref(), Some("another's"));
         assert_eq!(spool.flush().await.unwrap(), 0, "it stands in nobody's way");

@@ -56,6 +56,11 @@ pub fn trace(database: &str, name: &str) -> Option<Trace> {
     (companion(database, role, run, trace.epoch) == name && database.starts_with(stem)).then_some(trace)
 }
 
+/// Whether `name` is a companion of `database` that is for `role`.
+pub fn is(database: &str, name: &str, role: Role) -> bool {
+    trace(database, name).is_some_and(|trace| trace.role == role)
+}
+
 /// The database that `name` is a companion of, as far as its name was kept; `name` itself if it is none.
 pub fn origin(name: &str) -> &str {
     match name.rsplit_once("__") {

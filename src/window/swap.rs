@@ -31,6 +31,14 @@ pub async fn done(admin: &Admin, swap: &Swap) -> Result<bool, Failure> {
     Ok(admin.by_name(&swap.name).await?.is_some_and(|db| db.oid == swap.guard && db.allow_connections))
 }
 
+/// Whether the guard bears production's name, open or not: then there is nothing to be read or closed before the swap.
+///
+/// # Errors
+/// The query's.
+pub async fn renamed(admin: &Admin, swap: &Swap) -> Result<bool, Failure> {
+    Ok(admin.by_name(&swap.name).await?.is_some_and(|db| db.oid == swap.guard))
+}
+
 /// Makes sure that there is a guard to be swapped in.
 ///
 /// # Errors

@@ -1,10 +1,11 @@
 //! The store goes away, or refuses, in the middle of a run: it stops where it is, says so, and goes on when the
 //! store is back.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::project::Ended;
+use crate::common::session;
 use crate::driver::Driver;
 use crate::stage::{Release, Stage};
 
@@ -87,6 +88,67 @@ async fn a_store_that_is_lost_before_the_window() {
     std::fs::rename(&away, &store).expect("the store is back");
     let ended = stage.project.run(&["resume", "--yes"]);
     stage.expect(&ended, 0, "the store was lost in preflight").and_production().await;
+}
+
+/// Has the store refuse the record that tells of `line`'s end (or, if not `of_its_end`, of its start), as a store does
+/// that was lost just then. Every line that is done has two records, behind the first.
+fn refuse_record(stage: &Stage, driver: &mut Driver, line: &str, of_its_end: bool) -> PathBuf {
+    assert!(driver.reaches(1), "no run");
+    let (first, began) = stage.project.journal().remove(0);
+    let lines = began["lines"].as_array().expect("lines");
+    let named = |card: &serde_json::Value| card["name"].as_str().is_some_and(|name| name.starts_with(line));
+    let at = lines.iter().position(named).unwrap_or_else(|| panic!("no line {line}"));
+    let number = 2 * (at + 1) + usize::from(of_its_end);
+    let record = first.with_file_name(format!("{number:06}.json"));
+    std::fs::create_dir(&record).expect("a folder in the record's place");
+    record
+}
+
+/// The machine that put production back without the store has its records; another one goes on, and must see that.
+#[tokio::test]
+async fn a_put_back_without_the_store_is_recognized_from_another_machine() {
+    let stage = Stage::of(Release::Good).await;
+    let (spool, away) = (stage.project.path(".backstay-spool"), stage.project.path("on-the-first-machine"));
+    for (line, of_its_end) in
+        [("clone", true), ("migrate", false), ("migrate", true), ("deploy", true), ("clear", false)]
+    {
+        let story =
+            format!("the store was lost at the {} of {line}", if of_its_end { "end" } else { "start" });
+        stage.reset().await;
+        for folder in [&spool, &away] {
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+        let refused = refuse_record(&stage, &mut driver, line, of_its_end);
+        put_back_without_the_store(&stage, &driver.ended(), &[]);
+        std::fs::remove_dir(refused).expect("the store is back");
+        std::fs::rename(&spool, &away).expect("what the other machine does not have");
+        let user = session(&stage.project.url()).await;
+        let status = stage.project.run(&["status"]).expect(0);
+        assert!(status.out.contains("backstay resume"), "{story}: {}", status.out);
+        let fence = status.out.lines().find(|line| line.starts_with("fence")).expect("a fence");
+        assert!(fence.ends_with("open"), "{story}: {fence}");
+        let ended = stage.project.run(&["resume", "--yes"]);
+        assert!(ended.err.contains("put production back without the store"), "{story}: {}", ended.err);
+        user.batch_execute("SELECT 1").await.expect("a user's session is left alone");
+        drop(user);
+        stage.expect(&ended, 4, &story).and_production().await;
+        first_machine_comes_back(&stage, &story);
+    }
+}
+
+/// What waits there contradicts the journal by now: it is kept, and changes nothing.
+fn first_machine_comes_back(stage: &Stage, story: &str) {
+    let spool = stage.project.path(".backstay-spool");
+    std::fs::rename(stage.project.path("on-the-first-machine"), &spool).expect("its spool");
+    let (before, waiting) =
+        (stage.project.journal(), std::fs::read_dir(spool.join("created/runs")).unwrap().count());
+    assert_eq!(waiting, 1, "{story}: records of one run");
+    let ended = stage.project.run(&["resume", "--yes"]);
+    assert!(ended.err.contains("written by another driver") && ended.err.contains("taken"), "{}", ended.err);
+    assert!(spool.join("taken/runs").exists(), "{story}: its records are kept");
+    assert_eq!(stage.project.journal(), before, "{story}: the journal is as it was");
+    stage.project.run(&["run", "release", "--yes"]).expect(0);
 }
 
 /// A small file system of its own for the store; `None`, loudly, where mounting isn't possible.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::journal::lease::Lease;
-use crate::journal::{Driver, Entry, Record};
+use crate::journal::{Driver, Record, last_driver};
 use crate::time::{between, show_duration};
 use crate::window::admin::Holder;
 use crate::window::tag::Tag;
@@ -113,14 +113,6 @@ fn beat(lease: &Lease, now: Timestamp) -> Beat {
     } else {
         Beat::Fresh(age)
     }
-}
-
-/// Who drove last, as the journal has it.
-fn last_driver(records: &[Record]) -> Option<Driver> {
-    records.iter().rev().find_map(|record| match &record.entry {
-        Entry::Began { driver, .. } | Entry::TookOver { driver } => Some(driver.clone()),
-        _ => None,
-    })
 }
 
 #[cfg(test)]

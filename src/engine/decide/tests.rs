@@ -348,3 +348,41 @@ fn a_person_may_keep_the_new_version_until_it_is_swapped_out() {
     let (_, before_open) = run(&World::failing(&[LineId::Line(9), LineId::Back(1)]));
     assert!(!may_keep_new(&plan, &State::of(&before_open.0)), "it was never open");
 }
+
+/// Whatever the journal knew when its driver lost the store: a swap that is found is only proven, by whichever later driver.
+#[test]
+fn a_swap_of_which_no_record_tells_ends_as_put_back() {
+    let by = Driver { user: String::new(), host: String::new(), pid: 1, version: String::new() };
+    let found = || Entry::PutBackFound { found: FoundBack::Swapped, by: by.clone() };
+    let (_, forward) = run(&World::failing(&[LineId::Line(13)]));
+    let guard = (LineId::Line(7), LineId::Line(8));
+    let after_guard = forward
+        .0
+        .iter()
+        .position(|record| matches!(record.entry, Entry::Started { line, .. } if line == guard.1))
+        .unwrap();
+    for cut in after_guard..forward.0.len() {
+        let mut journal = Journal(forward.0[..cut].to_vec());
+        let state = State::of(&journal.0);
+        let swap = way_back(&release(), &state).into_iter().find(|l| matches!(l.action, Action::Swap { .. }));
+        if swap.is_some_and(|line| matches!(state.status(line.id), Status::Started | Status::Finished)) {
+            continue;
+        }
+        journal.take_over(2);
+        journal.push(2, found());
+        let (known, before) = (journal.0.len(), journal.started().len());
+        let world = World { foreign: true, ..World::default() };
+        assert_eq!(journal.drive(&release(), &world, 2), Verdict::PutBack, "after record {cut}");
+        assert_eq!(journal.started().len(), before + 3, "only swap, proof and flag: {:?}", journal.started());
+        assert!(!may_keep_new(&release(), &State::of(&journal.0)));
+        for death in known..journal.0.len() {
+            let mut journal = Journal(journal.0[..death].to_vec());
+            journal.take_over(3);
+            assert_eq!(journal.drive(&release(), &world, 3), Verdict::PutBack, "after record {cut}, {death}");
+            assert!(
+                journal.started()[before..].iter().all(|line| line.starts_with("back-")),
+                "{cut}, {death}"
+            );
+        }
+    }
+}

@@ -17,13 +17,20 @@ pub struct Door<'a> {
     server: ConnInfo,
     options: SessionOptions,
     guard: &'a Guard,
+    production: &'a str,
     inside: Option<Session>,
 }
 
 impl<'a> Door<'a> {
-    /// The door of `guard`, on `server`.
-    pub fn new(admin: &'a Admin, server: ConnInfo, options: SessionOptions, guard: &'a Guard) -> Self {
-        Self { admin, server, options, guard, inside: None }
+    /// The door of `guard`, on `server`, as long as the guard is not `production`, by name.
+    pub fn new(
+        admin: &'a Admin,
+        server: ConnInfo,
+        options: SessionOptions,
+        guard: &'a Guard,
+        production: &'a str,
+    ) -> Self {
+        Self { admin, server, options, guard, production, inside: None }
     }
 
     /// Whether the guard is a clone: then its objects have the ids of the live database's.
@@ -39,10 +46,13 @@ impl<'a> Door<'a> {
     /// A session in the guard.
     ///
     /// # Errors
-    /// If the guard is gone; the server's, or the connection's.
+    /// If the guard is gone, or production already: then users are in it; the server's, or the connection's.
     pub(super) async fn session(&mut self) -> Result<&Session, Failure> {
         if self.inside.is_none() {
             let name = self.admin.name_of(self.guard.oid).await?.ok_or_else(|| self.gone())?;
+            if name == self.production {
+                return Err(self.serves());
+            }
             fence::allow_connections(self.admin.session(), self.guard.oid, &name, true).await?;
             let opened = open_pinned(&self.server.with_database(&name), &self.options).await;
             fence::allow_connections(self.admin.session(), self.guard.oid, &name, false).await?;
@@ -59,6 +69,16 @@ impl<'a> Door<'a> {
         let Some(session) = self.inside else { return Ok(()) };
         session.close().await;
         fence::shut(self.admin, self.guard.oid, timeout).await.map(drop)
+    }
+
+    fn serves(&self) -> Failure {
+        Failure::refused("compare the database with the guard")
+            .because_of(format!(
+                "the guard (oid {}) is production: it bears the name {}",
+                self.guard.oid, self.production
+            ))
+            .leaving("neither of the two was touched")
+            .then("backstay status shows both")
     }
 
     fn gone(&self) -> Failure {
