@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::time::timeout;
 
 use crate::event::Event;
 use crate::redact::redact;
@@ -20,6 +21,9 @@ const MOST_OUTPUT: usize = 15 << 20;
 
 /// An object is written whole, so not after every line.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long the store is waited for: the screen is behind the log, and so is the end of the program.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Passes events on and writes each to the run's log; gives the stream for the screen, and the task that
 /// ends when all is written.
@@ -61,7 +65,7 @@ struct Log {
 impl Log {
     async fn open(&mut self, run: &str) {
         let object = format!("runs/{run}/run.log");
-        if let Ok(bytes) = self.store.read(&object).await {
+        if let Ok(Ok(bytes)) = timeout(PATIENCE, self.store.read(&object)).await {
             self.text = String::from_utf8_lossy(&bytes).into_owned();
         }
         self.object = Some(object);
@@ -79,9 +83,10 @@ impl Log {
     /// A log that can't be written stops nothing: the journal would have said so first.
     async fn write(&mut self) {
         let Some(object) = self.object.clone().filter(|_| self.dirty) else { return };
-        match self.store.replace(&object, self.text.clone().into()).await {
-            Ok(()) => self.dirty = false,
-            Err(error) => tracing::warn!(%error, "the run's log could not be written"),
+        match timeout(PATIENCE, self.store.replace(&object, self.text.clone().into())).await {
+            Ok(Ok(())) => self.dirty = false,
+            Ok(Err(error)) => tracing::warn!(%error, "the run's log could not be written"),
+            Err(_) => tracing::warn!("the run's log could not be written: the store gives no answer"),
         }
         self.written = Instant::now();
     }

@@ -181,7 +181,7 @@ impl Driving<'_> {
         // A driver that was frozen since the record must not act on it: somebody else may have by now.
         if !self.heart.pulse().is_fresh() {
             self.hold().await?;
-            self.journal.claim().expect_ours().await.map_err(Failure::from)?;
+            self.expect_ours().await?;
         }
         let outcome = self.perform(&line, &intent).await?;
         match outcome {

@@ -6,6 +6,7 @@
 //! machine's uptime counts, which no clock that is set can move.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -20,6 +21,9 @@ use crate::store::Store;
 use crate::uptime::Uptime;
 use crate::window::admin::{self, Admin};
 use crate::window::tag::{self, Tag};
+
+/// How long the end of a run waits for its lease to be removed.
+const FAREWELL: Duration = Duration::from_secs(10);
 
 /// Beats until it is dropped.
 pub struct Heart {
@@ -79,8 +83,10 @@ impl Heart {
     /// Beats no more, and takes the lease off the store: the run has ended. A lease that stays says only that.
     pub async fn stop(&mut self) {
         self.tasks.shutdown().await;
-        if let Err(error) = lease::remove(&*self.store, &self.run).await {
-            tracing::debug!(%error, "the lease stays");
+        match timeout(FAREWELL, lease::remove(&*self.store, &self.run)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "the lease stays"),
+            Err(_) => tracing::debug!("the lease stays: the store gives no answer"),
         }
     }
 

@@ -48,11 +48,25 @@ impl Driving<'_> {
     /// Looks whether the store is there: before users may come back it must be able to say so.
     pub(super) async fn expect_store(&mut self) -> Result<(), Halt> {
         match self.journal.claim().expect_ours().await {
-            Err(JournalError::Store(error)) if self.may_spool().await => self.engage_spool(error.into()),
-            Err(JournalError::Store(_)) if self.spool.is_engaged() => {}
-            other => other.map_err(Failure::from)?,
+            Err(JournalError::Store(error)) if self.may_spool().await => {
+                self.engage_spool(error.into());
+                Ok(())
+            }
+            other => self.without_lost_store(other),
         }
-        Ok(())
+    }
+
+    /// Makes sure that the run is still this driver's. The lock must be held: a store that was lost can't say it.
+    pub(super) async fn expect_ours(&self) -> Result<(), Halt> {
+        let ours = self.journal.claim().expect_ours().await;
+        self.without_lost_store(ours)
+    }
+
+    fn without_lost_store(&self, ours: Result<(), JournalError>) -> Result<(), Halt> {
+        match ours {
+            Err(JournalError::Store(_)) if self.spool.is_engaged() => Ok(()),
+            other => Ok(other.map_err(Failure::from)?),
+        }
     }
 
     /// Why no line of the way there may start any more.

@@ -6,6 +6,7 @@
 
 mod directory;
 mod gcs;
+mod patient;
 mod spool;
 
 use std::io;

@@ -4,7 +4,6 @@
 //! Until it is [engaged](Spool::engage) it is the store itself. From then on what is created and written stays in the
 //! folder, and [`Spool::flush`] brings it to the store, in the order of names, when that is back.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +15,11 @@ use tokio::io::AsyncRead;
 
 use crate::words::count;
 
+use super::patient::{Patient, late};
 use super::{Created, Directory, Entry, Store, StoreError};
+
+/// How long a store is looked at that was lost: it is not needed any more, and production waits.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// The store, and where its objects wait while it is out of reach.
 #[derive(Debug)]
@@ -28,7 +31,9 @@ pub struct Spool {
     /// Objects that replace what may be there.
     written: Directory,
     engaged: AtomicBool,
-    patience: Duration,
+    /// A look at the store that was lost had no answer: there is no second one.
+    hangs: AtomicBool,
+    look: Duration,
 }
 
 /// Why what waits was not brought to the store.
@@ -59,21 +64,22 @@ fn also(brought: &[String]) -> String {
 }
 
 impl Spool {
-    /// `store`, with `path` behind it, which is created when it is needed. Creating an object is given up after
-    /// `patience`: a file system that hangs must not hold a window open.
+    /// `store`, with `path` behind it, which is created when it is needed. Whatever is asked of the store is given up
+    /// after `patience`: a file system that hangs must hold neither a window open nor the end of the program.
     pub fn over(store: Arc<dyn Store>, path: impl Into<PathBuf>, patience: Duration) -> Self {
         let path = path.into();
         Self {
-            store,
+            store: Arc::new(Patient::over(store, patience)),
             created: Directory::new(path.join("created")),
             written: Directory::new(path.join("written")),
             path,
             engaged: AtomicBool::new(false),
-            patience,
+            hangs: AtomicBool::new(false),
+            look: patience.min(LOOK),
         }
     }
 
-    /// The store itself.
+    /// The store itself, each call bounded.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
@@ -83,9 +89,30 @@ impl Spool {
         &self.path
     }
 
-    /// From here on objects are created in the folder. The store is asked no more until [`Spool::flush`].
+    /// From here on objects are created in the folder. Until [`Spool::flush`] the store is only looked at, shortly, for what
+    /// the folder has not.
     pub fn engage(&self) {
         self.engaged.store(true, Ordering::SeqCst);
+    }
+
+    /// A look at the store that was lost: short, and none after one that had no answer.
+    async fn look<T>(
+        &self,
+        verb: &'static str,
+        name: &str,
+        call: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let late = || StoreError::io(verb, name, late(self.look, &self.url()));
+        if self.hangs.load(Ordering::SeqCst) {
+            return Err(late());
+        }
+        match tokio::time::timeout(self.look, call).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.hangs.store(true, Ordering::SeqCst);
+                Err(late())
+            }
+        }
     }
 
     /// Whether objects go to the folder.
@@ -110,6 +137,9 @@ impl Spool {
     /// The store's, if it is still lost; [`SpoolError::Taken`] if another driver wrote meanwhile: then what waits for
     /// that run is set aside.
     pub async fn flush(&self) -> Result<usize, SpoolError> {
+        if self.is_engaged() {
+            self.expect_answer().await?;
+        }
         let mut brought = 0;
         for Entry { name, .. } in self.created.list("").await? {
             let bytes = Bytes::from(self.created.read(&name).await?);
@@ -129,7 +159,17 @@ impl Spool {
             brought += 1;
         }
         self.engaged.store(false, Ordering::SeqCst);
+        self.hangs.store(false, Ordering::SeqCst);
         Ok(brought)
+    }
+
+    /// Makes sure that the store answers: whoever lost it has a program to end, and may have found that it hangs.
+    async fn expect_answer(&self) -> Result<(), StoreError> {
+        let Some(Entry { name, .. }) = self.created.list("").await?.into_iter().next() else { return Ok(()) };
+        match self.look("read", &name, self.store.reader(&name)).await {
+            Err(error @ StoreError::Io { .. }) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// What waits for the run of `name` is evidence, and stands in nobody's way. Of what replaces objects, the store gets
@@ -161,17 +201,7 @@ impl Store for Spool {
         if self.is_engaged() {
             return self.created.create(name, bytes).await;
         }
-        let late = || {
-            let why = format!(
-                "no answer within {}; the store is {}",
-                crate::time::show_duration(self.patience),
-                self.url()
-            );
-            StoreError::io("write", name, io::Error::new(io::ErrorKind::TimedOut, why))
-        };
-        tokio::time::timeout(self.patience, self.store.create(name, bytes))
-            .await
-            .unwrap_or_else(|_| Err(late()))
+        self.store.create(name, bytes).await
     }
 
     async fn replace(&self, name: &str, bytes: Bytes) -> Result<(), StoreError> {
@@ -188,6 +218,7 @@ impl Store for Spool {
                     return Ok(reader);
                 }
             }
+            return self.look("read", name, self.store.reader(name)).await;
         }
         self.store.reader(name).await
     }
@@ -196,7 +227,7 @@ impl Store for Spool {
         if !self.is_engaged() {
             return self.store.list(prefix).await;
         }
-        let mut found = self.store.list(prefix).await.unwrap_or_default();
+        let mut found = self.look("list", prefix, self.store.list(prefix)).await.unwrap_or_default();
         found.extend(self.created.list(prefix).await?);
         found.extend(self.written.list(prefix).await?);
         found.sort_by(|a, b| a.name.cmp(&b.name));
@@ -220,6 +251,7 @@ impl Store for Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::Failure;
 
     const RECORD: &str = "runs/r/journal/000002.json";
 
@@ -250,6 +282,39 @@ mod tests {
         assert_eq!(text(&**again.store(), RECORD).await.as_deref(), Some("2"));
         assert_eq!(text(&**again.store(), "runs/r/run.log").await.as_deref(), Some("log"));
         assert_eq!(again.waiting().await.unwrap().len() + again.flush().await.unwrap(), 0);
+    }
+
+    /// A FIFO is as a file on a server that is gone: whoever opens it waits.
+    #[tokio::test]
+    async fn a_store_that_hangs_is_given_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Directory::new(folder.path().join("store")));
+        let spool = Spool::over(store, folder.path().join("spool"), Duration::from_millis(50));
+        spool.create("runs/r/journal/000001.json", "1".into()).await.unwrap();
+        let fifo = folder.path().join("store").join(RECORD);
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            &fifo,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        )
+        .unwrap();
+        let refused = |error: StoreError| format!("{}", Failure::from(error));
+        for engaged in [false, true] {
+            let said = refused(spool.read(RECORD).await.unwrap_err());
+            for words in ["read runs/r/journal/000002.json", "no answer within 50 ms", "store is file://"] {
+                assert!(said.contains(words), "{engaged}: {words}: {said}");
+            }
+            spool.engage();
+        }
+        assert_eq!(text(&spool, "runs/r/journal/000001.json").await, None, "it is not looked at again");
+        // A pipe that somebody opened, and writes nothing to, ends as well.
+        let again = self::spool(folder.path());
+        let patient = Patient::over(again.store().clone(), Duration::from_millis(50));
+        let keeper = std::fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        assert!(refused(patient.read(RECORD).await.unwrap_err()).contains("no answer within 50 ms"));
+        drop(keeper);
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::common::project::Ended;
 use crate::common::session;
@@ -90,18 +91,51 @@ async fn a_store_that_is_lost_before_the_window() {
     stage.expect(&ended, 0, "the store was lost in preflight").and_production().await;
 }
 
-/// Has the store refuse the record that tells of `line`'s end (or, if not `of_its_end`, of its start), as a store does
-/// that was lost just then. Every line that is done has two records, behind the first.
-fn refuse_record(stage: &Stage, driver: &mut Driver, line: &str, of_its_end: bool) -> PathBuf {
+/// Where the record will be that tells of `line`'s end (or, if not `of_its_end`, of its start), and its number. Every line
+/// that is done has two records, behind the first.
+fn record_to_be(stage: &Stage, driver: &mut Driver, line: &str, of_its_end: bool) -> (PathBuf, usize) {
     assert!(driver.reaches(1), "no run");
     let (first, began) = stage.project.journal().remove(0);
     let lines = began["lines"].as_array().expect("lines");
     let named = |card: &serde_json::Value| card["name"].as_str().is_some_and(|name| name.starts_with(line));
     let at = lines.iter().position(named).unwrap_or_else(|| panic!("no line {line}"));
     let number = 2 * (at + 1) + usize::from(of_its_end);
-    let record = first.with_file_name(format!("{number:06}.json"));
+    (first.with_file_name(format!("{number:06}.json")), number)
+}
+
+/// Has the store refuse that record, as a store does that was lost just then.
+fn refuse_record(stage: &Stage, driver: &mut Driver, line: &str, of_its_end: bool) -> PathBuf {
+    let (record, _) = record_to_be(stage, driver, line, of_its_end);
     std::fs::create_dir(&record).expect("a folder in the record's place");
     record
+}
+
+/// A hard mount whose server is gone gives no error, and no end. Whoever opens a FIFO waits likewise: there is one in the place
+/// of the record, and of all that are looked for while production is put back.
+#[tokio::test]
+async fn a_store_that_hangs_inside_the_window() {
+    let stage = Stage::of(Release::Good).await;
+    stage.project.edit("config/production.toml", "[store]\n", "[store]\ntimeout = \"1s\"\n");
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    let (record, number) = record_to_be(&stage, &mut driver, "migrate", true);
+    let places: Vec<PathBuf> =
+        (number..number + 20).map(|number| record.with_file_name(format!("{number:06}.json"))).collect();
+    for place in &places {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mknodat(rustix::fs::CWD, place, rustix::fs::FileType::Fifo, mode, 0).expect("a FIFO");
+    }
+    let began = Instant::now();
+    let ended = driver.ended();
+    assert!(began.elapsed() < Duration::from_secs(30), "it waited for the store: {:?}", began.elapsed());
+    let what = format!(
+        "read runs/{}",
+        record.strip_prefix(stage.project.path("backstay-store/runs")).unwrap().display()
+    );
+    put_back_without_the_store(&stage, &ended, &["no answer within 1.0 s; the store is file://", &what]);
+    for place in &places {
+        std::fs::remove_file(place).expect("the store answers");
+    }
+    records_are_brought(&stage, "the store hung in migrate").await;
 }
 
 /// The machine that put production back without the store has its records; another one goes on, and must see that.
