@@ -144,7 +144,6 @@ async fn set_out<'a>(
         window: None,
         killed_at: None,
         at_work: Uptime::now(),
-        store_lost: None,
     };
     let found = match earlier {
         Some(earlier) => driving.find_put_back(earlier).await?,

@@ -61,8 +61,6 @@ pub struct Driving<'a> {
     pub(super) killed_at: Option<Uptime>,
     /// When the line began that is at work, or was last.
     pub(super) at_work: Uptime,
-    /// Why the store is out of reach, once production is put back without it.
-    pub(super) store_lost: Option<Failure>,
 }
 
 /// Why the loop stopped without an end of the run.
@@ -285,10 +283,12 @@ impl Driving<'_> {
         if self.state.ended.is_none() && !resumable {
             self.append(Entry::Ended { verdict }).await?;
         }
-        if self.spool.is_engaged() && self.spool.flush().await.is_ok() {
-            self.store_lost = None;
+        if self.spool.is_engaged()
+            && let Err(error) = self.spool.flush().await
+        {
+            tracing::debug!(%error, "the records wait");
         }
-        if !resumable && self.store_lost.is_none() {
+        if !resumable && !self.spool.is_engaged() {
             self.heart.stop().await;
         }
         Ok(verdict)
@@ -335,6 +335,7 @@ impl Driving<'_> {
         Site {
             config: self.config,
             store: self.store,
+            spool: self.spool,
             run: self.journal.run(),
             epoch: self.journal.epoch(),
             target: &self.target,

@@ -75,7 +75,7 @@ impl Driving<'_> {
         if let Some(cause) = cause.as_ref().filter(|_| self.state.first_failure.is_none()) {
             next.splice(0..0, cause.next.iter().cloned());
         }
-        if self.store_lost.is_some() {
+        if self.spool.is_engaged() {
             next.push(format!(
                 "backstay resume {run} -e {environment}, on this machine and once the store is back: the records of the \
                  put-back wait in {}",

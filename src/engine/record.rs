@@ -36,13 +36,8 @@ impl Driving<'_> {
     }
 
     fn engage_spool(&mut self, failure: Failure) {
-        self.spool.engage();
-        let text = format!(
-            "the store is lost ({failure}); production is put back all the same, and the records of that wait in {}",
-            self.spool.path().display()
-        );
+        let text = self.spool.engage(failure);
         self.events.emit(Event::Note { line: None, text });
-        self.store_lost = Some(failure);
     }
 
     /// Looks whether the store is there: before users may come back it must be able to say so.
@@ -71,6 +66,6 @@ impl Driving<'_> {
 
     /// Why no line of the way there may start any more.
     pub(super) fn without_store(&self) -> Option<Failure> {
-        self.store_lost.clone().filter(|_| !self.state.putting_back)
+        self.spool.lost().filter(|_| !self.state.putting_back)
     }
 }

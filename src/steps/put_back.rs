@@ -6,11 +6,12 @@ use super::site::Site;
 use super::{Left, Probe, Report, from_json, pooler, replicas, to_json, window};
 use crate::backup::{TableName, open_pinned};
 use crate::config::MigrationRoot;
+use crate::event::Event;
 use crate::failure::Failure;
 use crate::migrate::HISTORY_TABLE;
 use crate::pg::Session;
 use crate::window::fence;
-use crate::window::ledger::{self, Door, Found, Ground, Kept, Ledger, Mark};
+use crate::window::ledger::{self, Door, Found, Ground, Kept, Ledger, Mark, NotKept};
 use crate::window::names::{self, Role};
 use crate::window::survivors;
 use crate::window::swap::{self, Swap};
@@ -108,10 +109,22 @@ async fn account_for_writes(plan: &Swap, site: &mut Site<'_>) -> Result<Option<K
         options: options.clone(),
     };
     let mut door = Door::new(site.admin, window::server(site), options, &guard, &site.target.name);
-    let kept = ledger::keep(&ground, &mut door, &found, &mark).await;
+    let kept = match ledger::keep(&ground, &mut door, &found, &mark).await {
+        // Nearly full, a store takes the small records and not these files. It is lost to this put-back all the same.
+        Err(NotKept::Store(error)) if !site.spool.is_engaged() && site.admin.is_alive().await => {
+            let text = site.spool.engage(error.into());
+            site.events.emit(Event::Note { line: Some(site.line), text });
+            let kept = ledger::keep(&ground, &mut door, &found, &mark).await;
+            if kept.is_err() {
+                site.spool.disengage();
+            }
+            kept
+        }
+        kept => kept,
+    };
     door.shut(timeout).await?;
     live.close().await;
-    kept.map(Some)
+    Ok(Some(kept?))
 }
 
 /// What must be read or kept before the swap was not: the database is opened again, as it was before this line.

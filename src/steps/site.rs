@@ -16,7 +16,7 @@ use crate::migrate::Database;
 use crate::pg::{ConnInfo, SessionOptions};
 use crate::process::orphans::Owner;
 use crate::runbook::CommandStep;
-use crate::store::Store;
+use crate::store::{Spool, Store};
 use crate::window::admin::Admin;
 use crate::window::flag::Bearer;
 use crate::window::guard::Guard;
@@ -30,6 +30,8 @@ pub struct Site<'a> {
     pub config: &'a Config,
     /// The store.
     pub store: &'a Arc<dyn Store>,
+    /// The same, with what stands in for it while production is put back.
+    pub spool: &'a Arc<Spool>,
     /// The run's id.
     pub run: &'a str,
     /// Which driver of it we are.

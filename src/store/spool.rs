@@ -6,17 +6,17 @@
 
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::AsyncRead;
 
-use crate::words::count;
-
 use super::patient::{Patient, late};
 use super::{Created, Directory, Entry, Store, StoreError};
+use crate::failure::Failure;
+use crate::words::count;
 
 /// How long a store is looked at that was lost: it is not needed any more, and production waits.
 const LOOK: Duration = Duration::from_secs(5);
@@ -30,7 +30,8 @@ pub struct Spool {
     created: Directory,
     /// Objects that replace what may be there.
     written: Directory,
-    engaged: AtomicBool,
+    /// Why the store counts as lost; nothing while it is in use.
+    lost: Mutex<Option<Failure>>,
     /// A look at the store that was lost had no answer: there is no second one.
     hangs: AtomicBool,
     look: Duration,
@@ -73,7 +74,7 @@ impl Spool {
             created: Directory::new(path.join("created")),
             written: Directory::new(path.join("written")),
             path,
-            engaged: AtomicBool::new(false),
+            lost: Mutex::default(),
             hangs: AtomicBool::new(false),
             look: patience.min(LOOK),
         }
@@ -91,8 +92,26 @@ impl Spool {
 
     /// From here on objects are created in the folder. Until [`Spool::flush`] the store is only looked at, shortly, for what
     /// the folder has not.
-    pub fn engage(&self) {
-        self.engaged.store(true, Ordering::SeqCst);
+    /// `why` is what it refused; gives what there is to tell of it.
+    pub fn engage(&self, why: Failure) -> String {
+        let text = format!(
+            "the store is lost ({why}); production is put back all the same, and what is to be kept of that waits in {}",
+            self.path.display()
+        );
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
+        text
+    }
+
+    /// Takes [`Spool::engage`] back, where the folder refused what the store had refused: the store is in use again for what it
+    /// takes. To be called before anything was created in the folder.
+    pub fn disengage(&self) {
+        *self.lost.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.hangs.store(false, Ordering::SeqCst);
+    }
+
+    /// Why objects go to the folder, if they do.
+    pub fn lost(&self) -> Option<Failure> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A look at the store that was lost: short, and none after one that had no answer.
@@ -117,7 +136,7 @@ impl Spool {
 
     /// Whether objects go to the folder.
     pub fn is_engaged(&self) -> bool {
-        self.engaged.load(Ordering::SeqCst)
+        self.lost().is_some()
     }
 
     /// The objects that wait in the folder, by name.
@@ -158,8 +177,7 @@ impl Spool {
             self.written.delete(&name).await?;
             brought += 1;
         }
-        self.engaged.store(false, Ordering::SeqCst);
-        self.hangs.store(false, Ordering::SeqCst);
+        self.disengage();
         Ok(brought)
     }
 
@@ -251,7 +269,6 @@ impl Store for Spool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failure::Failure;
 
     const RECORD: &str = "runs/r/journal/000002.json";
 
@@ -269,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = spool(folder.path());
         spool.create("runs/r/journal/000001.json", "1".into()).await.unwrap();
-        spool.engage();
+        spool.engage(Failure::failed("write"));
         spool.create(RECORD, "2".into()).await.unwrap();
         spool.replace("runs/r/run.log", "log".into()).await.unwrap();
         assert_eq!(text(&**spool.store(), RECORD).await, None, "nothing of it is in the store yet");
@@ -306,7 +323,7 @@ mod tests {
             for words in ["read runs/r/journal/000002.json", "no answer within 50 ms", "store is file://"] {
                 assert!(said.contains(words), "{engaged}: {words}: {said}");
             }
-            spool.engage();
+            spool.engage(Failure::failed("write"));
         }
         assert_eq!(text(&spool, "runs/r/journal/000001.json").await, None, "it is not looked at again");
         // A pipe that somebody opened, and writes nothing to, ends as well.
@@ -322,7 +339,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let spool = spool(folder.path());
         spool.store().create(RECORD, "2".into()).await.unwrap();
-        spool.engage();
+        spool.engage(Failure::failed("write"));
         spool.create(RECORD, "2".into()).await.unwrap();
         assert_eq!(spool.flush().await.unwrap(), 1);
     }
@@ -331,7 +348,7 @@ mod tests {
     async fn what_another_driver_overtook_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
         let spool = spool(folder.path());
-        spool.engage();
+        spool.engage(Failure::failed("write"));
         spool.create(RECORD, "ours".into()).await.unwrap();
         spool.create("runs/r/journal/000003.json", "ours".into()).await.unwrap();
         for written in ["runs/r/ledger/1/ledger.json", "runs/r/run.log"] {

@@ -272,7 +272,7 @@ async fn a_deletion_is_found_although_the_server_lost_its_counters() {
 }
 
 #[tokio::test]
-async fn a_ledger_that_can_not_be_written_stops_the_put_back() {
+async fn a_ledger_that_the_store_refuses_waits_and_production_is_put_back() {
     let mut scene = Scene::open("the ledger's folder is a file").await;
     scene.agree_in_advance();
     let running = scene.release_that_fails_at_its_gate();
@@ -280,15 +280,36 @@ async fn a_ledger_that_can_not_be_written_stops_the_put_back() {
     let folder = scene.run_folder().join("ledger");
     std::fs::write(&folder, "in the way").unwrap();
     scene.open_gate("deploy");
-    running
-        .end()
-        .expect(5)
-        .says("exit status: 3")
-        .says("Putting production back failed too")
-        .says("0001-public");
+    let ended = running.end().expect(4);
+    for words in ["exit status: 3", "the store is lost", "0001-public", ".backstay-spool"] {
+        ended.says(words);
+    }
+    let again = scene.project.run(&["resume"]);
+    assert!(again.err.contains("wait in"), "the store refuses it still: {}", again.err);
+    std::fs::remove_file(folder).unwrap();
+    scene.run(&["resume"], 4).says("are on the store now");
+    scene.ledger().has_whole_files();
+    scene.is_put_back().await;
+}
+
+/// Where the spool refuses it too there is no place left: nothing may be dropped.
+#[tokio::test]
+async fn a_ledger_that_can_be_written_nowhere_stops_the_put_back() {
+    let mut scene = Scene::open("the ledger's folder and the spool are files").await;
+    scene.agree_in_advance();
+    let running = scene.release_that_fails_at_its_gate();
+    scene.others_write("DELETE FROM order_items WHERE order_id = 1").await;
+    let folder = scene.run_folder().join("ledger");
+    let spool = scene.project.path(".backstay-spool");
+    std::fs::write(&folder, "in the way").unwrap();
+    std::fs::write(&spool, "in the way").unwrap();
+    scene.open_gate("deploy");
+    running.end().expect(5).says("exit status: 3").says("Putting production back failed too");
     scene.is_in_maintenance();
     scene.status_says("fence", "open");
-    std::fs::remove_file(folder).unwrap();
+    for file in [folder, spool] {
+        std::fs::remove_file(file).unwrap();
+    }
     scene.run(&["resume"], 4);
     scene.ledger().has_whole_files();
     scene.is_put_back().await;

@@ -16,7 +16,7 @@ use crate::backup::schema::schema_of;
 use crate::backup::{TableName, waves};
 use crate::failure::Failure;
 use crate::pg::{ConnInfo, Session, SessionOptions, quote_ident, refused};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::words::count;
 
 /// Name of the object that makes a ledger one.
@@ -72,19 +72,49 @@ impl Kept {
     }
 }
 
+/// Why a ledger was not kept.
+#[derive(Debug)]
+pub enum NotKept {
+    /// The store refused it: elsewhere it may be kept.
+    Store(StoreError),
+    /// What is to be kept could not be read.
+    Unread(Failure),
+}
+
+impl From<StoreError> for NotKept {
+    fn from(error: StoreError) -> Self {
+        NotKept::Store(error)
+    }
+}
+
+impl From<Failure> for NotKept {
+    fn from(failure: Failure) -> Self {
+        NotKept::Unread(failure)
+    }
+}
+
+impl From<NotKept> for Failure {
+    fn from(not_kept: NotKept) -> Self {
+        match not_kept {
+            NotKept::Store(error) => error.into(),
+            NotKept::Unread(failure) => failure,
+        }
+    }
+}
+
 /// Writes what was found to `runs/<run>/ledger/<epoch>/`; `ledger.json` last.
 ///
 /// The database must be behind the fence: nobody writes on. A crash leaves files without a `ledger.json`, which
 /// are no ledger; the next driver writes its own, under its epoch.
 ///
 /// # Errors
-/// The server's, or the store's: nothing must be dropped then.
+/// The store's, or the server's: nothing must be dropped then.
 pub async fn keep(
     ground: &Ground<'_>,
     door: &mut Door<'_>,
     found: &Found,
     mark: &Mark,
-) -> Result<Kept, Failure> {
+) -> Result<Kept, NotKept> {
     let place = format!("runs/{}/ledger/{}/", ground.run, ground.epoch);
     let mut keeping = Keeping::begin(ground, door, found, mark, &place).await?;
     let schema_not_kept = keeping.schema().await?;
@@ -176,7 +206,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
 
     /// The schema that the writes went to, if the old one does not hold all of it. Gives why it could not be had:
     /// a table that our role may not lock must not keep production from being put back.
-    async fn schema(&mut self) -> Result<Option<String>, Failure> {
+    async fn schema(&mut self) -> Result<Option<String>, NotKept> {
         let lacks = |table: &&TableFound| table.fate != Fate::Dropped && self.old(table.oid).is_none();
         if self.found.definitions.is_empty() && self.found.dropped == 0 && !self.order.iter().any(lacks) {
             return Ok(None);
@@ -193,7 +223,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
     }
 
     /// Keys of deleted rows first, those of tables that refer to others before them; then rows, the other way round.
-    async fn tables(&mut self) -> Result<Vec<document::Table>, Failure> {
+    async fn tables(&mut self) -> Result<Vec<document::Table>, NotKept> {
         let mut tables = Vec::new();
         for table in self.order.clone().into_iter().rev() {
             self.deleted(table).await?;
@@ -213,7 +243,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
         }
     }
 
-    async fn deleted(&mut self, table: &TableFound) -> Result<(), Failure> {
+    async fn deleted(&mut self, table: &TableFound) -> Result<(), NotKept> {
         let certain = match table.gone {
             Gone::Keys(_) => true,
             Gone::Mixed(_) => false,
@@ -238,7 +268,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
     }
 
     /// Gives why its rows are in no file.
-    async fn rows(&mut self, table: &TableFound) -> Result<Option<String>, Failure> {
+    async fn rows(&mut self, table: &TableFound) -> Result<Option<String>, NotKept> {
         let reason = match (table.rows, table.is_view) {
             (None, _) => "our role may not read its rows; the kept database has them",
             (_, true) => "a materialized view: its rows come from other tables",
@@ -288,7 +318,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
         }
     }
 
-    async fn sequences(&mut self) -> Result<(), Failure> {
+    async fn sequences(&mut self) -> Result<(), NotKept> {
         let mut page = self.pen.page(FileKind::Sequences, None, self.origin.sequences());
         for sequence in &self.found.sequences {
             if let Some(value) = sequence.now {
@@ -298,7 +328,7 @@ impl<'k, 'd> Keeping<'k, 'd> {
         page.end().await.map(drop)
     }
 
-    async fn large_objects(&mut self) -> Result<(), Failure> {
+    async fn large_objects(&mut self) -> Result<(), NotKept> {
         let found = &self.found.large_objects;
         let mut page = self.pen.page(FileKind::LargeObjects, None, self.origin.large_objects());
         for oid in &found.removed {

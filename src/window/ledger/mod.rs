@@ -38,7 +38,7 @@ use serde::{Deserialize, Serialize};
 
 pub use document::{Database as KeptDatabase, Deletions, Document, DocumentError, File, FileKind, Table};
 pub use door::Door;
-pub use keep::{Ground, Kept, keep, newest};
+pub use keep::{Ground, Kept, NotKept, keep, newest};
 pub use look::{Found, read};
 pub use mark::{Counters, Mark, TableMark, count, mark};
 

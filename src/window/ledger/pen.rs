@@ -1,6 +1,7 @@
 //! Lines to objects on the store: packed as a backup's, each a whole script.
 
 use super::document::{File, FileKind};
+use super::keep::NotKept;
 use super::script::Script;
 use crate::backup::manifest::Codec;
 use crate::backup::{FULL, Packer, TableName};
@@ -45,7 +46,7 @@ impl Page<'_, '_> {
     ///
     /// # Errors
     /// The store's, when the file was full.
-    pub async fn line(&mut self, line: &[u8]) -> Result<(), Failure> {
+    pub async fn line(&mut self, line: &[u8]) -> Result<(), NotKept> {
         let (packer, rows) = match &mut self.open {
             Some(open) => open,
             none => {
@@ -63,12 +64,12 @@ impl Page<'_, '_> {
     ///
     /// # Errors
     /// The store's.
-    pub async fn end(mut self) -> Result<u64, Failure> {
+    pub async fn end(mut self) -> Result<u64, NotKept> {
         self.seal().await?;
         Ok(self.rows)
     }
 
-    async fn seal(&mut self) -> Result<(), Failure> {
+    async fn seal(&mut self) -> Result<(), NotKept> {
         let Some((mut packer, rows)) = self.open.take() else { return Ok(()) };
         packer.put(self.script.tail.as_bytes()).map_err(unpackable)?;
         let packed = packer.finish().map_err(unpackable)?;
