@@ -16,6 +16,7 @@ mod shell;
 mod statements;
 mod status;
 mod stop;
+mod unread;
 mod work;
 
 use std::path::PathBuf;

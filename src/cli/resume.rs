@@ -6,15 +6,15 @@ use clap::Args;
 use serde_json::json;
 
 use super::run::{Screening, WayOn, bring_what_waits, drive, expect_answers};
-use super::{Shell, Trouble, left_behind, stop};
+use super::{Shell, Trouble, left_behind, stop, unread};
 use crate::config::Config;
 use crate::engine::begin::{self, Means};
 use crate::engine::state::State;
 use crate::failure::{Failure, Kind, Verdict};
 use crate::id;
-use crate::journal::{self, Record};
+use crate::journal::{self, History, Record};
 use crate::runbook::{Runbook, RunbookError};
-use crate::store::Store;
+use crate::store::{Spool, Store};
 
 /// Continue an interrupted run, or put it back
 #[derive(Debug, Args)]
@@ -40,12 +40,12 @@ pub struct Resume {
 pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     let spool = shell.spool(&config);
-    let brought = bring_what_waits(shell, &spool).await?;
     let store: Arc<dyn Store> = spool.clone();
-    // What was brought may have been the end of the only run that there was to resume.
-    let latest = (brought > 0).then_some("latest");
-    let run = find(&*store, &config, command.run.as_deref().or(latest)).await?;
-    let history = journal::read(&*store, &run).await.map_err(Failure::from)?;
+    let known = match read(shell, &config, &spool, command.run.as_deref()).await {
+        Ok(known) => known,
+        Err(failure) => return Err(unread::told(failure, shell, &config, &spool).await),
+    };
+    let Known { run, history, brought } = known;
     if let Some(verdict) = State::of(&history.records).ended.filter(|_| brought > 0) {
         shell
             .tell(&format!("run {run}: {}", verdict.production()), json!({ "run": run, "verdict": verdict }));
@@ -72,6 +72,23 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     screen.close().await;
     left_behind::offer(shell, &config);
     verdict
+}
+
+/// The run that is meant, and its journal.
+struct Known {
+    run: String,
+    history: History,
+    /// How many objects of an earlier put-back were brought to the store first.
+    brought: usize,
+}
+
+async fn read(shell: &Shell, config: &Config, spool: &Spool, wanted: Option<&str>) -> Result<Known, Failure> {
+    let brought = bring_what_waits(shell, spool).await?;
+    // What was brought may have been the end of the only run that there was to resume.
+    let latest = (brought > 0).then_some("latest");
+    let run = find(spool, config, wanted.or(latest)).await?;
+    let history = journal::read(spool, &run).await?;
+    Ok(Known { run, history, brought })
 }
 
 impl Resume {

@@ -9,8 +9,8 @@ use super::heart::Pulse;
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Kind};
+use crate::journal::Claim;
 use crate::journal::lease::{self, Lease};
-use crate::journal::{Claim, JournalError};
 use crate::pg::{self, Session, SessionOptions, refused};
 use crate::steps::session_options;
 use crate::store::Store;
@@ -181,10 +181,17 @@ pub async fn find(
 ) -> Result<Found, Failure> {
     let session = pg::connect(&config.database.maintenance(), &resuming(config)).await?;
     let (mut before, mut still_since, mut moves): (Option<Signs>, _, u32) = (None, Instant::now(), 0);
-    let mut told = false;
+    let (mut told, mut readable) = (false, true);
     loop {
-        let lease = lease::read(&**store, run).await.map_err(JournalError::from)?;
-        let gone = lease.as_ref().is_none_or(|lease| lease.driver.is_gone());
+        // One that can't be read says nothing, and is no reason against a journal that can be. It may hang: asked once.
+        let lease = match readable {
+            true => lease::read(&**store, run).await.unwrap_or_else(|_| {
+                readable = false;
+                None
+            }),
+            false => None,
+        };
+        let gone = readable && lease.as_ref().is_none_or(|lease| lease.driver.is_gone());
         let (holder, refusal) = match take(config, "resume", Duration::ZERO).await {
             Ok(admin) if gone || still_since.elapsed() > config.lease.heartbeat * 2 => {
                 return Ok(Found::Free(Box::new(admin)));

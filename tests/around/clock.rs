@@ -35,7 +35,8 @@ async fn a_clock_that_jumps_in_the_window_changes_nothing() {
     let ground = Ground::with(&[]).await;
     let project = &ground.project;
     project.edit("runbooks/release.toml", "max = \"15m\"", "max = \"15m\"\nput_back_after = \"20m\"");
-    project.set_deploy("date > now; mv now there; while [ ! -e go ]; do sleep 0.02; done; date > then", "true");
+    project
+        .set_deploy("date > now; mv now there; while [ ! -e go ]; do sleep 0.02; done; date > then", "true");
     project.write("clock", "+0");
     let mut driver =
         Driver::start_with(project, &["run", "release", "--yes"], by_the_clock_in(&project.path("clock")));

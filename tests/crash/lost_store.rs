@@ -48,8 +48,8 @@ async fn a_store_that_is_lost_inside_the_window() {
         std::fs::write(&store, "").expect("a file in its place");
         stage.project.write("go", "");
         put_back_without_the_store(&stage, &driver.ended(), &["taken the place of the store"]);
-        let ended = stage.project.run(&["resume", "--yes"]);
-        assert!(matches!(ended.code, 2 | 3), "{ended:?}");
+        // It serves, as can be seen; and that is all.
+        stage.project.run(&["resume", "--yes"]).expect(6);
         let another = stage.project.run(&["run", "release", "--yes"]);
         assert!(matches!(another.code, 2 | 3), "{another:?}");
         std::fs::remove_file(&store).expect("the file removed");
@@ -183,6 +183,34 @@ fn first_machine_comes_back(stage: &Stage, story: &str) {
     assert!(spool.join("taken/runs").exists(), "{story}: its records are kept");
     assert_eq!(stage.project.journal(), before, "{story}: the journal is as it was");
     stage.project.run(&["run", "release", "--yes"]).expect(0);
+}
+
+/// A run whose journal can't be read is not said to have left production untouched; a lease that can't be read is no reason
+/// against going on.
+#[tokio::test]
+async fn a_resume_that_can_not_read_the_store_tells_what_it_sees() {
+    let stage = Stage::of(Release::Good).await;
+    let (store, away) = (stage.project.path("backstay-store"), stage.project.path("away"));
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "migrate");
+    driver.kill();
+    std::fs::rename(&store, &away).expect("the store moved away");
+    std::fs::write(&store, "").expect("a file in its place");
+    stage.project.run(&["resume", "--yes"]).expect(8);
+    let (flag, hidden) = (stage.project.path("flag"), stage.project.path("hidden"));
+    std::fs::rename(&flag, &hidden).expect("the flag is down");
+    stage.project.run(&["resume", "--yes"]).expect(8);
+    std::fs::rename(&hidden, &flag).expect("the flag is up");
+    std::fs::remove_file(&store).expect("the file removed");
+    std::fs::rename(&away, &store).expect("the store is back");
+    let run = stage.project.journal()[0].0.ancestors().nth(2).expect("the run's folder").to_path_buf();
+    let _ = std::fs::remove_file(run.join("lease.json"));
+    std::fs::create_dir(run.join("lease.json")).expect("a lease that can't be read");
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 0, "its lease can't be read").and_production().await;
+    std::fs::rename(&store, &away).expect("the store moved away");
+    std::fs::write(&store, "").expect("a file in its place");
+    stage.project.run(&["resume", "--yes"]).expect(1);
 }
 
 /// A small file system of its own for the store; `None`, loudly, where mounting isn't possible.
