@@ -65,7 +65,7 @@ pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a
             config_hash: config.hash.clone(),
             runbook: copy_of(runbook),
             target: target.clone(),
-            driver: Driver::this_process(),
+            driver: Box::new(Driver::this_process()),
             lines: plan::cards(&plan.lines),
         })
         .await?;
@@ -98,7 +98,7 @@ pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Resul
     let plan = Plan::compile(runbook, config);
     same_lines(&plan, &history.records)?;
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
-    state.add(&journal.append(Entry::TookOver { driver: Driver::this_process() }).await?);
+    state.add(&journal.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await?);
     let admin = lock.take(config).await?;
     let earlier = journal::last_driver(&history.records);
     set_out(means, runbook, Charge { plan, journal, state, target, admin }, earlier).await

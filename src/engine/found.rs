@@ -23,10 +23,10 @@ impl Driving<'_> {
             "{}. They wait on {} in the folder [store] spool (here that would be {}), with the ledger if others had \
              written: backstay resume there brings the ledger to the store and keeps the records aside",
             found.words(&by),
-            by.host,
+            by.machine.host,
             self.spool.path().display()
         );
-        self.append(Entry::PutBackFound { found, by }).await?;
+        self.append(Entry::PutBackFound { found, by: Box::new(by) }).await?;
         Ok(Some(text))
     }
 

@@ -283,7 +283,7 @@ pub async fn read(store: &dyn Store, run: &str) -> Result<History, JournalError>
 /// Who drove last, as the records have it.
 pub fn last_driver(records: &[Record]) -> Option<Driver> {
     records.iter().rev().find_map(|record| match &record.entry {
-        Entry::Began { driver, .. } | Entry::TookOver { driver } => Some(driver.clone()),
+        Entry::Began { driver, .. } | Entry::TookOver { driver } => Some(Driver::clone(driver)),
         _ => None,
     })
 }

@@ -51,14 +51,14 @@ pub enum Entry {
         /// The database that the run is about.
         target: Target,
         /// Who drives.
-        driver: Driver,
+        driver: Box<Driver>,
         /// The checklist.
         lines: Vec<LineCard>,
     },
     /// Another driver took the run over; the earlier one is fenced from here on.
     TookOver {
         /// Who drives now.
-        driver: Driver,
+        driver: Box<Driver>,
     },
     /// A line is about to act. Durable before it does.
     Started {
@@ -111,7 +111,7 @@ pub enum Entry {
         /// What was found of it.
         found: FoundBack,
         /// The last driver that the journal knows.
-        by: Driver,
+        by: Box<Driver>,
     },
     /// A person (or a flag that speaks for one) decided to put back although others' writes go to the ledger.
     PutBackAnyway {

@@ -55,7 +55,7 @@ async fn the_earlier_driver_is_fenced_by_the_takeover() {
     let history = read(&*store, "r").await.unwrap();
     let mut second = Journal::take_over(store.clone(), "r".into(), &history);
     assert_eq!(second.epoch(), 2);
-    second.append(Entry::TookOver { driver: Driver::this_process() }).await.unwrap();
+    second.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await.unwrap();
     let lost = first.append(started(2)).await;
     assert!(matches!(lost, Err(JournalError::Lost { number: 2, .. })), "{lost:?}");
     second.append(Entry::Ended { verdict: Verdict::Done }).await.unwrap();

@@ -62,7 +62,7 @@ async fn a_takeover_fences_the_driver_before() {
     let history = journal::read(&*other, "r").await.unwrap();
     let mut second = Journal::take_over(other, "r".into(), &history);
     fake.once(On::Upload, Fault::LoseReply);
-    second.append(Entry::TookOver { driver: Driver::this_process() }).await.unwrap();
+    second.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await.unwrap();
     let lost = first.append(started(2)).await;
     assert!(matches!(lost, Err(JournalError::Lost { number: 2, .. })), "{lost:?}");
 }

@@ -111,7 +111,7 @@ impl Journal {
     }
 
     fn take_over(&mut self, epoch: u32) {
-        self.push(epoch, Entry::TookOver { driver: Driver::default() });
+        self.push(epoch, Entry::TookOver { driver: Box::default() });
     }
 
     /// The lines that were started, in order.
@@ -352,7 +352,7 @@ fn a_person_may_keep_the_new_version_until_it_is_swapped_out() {
 /// Whatever the journal knew when its driver lost the store: a swap that is found is only proven, by whichever later driver.
 #[test]
 fn a_swap_of_which_no_record_tells_ends_as_put_back() {
-    let by = Driver { user: String::new(), host: String::new(), pid: 1, version: String::new() };
+    let by = Box::<Driver>::default();
     let found = || Entry::PutBackFound { found: FoundBack::Swapped, by: by.clone() };
     let (_, forward) = run(&World::failing(&[LineId::Line(13)]));
     let guard = (LineId::Line(7), LineId::Line(8));
