@@ -180,6 +180,7 @@ fn every_example_of_a_record_is_one_and_no_kind_lacks_an_example() {
             "keep_new",
             "put_back_anyway",
             "put_back_began",
+            "put_back_found",
             "started",
             "took_over",
         ]
