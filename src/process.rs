@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::failure::Failure;
 use crate::time::{show_bytes, show_duration};
+use crate::words::shell_word;
 use group::Group;
 pub use group::settle;
 
@@ -106,7 +107,8 @@ impl From<ProcessError> for Failure {
                         "check that {program} is installed, and give its full path if it is not in PATH"
                     )),
                     std::io::ErrorKind::PermissionDenied => failure.then(format!(
-                        "make it executable for this user: chmod +x {program}; or name its interpreter first"
+                        "make it executable for this user: chmod +x {}; or name its interpreter first",
+                        shell_word(program)
                     )),
                     _ if source.raw_os_error() == Some(NO_FORMAT) => failure
                         .then(format!("begin {program} with its interpreter, #!/bin/sh; or name that first")),

@@ -24,6 +24,11 @@ fn list<S: AsRef<str>>(words: &[S], conjunction: &str) -> String {
     }
 }
 
+/// `path` as a shell takes it for one word.
+pub(crate) fn shell_path(path: &std::path::Path) -> String {
+    shell_word(&path.display().to_string())
+}
+
 /// `word` as a shell takes it for one word.
 pub(crate) fn shell_word(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:".contains(c);
@@ -36,6 +41,13 @@ pub(crate) fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        let quoted = |path: &str| shell_path(std::path::Path::new(path));
+        assert_eq!(quoted("/opt/app/flag"), "/opt/app/flag");
+        assert_eq!(quoted("/opt/my app/$(id)'s"), r"'/opt/my app/$(id)'\''s'");
+    }
 
     #[test]
     fn a_list_reads_as_a_sentence() {

@@ -22,6 +22,7 @@ use crate::failure::{Failure, Verdict};
 use crate::migrate::{Direction, MigrateError};
 use crate::steps::roots;
 use crate::time::parse_duration;
+use crate::words::shell_word;
 
 /// Migrations without a window: Alembic's verbs
 #[derive(Debug, Args)]
@@ -176,7 +177,7 @@ fn the_one<'a>(
     Err(Failure::usage(format!("know which migrations of {} to {verb}", config.environment))
         .because_of(format!("there are several: {}", names.join(", ")))
         .leaving(NOTHING_CHANGED)
-        .then(format!("name one: backstay migrate {verb} … --name {}", names[0])))
+        .then(format!("name one: backstay migrate {verb} … --name {}", shell_word(names[0]))))
 }
 
 const NOTHING_CHANGED: &str = "nothing was changed";

@@ -226,7 +226,7 @@ fn not_private(value: &Value<'_>, path: &Path, described: &str, mode: u32) -> No
     value.wrong(
         Finding::new(format!("others than its owner can {may} the env file {described} (mode {mode:04o})"))
             .label("it holds secrets")
-            .help(format!("chmod 600 {}", crate::words::shell_word(&path.display().to_string()))),
+            .help(format!("chmod 600 {}", crate::words::shell_path(path))),
     )
 }
 

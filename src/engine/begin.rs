@@ -24,6 +24,7 @@ use crate::uptime::Uptime;
 use crate::window::admin::{self, Admin};
 use crate::window::fence;
 use crate::window::names::{Role, Trace};
+use crate::words::shell_word;
 use crate::{id, redact};
 
 /// How long a new run waits for the lock: another driver's server process may take a moment to be gone.
@@ -204,7 +205,7 @@ async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> 
     Err(Failure::refused(format!("find database {name} on {}:{}", admin.info().host(), admin.info().port()))
         .because_of(format!("there is no database called {name}"))
         .leaving("nothing was changed")
-        .then(format!("create it (createdb {name}), or correct [database] url")))
+        .then(format!("create it (createdb {}), or correct [database] url", shell_word(&name))))
 }
 
 /// A run that this store knows and that has not ended must be ended first.

@@ -13,6 +13,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::conninfo::{SslMode, Tls};
+use crate::words::shell_path;
 use verify::{Demand, Verifier};
 
 /// What TLS needs and does not have, or can't read.
@@ -152,7 +153,7 @@ fn check_permissions(path: &Path) -> Result<(), String> {
     let metadata = std::fs::metadata(path).map_err(|error| error.to_string())?;
     let open = if metadata.uid() == 0 { 0o037 } else { 0o077 };
     if metadata.mode() & open != 0 {
-        return Err(format!("others may read it; `chmod 0600 {}` mends that", path.display()));
+        return Err(format!("others may read it; `chmod 0600 {}` mends that", shell_path(path)));
     }
     Ok(())
 }
@@ -173,4 +174,20 @@ fn file_or_default(named: &Option<PathBuf>, tls: &Tls, name: &str) -> Option<Pat
 
 fn default_of(tls: &Tls, name: &str) -> Option<PathBuf> {
     tls.default_folder.as_ref().map(|folder| folder.join(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_others_may_read_is_told_with_a_line_that_survives_the_shell() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("client's key");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let why = check_permissions(&path).unwrap_err();
+        let quoted = path.display().to_string().replace('\'', r"'\''");
+        assert!(why.contains(&format!("`chmod 0600 '{quoted}'`")), "{why}");
+    }
 }

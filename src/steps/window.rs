@@ -1,6 +1,7 @@
 //! The lines of the window itself.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -77,10 +78,11 @@ async fn out_of_sight(flag: &Flag, site: &Site<'_>) -> Result<Option<String>, Fa
 
 fn on_another_machine(flag: &Flag, host: &str, site: &Site<'_>) -> Failure {
     let place = flag::describe(flag);
+    let removal = flag::removal(Path::new(&place));
     Failure::failed(format!("take the flag {place} down"))
         .because_of(format!("it is a file on {host}, where this run raised it, and can't be seen from here"))
         .leaving("users may still see the maintenance page")
-        .then(format!("on {host}: rm -f {place}"))
+        .then(format!("on {host}: {removal}"))
         .then(format!("backstay resume {} -e {} --flag-is-down", site.run, site.config.environment))
 }
 

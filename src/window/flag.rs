@@ -8,6 +8,7 @@ use crate::config::Flag;
 use crate::event::LineId;
 use crate::failure::Failure;
 use crate::process::{self, Program, orphans};
+use crate::words::shell_path;
 
 /// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN`, `BACKSTAY_EPOCH` and
 /// `BACKSTAY_LINE`.
@@ -94,7 +95,7 @@ pub async fn lower(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Fail
             std::fs::remove_file(path).and_then(|()| sync(folder_of(path))).map_err(|error| {
                 Failure::failed(format!("take the flag {} down", path.display()))
                     .caused_by(&error)
-                    .then(format!("remove it by hand: rm {}", path.display()))
+                    .then(format!("remove it by hand: {}", removal(path)))
             })
         }
         Flag::Command { off, .. } => command(flag, off, bearer, root).await,
@@ -148,6 +149,11 @@ pub fn describe(flag: &Flag) -> String {
     }
 }
 
+/// The line to type that takes a file flag down by hand, whether it is there or not.
+pub fn removal(path: &Path) -> String {
+    format!("rm -f {}", shell_path(path))
+}
+
 async fn command(flag: &Flag, argv: &[String], bearer: &Bearer, root: &Path) -> Result<(), Failure> {
     let Flag::Command { timeout, .. } = flag else { return Ok(()) };
     let program = Program {
@@ -189,6 +195,11 @@ mod tests {
 
     fn bearer(run: &str) -> Bearer {
         Bearer { run: run.into(), epoch: 1, line: Some(LineId::Line(4)) }
+    }
+
+    #[test]
+    fn the_line_that_removes_a_flag_survives_the_shell() {
+        assert_eq!(removal(Path::new("/opt/my app/it's $up")), r"rm -f '/opt/my app/it'\''s $up'");
     }
 
     #[tokio::test]

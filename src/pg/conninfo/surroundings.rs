@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::account::Account;
+use crate::words::shell_path;
 
 /// Where Debian's and the project's own packages put the server's socket.
 const SOCKET_FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -74,7 +75,7 @@ pub(super) fn read_passfile(path: &Path) -> Passfile {
         return ignored("it is no plain file");
     }
     if metadata.permissions().mode() & 0o077 != 0 {
-        return ignored(&format!("others may read it; `chmod 0600 {}` mends that", path.display()));
+        return ignored(&format!("others may read it; `chmod 0600 {}` mends that", shell_path(path)));
     }
     match std::fs::read(path) {
         Ok(bytes) => Passfile { text: String::from_utf8_lossy(&bytes).into_owned(), ignored: None },
@@ -91,12 +92,12 @@ mod tests {
     #[test]
     fn a_password_file_that_others_may_read_does_not_count() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pgpass");
+        let path = folder.path().join("my pgpass");
         std::fs::write(&path, "*:*:*:*:x").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640)).unwrap();
         let read = read_passfile(&path);
         assert_eq!(read.text, "");
-        assert!(read.ignored.unwrap().contains("chmod 0600"));
+        assert!(read.ignored.unwrap().contains(&format!("`chmod 0600 '{}'`", path.display())));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         assert_eq!(read_passfile(&path), Passfile { text: "*:*:*:*:x".into(), ignored: None });
         assert_eq!(read_passfile(&folder.path().join("none")), Passfile::default());

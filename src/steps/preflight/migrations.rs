@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::migrate::State;
 use crate::pg::Session;
 use crate::steps::{migrator, roots};
+use crate::words::shell_word;
 
 pub(super) async fn examine(premises: &Premises<'_>, session: &Session) -> Vec<Check> {
     let mut checks = Vec::new();
@@ -58,7 +59,7 @@ async fn look(
 fn stamp(config: &Config, root: &MigrationRoot) -> String {
     let mut command = format!("backstay migrate stamp REVISION -e {}", config.environment);
     if config.migrations.len() > 1 {
-        command.push_str(&format!(" --name {}", root.name));
+        command.push_str(&format!(" --name {}", shell_word(&root.name)));
     }
     if config.protected {
         command.push_str(" --unguarded");
