@@ -40,16 +40,16 @@ pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict,
     match command {
         Maintenance::On { unguarded } => {
             shell.allow_unguarded(&config, *unguarded, "raise the flag of")?;
-            flag::raise(flag, &bearer, &config.root).await?;
+            flag::raise(flag, &bearer, &config).await?;
         }
         Maintenance::Off { unguarded } => {
             shell.allow_unguarded(&config, *unguarded, "take down the flag of")?;
             let bearer = holder(&*shell.store(&config), flag, &config, bearer).await?;
-            flag::lower(flag, &bearer, &config.root).await?;
+            flag::lower(flag, &bearer, &config).await?;
         }
         Maintenance::Status => {}
     }
-    let standing = flag::look(flag, &config.root).await?;
+    let standing = flag::look(flag, &config).await?;
     let (up, holder) = match &standing {
         Standing::Down => (false, None),
         Standing::Up(holder) => (true, holder.clone()),
@@ -66,7 +66,7 @@ pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict,
 
 /// Whose flag is taken down by hand: never that of a run that is unfinished, for it clears on proof only.
 async fn holder(store: &dyn Store, flag: &Flag, config: &Config, own: Bearer) -> Result<Bearer, Failure> {
-    let Standing::Up(Some(run)) = flag::look(flag, &config.root).await? else { return Ok(own) };
+    let Standing::Up(Some(run)) = flag::look(flag, config).await? else { return Ok(own) };
     let unfinished = match journal::read(store, &run).await {
         Ok(history) => !begin::ended(&history.records),
         Err(journal::JournalError::NoRun { .. }) => false,

@@ -27,7 +27,7 @@ pub(super) async fn told(failure: Failure, shell: &Shell, config: &Config, spool
         return Trouble::Failure(failure);
     }
     let flag = match &config.flag {
-        Some(flag) => flag::look(flag, &config.root).await.ok().map(|standing| standing != Standing::Down),
+        Some(flag) => flag::look(flag, config).await.ok().map(|standing| standing != Standing::Down),
         None => Some(false),
     };
     let closed = is_closed(shell, config).await.ok();

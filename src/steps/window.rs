@@ -30,7 +30,7 @@ pub(super) async fn prepare_raise(site: &mut Site<'_>) -> Result<Value, Failure>
 
 pub(super) async fn raise_flag(site: &mut Site<'_>, max: Duration) -> Result<Report, Failure> {
     let flag = flag_of(site)?;
-    flag::raise(flag, &site.bearer(), &site.config.root).await?;
+    flag::raise(flag, &site.bearer(), site.config).await?;
     let max_millis = Some(crate::event::millis(max));
     site.events.emit(Event::WindowBegan { at: now(), max_millis });
     Ok(Report::saying(flag::describe(flag)))
@@ -41,7 +41,7 @@ pub(super) async fn clear_flag(site: &mut Site<'_>) -> Result<Report, Failure> {
     if let Some(host) = out_of_sight(flag, site).await? {
         return Err(on_another_machine(flag, &host, site));
     }
-    flag::lower(flag, &site.bearer(), &site.config.root).await?;
+    flag::lower(flag, &site.bearer(), site.config).await?;
     site.events.emit(Event::WindowEnded { at: now() });
     Ok(Report::saying(format!("{} is down", flag::describe(flag))))
 }
@@ -51,7 +51,7 @@ pub(super) async fn probe_flag(site: &mut Site<'_>, wanted_up: bool) -> Result<P
     if let Some(host) = out_of_sight(flag, site).await? {
         return Ok(Probe::Failed(on_another_machine(flag, &host, site)));
     }
-    let up = match flag::look(flag, &site.config.root).await? {
+    let up = match flag::look(flag, site.config).await? {
         Standing::Down => false,
         Standing::Up(Some(run)) => run == site.run,
         Standing::Up(None) => true,
@@ -68,7 +68,7 @@ async fn out_of_sight(flag: &Flag, site: &Site<'_>) -> Result<Option<String>, Fa
     else {
         return Ok(None);
     };
-    let seen = !matches!(flag::look(flag, &site.config.root).await?, Standing::Down);
+    let seen = !matches!(flag::look(flag, site.config).await?, Standing::Down);
     let told = site.recall.flag_is_down || seen || !matches!(flag, Flag::File(_));
     Ok((!told).then(|| match raising.machine.host == here.host {
         true => format!("another machine or container called {}", here.host),

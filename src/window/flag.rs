@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::config::Flag;
+use crate::config::{Config, Flag};
 use crate::event::LineId;
 use crate::failure::Failure;
 use crate::process::{self, Program, orphans};
 use crate::words::shell_path;
 
 /// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN`, `BACKSTAY_EPOCH` and
-/// `BACKSTAY_LINE`.
+/// `BACKSTAY_LINE` beside the variables of the env file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bearer {
     /// The run, or `by hand`.
@@ -50,8 +50,8 @@ pub enum Standing {
 /// # Errors
 /// A refusal (kind `Refused`) when the flag is proven to be still down, or another run's; otherwise a
 /// failure after which it may be up.
-pub async fn raise(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Failure> {
-    match look(flag, root).await? {
+pub async fn raise(flag: &Flag, bearer: &Bearer, config: &Config) -> Result<(), Failure> {
+    match look(flag, config).await? {
         Standing::Up(Some(run)) if run != bearer.run => {
             return Err(Failure::refused("raise the flag")
                 .because_of(format!("it is up already, held by {run}"))
@@ -66,10 +66,10 @@ pub async fn raise(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Fail
                 .caused_by(&error)
                 .then(format!("make {} writable for this user", folder_of(path).display()))
         }),
-        Flag::Command { on, .. } => command(flag, on, bearer, root).await,
+        Flag::Command { on, .. } => command(flag, on, bearer, config).await,
     };
     let Err(mut failure) = raised else { return Ok(()) };
-    if matches!(look(flag, root).await, Ok(Standing::Down)) {
+    if matches!(look(flag, config).await, Ok(Standing::Down)) {
         failure.kind = crate::failure::Kind::Refused;
         failure.state = Some("the flag is down, production serves".into());
     }
@@ -80,8 +80,8 @@ pub async fn raise(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Fail
 ///
 /// # Errors
 /// A refusal if another run holds it; a failure after which it may be up or down.
-pub async fn lower(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Failure> {
-    match look(flag, root).await? {
+pub async fn lower(flag: &Flag, bearer: &Bearer, config: &Config) -> Result<(), Failure> {
+    match look(flag, config).await? {
         Standing::Down => return Ok(()),
         Standing::Up(Some(run)) if run != bearer.run => {
             return Err(Failure::refused("take the flag down")
@@ -98,7 +98,7 @@ pub async fn lower(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Fail
                     .then(format!("remove it by hand: {}", removal(path)))
             })
         }
-        Flag::Command { off, .. } => command(flag, off, bearer, root).await,
+        Flag::Command { off, .. } => command(flag, off, bearer, config).await,
     }
 }
 
@@ -106,7 +106,7 @@ pub async fn lower(flag: &Flag, bearer: &Bearer, root: &Path) -> Result<(), Fail
 ///
 /// # Errors
 /// If it cannot be known: a file that can't be read, a status command that ends with neither 0 nor 1.
-pub async fn look(flag: &Flag, root: &Path) -> Result<Standing, Failure> {
+pub async fn look(flag: &Flag, config: &Config) -> Result<Standing, Failure> {
     match flag {
         Flag::File(path) => match std::fs::read_to_string(path) {
             Ok(text) => Ok(Standing::Up(text.lines().find_map(|l| l.strip_prefix("run=")).map(String::from))),
@@ -118,8 +118,8 @@ pub async fn look(flag: &Flag, root: &Path) -> Result<Standing, Failure> {
         Flag::Command { status, timeout, .. } => {
             let program = Program {
                 argv: status.clone(),
-                directory: root.to_path_buf(),
-                env: BTreeMap::new(),
+                directory: config.root.clone(),
+                env: config.variables.clone(),
                 timeout: *timeout,
             };
             match process::run(&program, |_| ()).await {
@@ -154,14 +154,12 @@ pub fn removal(path: &Path) -> String {
     format!("rm -f {}", shell_path(path))
 }
 
-async fn command(flag: &Flag, argv: &[String], bearer: &Bearer, root: &Path) -> Result<(), Failure> {
+async fn command(flag: &Flag, argv: &[String], bearer: &Bearer, config: &Config) -> Result<(), Failure> {
     let Flag::Command { timeout, .. } = flag else { return Ok(()) };
-    let program = Program {
-        argv: argv.to_vec(),
-        directory: root.to_path_buf(),
-        env: bearer.variables(),
-        timeout: *timeout,
-    };
+    let mut env = config.variables.clone();
+    env.insert("BACKSTAY_ENV".into(), config.environment.clone());
+    env.extend(bearer.variables());
+    let program = Program { argv: argv.to_vec(), directory: config.root.clone(), env, timeout: *timeout };
     Ok(process::run(&program, |_| ()).await?)
 }
 
@@ -197,6 +195,13 @@ mod tests {
         Bearer { run: run.into(), epoch: 1, line: Some(LineId::Line(4)) }
     }
 
+    fn config(folder: &tempfile::TempDir) -> Config {
+        let text = "[database]\nurl = \"postgres://app@db/shop\"\n";
+        let mut config = Config::parse(text, folder.path(), "production", &BTreeMap::new()).unwrap();
+        config.variables.insert("OF_THE_ENV_FILE".into(), "given".into());
+        config
+    }
+
     #[test]
     fn the_line_that_removes_a_flag_survives_the_shell() {
         assert_eq!(removal(Path::new("/opt/my app/it's $up")), r"rm -f '/opt/my app/it'\''s $up'");
@@ -206,24 +211,24 @@ mod tests {
     async fn a_file_flag_goes_up_and_down_and_knows_whose_it_is() {
         let folder = tempfile::tempdir().unwrap();
         let flag = Flag::File(folder.path().join("maintenance"));
-        let root = folder.path();
-        assert_eq!(look(&flag, root).await.unwrap(), Standing::Down);
-        raise(&flag, &bearer("a"), root).await.unwrap();
-        raise(&flag, &bearer("a"), root).await.unwrap();
-        assert_eq!(look(&flag, root).await.unwrap(), Standing::Up(Some("a".into())));
+        let config = &config(&folder);
+        assert_eq!(look(&flag, config).await.unwrap(), Standing::Down);
+        raise(&flag, &bearer("a"), config).await.unwrap();
+        raise(&flag, &bearer("a"), config).await.unwrap();
+        assert_eq!(look(&flag, config).await.unwrap(), Standing::Up(Some("a".into())));
         assert!(crate::time::between(since(&flag).unwrap(), crate::time::now()).as_secs() < 60);
-        assert_eq!(raise(&flag, &bearer("b"), root).await.unwrap_err().kind, Kind::Refused);
-        assert_eq!(lower(&flag, &bearer("b"), root).await.unwrap_err().kind, Kind::Refused);
-        lower(&flag, &bearer("a"), root).await.unwrap();
-        lower(&flag, &bearer("a"), root).await.unwrap();
-        assert_eq!(look(&flag, root).await.unwrap(), Standing::Down);
+        assert_eq!(raise(&flag, &bearer("b"), config).await.unwrap_err().kind, Kind::Refused);
+        assert_eq!(lower(&flag, &bearer("b"), config).await.unwrap_err().kind, Kind::Refused);
+        lower(&flag, &bearer("a"), config).await.unwrap();
+        lower(&flag, &bearer("a"), config).await.unwrap();
+        assert_eq!(look(&flag, config).await.unwrap(), Standing::Down);
     }
 
     #[tokio::test]
     async fn a_flag_that_can_not_be_raised_is_proven_down() {
         let folder = tempfile::tempdir().unwrap();
         let flag = Flag::File(folder.path().join("no/such/folder/flag"));
-        let failure = raise(&flag, &bearer("a"), folder.path()).await.unwrap_err();
+        let failure = raise(&flag, &bearer("a"), &config(&folder)).await.unwrap_err();
         assert_eq!(failure.kind, Kind::Refused);
     }
 
@@ -232,15 +237,18 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let sh = |script: &str| ["sh", "-c", script].map(String::from).to_vec();
         let flag = Flag::Command {
-            on: sh("echo $BACKSTAY_RUN $BACKSTAY_EPOCH $BACKSTAY_LINE > flag"),
+            on: sh("echo $BACKSTAY_RUN $BACKSTAY_EPOCH $BACKSTAY_LINE $OF_THE_ENV_FILE $BACKSTAY_ENV > flag"),
             off: sh("rm flag"),
             status: sh("test -e flag"),
             timeout: std::time::Duration::from_secs(5),
         };
-        raise(&flag, &bearer("run-7"), folder.path()).await.unwrap();
-        assert_eq!(std::fs::read_to_string(folder.path().join("flag")).unwrap(), "run-7 1 4\n");
-        assert_eq!(look(&flag, folder.path()).await.unwrap(), Standing::Up(None));
-        lower(&flag, &bearer("run-7"), folder.path()).await.unwrap();
-        assert_eq!(look(&flag, folder.path()).await.unwrap(), Standing::Down);
+        raise(&flag, &bearer("run-7"), &config(&folder)).await.unwrap();
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("flag")).unwrap(),
+            "run-7 1 4 given production\n"
+        );
+        assert_eq!(look(&flag, &config(&folder)).await.unwrap(), Standing::Up(None));
+        lower(&flag, &bearer("run-7"), &config(&folder)).await.unwrap();
+        assert_eq!(look(&flag, &config(&folder)).await.unwrap(), Standing::Down);
     }
 }

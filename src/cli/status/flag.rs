@@ -18,7 +18,7 @@ const NAME: &str = "flag";
 pub(super) async fn look(scene: &Scene<'_>) -> Fact {
     let config = scene.config;
     let Some(flag) = &config.flag else { return Fact::new(NAME, "not configured", Value::Null) };
-    let holder = match flag::look(flag, &config.root).await {
+    let holder = match flag::look(flag, config).await {
         Ok(Standing::Down) => return Fact::new(NAME, "down", json!({ "up": false })),
         Ok(Standing::Up(holder)) => holder,
         Err(failure) => return Fact::unknown(NAME, &failure),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Check, Finding, Premises};
+use super::{Check, Finding, Premises, arguments};
 use crate::config::{Config, Flag};
 use crate::failure::Failure;
 use crate::steps::health;
@@ -70,7 +70,7 @@ async fn flag_check(config: &Config) -> Check {
         );
     };
     let place = flag::describe(flag);
-    let mut findings = match flag::look(flag, &config.root).await {
+    let mut findings = match flag::look(flag, config).await {
         Ok(Standing::Down) => vec![],
         Ok(Standing::Up(whose)) => vec![Finding::blocks(
             format!(
@@ -128,8 +128,13 @@ fn commands(premises: &Premises<'_>) -> Check {
     let pooler = premises.config.database.pooler.as_ref().filter(|_| premises.outline.window);
     let words = pooler.into_iter().flat_map(|pooler| [pooler.pause.first(), pooler.resume.first()]).flatten();
     let of_pooler = words.filter_map(|program| missing(program, &premises.config.root));
+    let shown = arguments::examine(premises.config, premises.outline);
     let count = commands.len() + if pooler.is_some() { 2 } else { 0 };
-    Check::new("commands", format!("{count} can be started"), findings.chain(of_pooler).collect())
+    Check::new(
+        "commands",
+        format!("{count} can be started"),
+        findings.chain(of_pooler).chain(shown).collect(),
+    )
 }
 
 fn missing(program: &str, folder: &Path) -> Option<Finding> {
