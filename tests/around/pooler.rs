@@ -123,3 +123,45 @@ async fn a_bouncer_that_met_the_closed_database_is_waited_for() {
     let live = written(&ground.superuser(&name).await).await;
     assert!(seen.acknowledged.is_subset(&live), "acknowledged, and lost");
 }
+
+/// A pooler that is not told to go on: the run turns back and stays in maintenance, for the proof goes through the
+/// pooler. It says what a person has to do, and is done once that was done.
+#[tokio::test]
+async fn a_resume_that_fails_leaves_production_in_maintenance_until_somebody_resumes() {
+    let (ground, bouncer) = behind_a_bouncer("5s").await;
+    let project = &ground.project;
+    project.edit("config/production.toml", "RESUME ", "RESUMB ");
+    project.edit("config/production.toml", "[database]\n", "[database]\nrestart_timeout = \"1s\"\n");
+    let ended = project.run(&["run", "release", "--yes"]).expect(5);
+    let words = [
+        "could not resume the pooler",
+        "invalid command 'RESUMB",
+        "the pooler did not resume, which it may have done before",
+        "Putting production back failed too",
+        "try [database.pooler] resume by hand",
+        "in maintenance, flag up",
+    ];
+    for words in words {
+        assert!(ended.err.contains(words), "{words:?} is missing:\n{}", ended.err);
+    }
+    assert!(project.flag_is_up());
+    let said = std::process::Command::new("psql")
+        .args([
+            "-XAqt",
+            "-d",
+            &bouncer.url("postgres", "pgbouncer"),
+            "-c",
+            &format!("RESUME {}", project.name),
+        ])
+        .output()
+        .expect("psql");
+    assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+    let ended = project.run(&["resume", "--yes"]).expect(4);
+    assert!(ended.err.contains("could not resume the pooler"), "the first cause is hidden:\n{}", ended.err);
+    assert!(!project.flag_is_up());
+    let front = crate::common::session(&bouncer.url(&project.name, &project.name)).await;
+    front.batch_execute("INSERT INTO customers (name, email) VALUES ('w-y', 'y')").await.expect("a write");
+    let query = "SELECT count(*) FROM information_schema.columns WHERE column_name = 'priority'";
+    let row = ground.superuser(&project.name).await.query_one(query, &[]).await.expect("the columns");
+    assert_eq!(row.get::<_, i64>(0), 0, "the new schema serves");
+}

@@ -1,5 +1,7 @@
 //! Commands on their bad days, in a real release: it stays bounded, and production is what the exit code says.
 
+use rustix::process::Signal;
+
 use crate::driver::Driver;
 use crate::stage::{Release, Stage};
 
@@ -40,4 +42,62 @@ async fn a_command_that_never_ends_and_heeds_no_signal() {
     let ended = Driver::start(project, &["run", "release", "--yes"]).ended();
     assert!(ended.err.contains("did not end within 1.0 s and was stopped"), "{}", ended.err);
     stage.expect(&ended, 4, "a deploy without end").and_production().await;
+}
+
+/// `[notify]` with a program that keeps what it was told, a line each.
+fn notified(stage: &Stage) -> impl Fn() -> Vec<String> + '_ {
+    let project = &stage.project;
+    let config = std::fs::read_to_string(project.path("config/production.toml")).expect("a config");
+    let notify = "\n[notify]\nrun = [\"sh\", \"notify\"]\n";
+    project.write("config/production.toml", &format!("{config}{notify}"));
+    project
+        .write("notify", "echo $BACKSTAY_EVENT $BACKSTAY_ENV $BACKSTAY_RUN $BACKSTAY_MESSAGE >> notified\n");
+    let lines = |text: String| text.lines().map(String::from).collect();
+    move || std::fs::read_to_string(project.path("notified")).map(lines).unwrap_or_default()
+}
+
+/// A window that lasts too long, and a way back that fails: a person is told of both, once the run has said why.
+#[tokio::test]
+async fn a_person_is_notified_of_a_window_that_lasts_and_of_a_run_that_needs_one() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let told = notified(&stage);
+    project.edit("runbooks/release.toml", "max = \"15m\"", "max = \"300ms\"");
+    project.set_deploy("while ! grep -q window_overrun notified; do sleep 0.02; done; exit 3", "exit 4");
+    let ended = Driver::start(project, &["run", "release", "--yes"]).ended().expect(5);
+    assert!(ended.err.contains("longer than the window's max"), "{}", ended.err);
+    let run = project.journal()[0].1["run"].as_str().expect("a run").to_string();
+    let lines = told();
+    let overrun = format!("window_overrun production {run} users have seen the maintenance page for ");
+    assert!(lines.first().is_some_and(|line| line.starts_with(&overrun)), "{lines:?}");
+    let needed = format!("needs_a_person production {run} run {run} of production ended with exit 5: ");
+    assert!(lines.last().is_some_and(|line| line.starts_with(&needed)), "{lines:?}");
+    // Mended, and nobody is woken up again.
+    let before = told().iter().filter(|line| line.starts_with("needs_a_person")).count();
+    stage.deploy_with("exit 3");
+    let ended = project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 4, "an undo that was mended").and_production().await;
+    let after = told().iter().filter(|line| line.starts_with("needs_a_person")).count();
+    assert_eq!((before, after), (1, 1), "{:?}", told());
+}
+
+/// A run that a signal stopped inside its window tells a person too.
+#[tokio::test]
+async fn a_person_is_notified_of_a_run_that_stopped_in_its_window() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let told = notified(&stage);
+    let config = std::fs::read_to_string(project.path("config/production.toml")).expect("a config");
+    project.write("config/production.toml", &format!("{config}\n[stop]\non_signal = \"leave\"\n"));
+    stage.deploy_with("touch waiting; while [ ! -e go ]; do sleep 0.02; done; echo deployed >> deployed");
+    let mut driver = Driver::start(project, &["run", "release", "--yes"]);
+    driver.starts(project, "deploy");
+    crate::patiently("the deploy", || project.path("waiting").exists());
+    driver.signal(Signal::INT);
+    driver.ended().expect(8);
+    let lines = told();
+    assert!(lines.len() == 1 && lines[0].starts_with("needs_a_person production "), "{lines:?}");
+    assert!(lines[0].contains(" ended with exit 8: "), "{lines:?}");
+    let ended = project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 4, "stopped in deploy").and_production().await;
 }
