@@ -365,7 +365,7 @@ async fn a_lost_database_comes_back_but_not_beside_its_fence() {
     let rename = |from: &str, to: &str| format!("ALTER DATABASE \"{from}\" RENAME TO \"{to}\"");
     admin.batch_execute(&rename(&p.database, &fenced)).await.expect("renamed");
     let restore = ["backup", "restore", &id, "--as", &p.database];
-    p.expect(3, &restore).says(&["fenced by run 20261120t230205z-k3f9", "backstay resume"]);
+    p.expect(3, &restore).says(&["run 20261120t230205z-k3f9 has", "backstay resume"]);
     admin.batch_execute(&format!("DROP DATABASE \"{fenced}\"")).await.expect("dropped");
     let info = ConnInfo::parse(&p.url).expect("a URL").with_database("postgres");
     let lock = Admin::acquire(info, Default::default(), &p.database, Duration::ZERO).await.expect("the lock");

@@ -156,7 +156,7 @@ async fn a_changed_record_is_refused() {
     let (path, _) = stage.project.journal().swap_remove(2);
     let text = std::fs::read_to_string(&path).expect("a record");
     std::fs::write(&path, text.replace("\"epoch\": 1", "\"epoch\": 7")).expect("a changed record");
-    let ended = stage.project.run(&["resume", "--yes"]).expect(3);
+    let ended = stage.project.run(&["resume", "--yes"]).expect(1);
     assert!(ended.err.contains("damaged at record 4"), "{}", ended.err);
     stage.reset().await;
 }
