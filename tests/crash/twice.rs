@@ -101,12 +101,18 @@ async fn a_torn_last_record_was_never_acted_on() {
 async fn a_torn_end_of_a_line_is_found_out() {
     let stage = Stage::of(Release::Good).await;
     for line in ["close the database", "migrate", "open the database"] {
-        stage.reset().await;
-        let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
-        driver.starts(&stage.project, line);
-        let end = start_of(&stage.project, line).expect("the start of the line") + 1;
-        assert!(driver.reaches(end));
-        driver.kill();
+        let end = loop {
+            stage.reset().await;
+            let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+            driver.starts(&stage.project, line);
+            let end = start_of(&stage.project, line).expect("the start of the line") + 1;
+            assert!(driver.reaches(end));
+            driver.kill();
+            // A deploy that it had begun would be one of which no record tells.
+            if start_of(&stage.project, "deploy").is_none() {
+                break end;
+            }
+        };
         for (path, record) in stage.project.journal() {
             // A record that came before the kill would prove that the one before it was whole.
             match record["number"].as_u64().expect("a number").cmp(&u64::from(end)) {
