@@ -6,9 +6,8 @@ use crate::config::Config;
 use crate::failure::{Failure, Kind, Verdict};
 use crate::pg::{catalog, refused};
 use crate::store::Spool;
-use crate::window::admin;
+use crate::window::fence;
 use crate::window::flag::{self, Standing};
-use crate::window::names::Role;
 
 /// What of production can be seen without a journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,9 +50,8 @@ async fn is_closed(shell: &Shell, config: &Config) -> Result<bool, Failure> {
     let name = config.database.url.database();
     let production = catalog::database_by_name(&session, name).await;
     let production = production.map_err(|error| refused("look for the database", &error))?;
-    let fenced = admin::companions(&session, name).await?;
-    let fenced = fenced.iter().any(|(_, trace)| trace.role == Role::Window);
-    Ok(fenced || !production.is_some_and(|database| database.allow_connections))
+    let fenced = fence::find_fenced(&session, name).await?;
+    Ok(fenced.is_some() || !production.is_some_and(|database| database.allow_connections))
 }
 
 #[cfg(test)]

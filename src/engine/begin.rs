@@ -201,7 +201,7 @@ async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> 
     if let Some(database) = admin.by_name(&name).await? {
         return Ok(Target { system, name, oid: database.oid });
     }
-    fence::refuse_fenced(admin.session(), &name, "begin a run").await?;
+    fence::refuse_fenced(admin.session(), config, "begin a run").await?;
     Err(Failure::refused(format!("find database {name} on {}:{}", admin.info().host(), admin.info().port()))
         .because_of(format!("there is no database called {name}"))
         .leaving("nothing was changed")

@@ -17,7 +17,7 @@ use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
 use crate::journal::{Entry, Journal, Target};
 use crate::pg::explained;
-use crate::steps::{self, Action, Outline, Probe, Recall, Report, Site};
+use crate::steps::{self, Action, Outline, Probe, Report, Site};
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -325,11 +325,6 @@ impl Driving<'_> {
             .ok_or_else(|| Failure::internal(format!("find line {id} of the plan")))
     }
 
-    /// What earlier lines left.
-    pub(super) fn recall(&self) -> Recall {
-        recall::recall(&self.plan, &self.state, &decide::way_back(&self.plan, &self.state))
-    }
-
     pub(super) fn site(&mut self, line: LineId) -> Site<'_> {
         let back = decide::way_back(&self.plan, &self.state);
         Site {
@@ -339,7 +334,7 @@ impl Driving<'_> {
             run: self.journal.run(),
             epoch: self.journal.epoch(),
             target: &self.target,
-            recall: self.recall(),
+            recall: recall::recall(&self.plan, &self.state, &back),
             admin: &mut self.admin,
             events: self.events,
             line,

@@ -3,6 +3,7 @@
 
 use super::decide;
 use super::drive::Driving;
+use super::recall;
 use super::state::Status;
 use crate::failure::Failure;
 use crate::journal::{Driver, Entry, FoundBack};
@@ -40,7 +41,7 @@ impl Driving<'_> {
             return Ok(None);
         }
         let Some(named) = self.admin.by_name(&self.target.name).await? else { return Ok(None) };
-        let guard = self.recall().guard.map(|facts| facts.guard.oid);
+        let guard = recall::recall(&self.plan, &self.state, &back).guard.map(|facts| facts.guard.oid);
         if guard == Some(named.oid) {
             return Ok(Some(FoundBack::Swapped));
         }

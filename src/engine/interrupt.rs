@@ -124,8 +124,7 @@ impl Driving<'_> {
     async fn ask_onward(&mut self) -> Result<Option<Onward>, Halt> {
         let text = "Stopped inside the window: users see the maintenance page. Put production back now? If not, the \
                     run stops here with the flag up, for backstay resume to go on.";
-        let (mut stop, mut terminal) = (self.stop.clone(), self.stop.clone());
-        let mut late = terminal.clone();
+        let (mut terminal, mut late) = (self.stop.clone(), self.stop.clone());
         tokio::select! {
             answer = self.events.ask(self.at(), text.into(), "put back") => match answer {
                 Some(true) => Ok(Some(Onward::PutBack)),
@@ -137,7 +136,6 @@ impl Driving<'_> {
                 }
             },
             _ = terminal.wait_for(|asked| asked.hung_up) => Ok(None),
-            _ = stop.wait_for(Asked::at_once) => Err(Halt::Stopped),
         }
     }
 

@@ -91,9 +91,8 @@ impl Spool {
         &self.path
     }
 
-    /// From here on objects are created in the folder. Until [`Spool::flush`] the store is only looked at, shortly, for what
-    /// the folder has not.
-    /// `why` is what it refused; gives what there is to tell of it.
+    /// From here on objects are created in the folder. Until [`Spool::flush`] the store is only looked at, shortly, for
+    /// what the folder has not. `why` is what it refused; gives what there is to tell of it.
     pub fn engage(&self, why: Failure) -> String {
         let text = format!(
             "the store is lost ({why}); production is put back all the same, and what is to be kept of that waits in {}",

@@ -6,9 +6,10 @@ use tokio::time::Instant;
 use tokio_postgres::error::SqlState;
 
 use super::admin::Admin;
-use super::names::Role;
+use super::names::{Role, Trace};
 use super::survivors::{self, Survivor};
 use super::tag::Tag;
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::pg::catalog::Database;
 use crate::pg::{Session, quote_ident, refused};
@@ -156,19 +157,28 @@ pub async fn blockers(session: &Session, oid: u32) -> Result<Vec<Blocker>, Failu
         .collect())
 }
 
-/// Refuses `what` where a run has `database` fenced: it bears another name then, and one that were made or looked for
-/// by its own would stand beside it.
+/// The database that a run has fenced, if one has `database`.
+///
+/// # Errors
+/// The query's.
+pub async fn find_fenced(session: &Session, database: &str) -> Result<Option<(Database, Trace)>, Failure> {
+    let companions = super::admin::companions(session, database).await?;
+    Ok(companions.into_iter().find(|(_, trace)| trace.role == Role::Window))
+}
+
+/// Refuses `what` where a run has the environment's database fenced: it bears another name then, and one that were
+/// made or looked for by its own would stand beside it.
 ///
 /// # Errors
 /// The refusal, which names the run and the fenced database; the query's.
-pub async fn refuse_fenced(session: &Session, database: &str, what: &str) -> Result<(), Failure> {
-    let companions = super::admin::companions(session, database).await?;
-    match companions.iter().find(|(_, trace)| trace.role == Role::Window) {
+pub async fn refuse_fenced(session: &Session, config: &Config, what: &str) -> Result<(), Failure> {
+    let database = config.database.url.database();
+    match find_fenced(session, database).await? {
         None => Ok(()),
         Some((fenced, trace)) => Err(Failure::refused(what)
             .because_of(format!("run {} has {database} fenced as {}", trace.run, fenced.name))
             .leaving("nothing was changed")
-            .then(format!("backstay resume {}", trace.run))),
+            .then(format!("backstay resume {} -e {}", trace.run, config.environment))),
     }
 }
 

@@ -20,6 +20,14 @@ async fn behind_a_proxy(bounds: &str) -> (Ground, Proxy) {
     (ground, proxy)
 }
 
+/// A release that has started `line`.
+fn in_line(ground: &Ground, line: &str) -> Driver {
+    ground.project.write("migrations/slow.sql", SLOW);
+    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
+    driver.starts(&ground.project, line);
+    driver
+}
+
 /// Whatever the run left is brought to its end, once the network is back.
 fn brought_to_an_end(project: &Project, code: i32) -> i32 {
     match code {
@@ -50,9 +58,7 @@ async fn serves(ground: &Ground, code: i32) {
 #[tokio::test]
 async fn silence_for_a_second_is_not_even_noticed() {
     let (ground, proxy) = behind_a_proxy("").await;
-    ground.project.write("migrations/slow.sql", SLOW);
-    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
-    driver.starts(&ground.project, "migrate");
+    let driver = in_line(&ground, "migrate");
     proxy.freeze();
     tokio::time::sleep(Duration::from_secs(1)).await;
     proxy.heal();
@@ -71,9 +77,7 @@ async fn a_statement_that_takes_longer_than_the_silence_allowed_goes_on() {
 #[tokio::test]
 async fn a_network_that_is_cut_in_the_migration_turns_back_by_itself() {
     let (ground, proxy) = behind_a_proxy("").await;
-    ground.project.write("migrations/slow.sql", SLOW);
-    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
-    driver.starts(&ground.project, "migrate");
+    let driver = in_line(&ground, "migrate");
     proxy.cut();
     tokio::time::sleep(Duration::from_secs(2)).await;
     proxy.heal();
@@ -85,9 +89,7 @@ async fn a_network_that_is_cut_in_the_migration_turns_back_by_itself() {
 /// With the bounds that the config has by itself: a run that waits, or one that a resume brings to its end.
 async fn gone_for_half_a_minute(line: &str, fault: Fault) {
     let (ground, proxy) = behind_a_proxy("").await;
-    ground.project.write("migrations/slow.sql", SLOW);
-    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
-    driver.starts(&ground.project, line);
+    let driver = in_line(&ground, line);
     fault.befalls(&proxy);
     tokio::time::sleep(Duration::from_secs(30)).await;
     proxy.heal();
@@ -140,9 +142,7 @@ async fn gone_for_good(line: &str, fault: Fault) {
     let bounds = "network_timeout = \"2s\"\nrestart_timeout = \"3s\"\nconnect_timeout = \"2s\"";
     let (ground, proxy) = behind_a_proxy(bounds).await;
     ground.add_to_config("[lease]\nexpires = \"10s\"");
-    ground.project.write("migrations/slow.sql", SLOW);
-    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
-    driver.starts(&ground.project, line);
+    let driver = in_line(&ground, line);
     fault.befalls(&proxy);
     let ended = driver.ended();
     assert!(matches!(ended.code, 8), "{line}: {ended:?}");
@@ -188,9 +188,7 @@ async fn cut_after_open() {
 async fn an_answer_that_is_lost_is_not_waited_for_and_our_own_dead_session_holds_nothing() {
     let bounds = "network_timeout = \"2s\"\nconnect_timeout = \"2s\"";
     let (ground, proxy) = behind_a_proxy(bounds).await;
-    ground.project.write("migrations/slow.sql", SLOW);
-    let mut driver = Driver::start(&ground.project, &["run", "release", "--yes"]);
-    driver.starts(&ground.project, "migrate");
+    let driver = in_line(&ground, "migrate");
     // A firewall that forgot its connections: the server is well, its answers go nowhere.
     proxy.lose_connections();
     let ended = driver.ended().expect(4);

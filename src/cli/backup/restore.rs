@@ -175,7 +175,7 @@ async fn expect_no_fence(config: &Config, admin: &ConnInfo) -> Result<Admin, Fai
     let options = session_options(config, "backstay backup restore lock");
     let name = config.database.url.database();
     let lock = Admin::acquire(admin.clone(), options, name, Duration::ZERO).await?;
-    refuse_fenced(lock.session(), name, &format!("restore as {name}")).await?;
+    refuse_fenced(lock.session(), config, &format!("restore as {name}")).await?;
     Ok(lock)
 }
 

@@ -133,7 +133,7 @@ fn after_others(trouble: Trouble, before: &[Done<'_>]) -> Trouble {
 /// `createdb`: for the application's role, if it is not the one that creates.
 pub(super) async fn create(shell: &Shell, config: &Config, admin: &Session) -> Result<bool, Failure> {
     let (url, admin_url) = (&config.database.url, &config.database.admin_url);
-    refuse_fenced(admin, url.database(), &format!("create database {}", url.database())).await?;
+    refuse_fenced(admin, config, &format!("create database {}", url.database())).await?;
     let owner = (url.user() != admin_url.user()).then(|| url.user());
     let created = create_database(admin, url.database(), owner).await;
     let created = created.map_err(|error| {

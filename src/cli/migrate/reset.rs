@@ -48,7 +48,7 @@ pub(super) async fn run(shell: &Shell, config: &Config, command: &Reset) -> Resu
     let session = session_options(config, "backstay migrate reset");
     let info = config.database.maintenance();
     let admin = Admin::acquire(info, session.clone(), name, Duration::ZERO).await?;
-    refuse_fenced(admin.session(), name, &format!("reset {name}")).await?;
+    refuse_fenced(admin.session(), config, &format!("reset {name}")).await?;
     let dropped = match Old::look(&admin, config).await? {
         Some(old) => {
             old.refuse_sessions(&admin, command.force).await?;

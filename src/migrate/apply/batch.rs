@@ -122,7 +122,8 @@ impl Key {
             JOIN pg_catalog.unnest(c.conkey) WITH ORDINALITY k (attnum, place) ON true \
             JOIN pg_catalog.pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = k.attnum \
             WHERE c.contype = 'p' AND c.conrelid = pg_catalog.to_regclass($1) ORDER BY k.place";
-        let rows = runner.session.query(query, &[&batched.table]).await.map_err(refused)?;
+        let rows = runner.session.query(query, &[&batched.table]).await;
+        let rows = rows.map_err(|error| runner.refusal(&error, Vec::new()))?;
         let columns: Vec<(String, String)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
         if columns.is_empty() {
             let table = &batched.table;
@@ -196,10 +197,6 @@ async fn about(runner: &Runner<'_>, table: &str) -> Option<u64> {
         (SELECT p.relid FROM pg_catalog.pg_partition_tree(pg_catalog.to_regclass($1)) p WHERE p.isleaf))";
     let row = runner.session.query_one(query, &[&table]).await.ok()?;
     u64::try_from(row.get::<_, Option<i64>>(0)?).ok().filter(|rows| *rows > 0)
-}
-
-fn refused(error: tokio_postgres::Error) -> Refusal {
-    Refusal { error: ServerError::from(&error), blockers: Vec::new() }
 }
 
 fn of_text(message: String) -> Refusal {

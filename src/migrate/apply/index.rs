@@ -153,6 +153,6 @@ async fn compare(runner: &Runner<'_>, build: &IndexBuild, built: &Built) -> Resu
     };
     let query = format!("SELECT {} = {}", tail(&built.index), tail(&format!("{schema}.{probe}")));
     let row = runner.session.query_one(&query, &[]).await;
-    let row = row.map_err(|error| Refusal { error: ServerError::from(&error), blockers: Vec::new() })?;
+    let row = row.map_err(|error| runner.refusal(&error, Vec::new()))?;
     Ok(row.get::<_, Option<bool>>(0).unwrap_or(false))
 }

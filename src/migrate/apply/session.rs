@@ -235,7 +235,7 @@ impl<'a> Runner<'a> {
     }
 
     /// What the server said; where it said nothing more, why the session ended.
-    fn refusal(&self, error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Refusal {
+    pub fn refusal(&self, error: &tokio_postgres::Error, seen: Vec<Blocker>) -> Refusal {
         let mut error = ServerError::from(error);
         if let Some(why) = self.session.ended_because().filter(|_| error.code.is_empty()) {
             error.message = redact(&why).into_owned();
