@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Probe, Report, Site};
 use crate::event::{LineId, Phase};
 use crate::failure::{Failure, Kind};
-use crate::process::{self, Program};
+use crate::process::{self, ProcessError, Program, orphans};
 use crate::runbook::CommandStep;
 use crate::time::show_bytes;
 
@@ -62,7 +62,7 @@ pub(super) fn probe(command: &CommandStep, left: usize, site: &Site<'_>) -> Prob
 async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> {
     let progress = site.progress();
     let (mut lines, mut shown) = (0u64, 0);
-    process::run(program, |line| {
+    let ended = process::run(program, |line| {
         lines += 1;
         let before = shown;
         shown += line.len() + 1;
@@ -74,7 +74,12 @@ async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> 
             progress.note(format!("it has printed {most}: the rest is neither shown nor kept"));
         }
     })
-    .await?;
+    .await;
+    if matches!(ended, Err(ProcessError::TimedOut { .. })) {
+        // Its group was stopped; what left the group would have its effect after the undo.
+        orphans::end(&site.owner()).await;
+    }
+    ended?;
     Ok(Report::saying(match lines {
         0 => "exit 0".to_string(),
         1 => "exit 0, 1 line of output".to_string(),

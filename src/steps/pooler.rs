@@ -35,6 +35,23 @@ pub(super) async fn resume(site: &Site<'_>) -> Result<&'static str, Failure> {
         .map(|told| if told { "; the pooler goes on" } else { "" })
 }
 
+/// Lets the pooler's clients go on if they may still be held back from before: its command failed, or nobody knows how
+/// it ended. Gives whether it was told.
+///
+/// # Errors
+/// None but a defect: what is told again is noted when it fails.
+pub(super) async fn resume_again(site: &Site<'_>) -> Result<bool, Failure> {
+    match &site.config.database.pooler {
+        Some(pooler) if may_be_told_already(site) => tell("resume", &pooler.resume, pooler, site).await,
+        _ => Ok(false),
+    }
+}
+
+/// Whether another driver, or a line on the way there, may have told the pooler the same before.
+fn may_be_told_already(site: &Site<'_>) -> bool {
+    site.epoch > 1 || site.phase == Phase::PutBack
+}
+
 /// Whether the command did it.
 async fn tell(verb: &str, argv: &[String], pooler: &Pooler, site: &Site<'_>) -> Result<bool, Failure> {
     let program = Program {
@@ -46,7 +63,7 @@ async fn tell(verb: &str, argv: &[String], pooler: &Pooler, site: &Site<'_>) -> 
     let progress = site.progress();
     let Err(error) = process::run(&program, |line| progress.output(line)).await else { return Ok(true) };
     let failure = Failure::from(error);
-    if site.epoch > 1 || site.phase == Phase::PutBack {
+    if may_be_told_already(site) {
         progress
             .note(format!("the pooler did not {verb}, which it may have done before{}", failure.because()));
         return Ok(false);

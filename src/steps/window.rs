@@ -241,9 +241,13 @@ pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
 
 /// The flag clears only on this (invariant 7).
 pub(super) async fn prove(with_health: bool, site: &mut Site<'_>) -> Result<Report, Failure> {
-    let info = site.config.database.url.clone();
-    let patience = site.config.database.restart_timeout;
-    proof::can_write(&info, &site.front_session("proof"), site.live_oid(), patience).await?;
+    if let Err(failure) = can_write(site).await {
+        // A pooler that is still paused takes every session and answers none.
+        if !pooler::resume_again(site).await? {
+            return Err(failure);
+        }
+        can_write(site).await?;
+    }
     if !with_health {
         let why =
             if site.outline.first_deploy { "; no earlier application to ask (first_deploy)" } else { "" };
@@ -251,6 +255,12 @@ pub(super) async fn prove(with_health: bool, site: &mut Site<'_>) -> Result<Repo
     }
     let checks = health::check(&site.config.health.http, &site.config.health.sql, site).await?;
     Ok(Report::saying(format!("a new session can write; {checks}")))
+}
+
+async fn can_write(site: &Site<'_>) -> Result<(), Failure> {
+    let database = &site.config.database;
+    let options = site.front_session("proof");
+    proof::can_write(&database.url, &options, site.live_oid(), database.restart_timeout).await
 }
 
 /// The server past any pooler, as our own role.

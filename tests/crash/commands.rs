@@ -38,10 +38,18 @@ async fn a_command_that_never_ends_and_heeds_no_signal() {
     let stage = Stage::of(Release::Good).await;
     let project = &stage.project;
     project.edit("runbooks/release.toml", "undo = ", "timeout = \"1s\"\nundo = ");
-    stage.deploy_with("echo deployed >> deployed; trap \"\" TERM; while :; do sleep 0.1; done");
+    stage.deploy_with(
+        "echo deployed >> deployed; setsid sleep 300 > aside 2>&1 & echo $! > daemon; trap \"\" TERM; \
+         while :; do sleep 0.1; done",
+    );
     let ended = Driver::start(project, &["run", "release", "--yes"]).ended();
     assert!(ended.err.contains("did not end within 1.0 s and was stopped"), "{}", ended.err);
     stage.expect(&ended, 4, "a deploy without end").and_production().await;
+    // What left the process group as well: it could act after the undo.
+    let daemon = std::fs::read_to_string(project.path("daemon")).expect("its number");
+    let alive = std::fs::read(format!("/proc/{}/cmdline", daemon.trim()))
+        .is_ok_and(|line| line.starts_with(b"sleep"));
+    assert!(!alive, "{daemon} goes on");
 }
 
 /// `[notify]` with a program that keeps what it was told, a line each.
