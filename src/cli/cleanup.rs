@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{Shell, Trouble};
 use crate::config::Config;
-use crate::engine::begin;
+use crate::engine::standing;
 use crate::failure::{Failure, Verdict};
 use crate::id;
 use crate::journal::{self, JournalError};
@@ -200,9 +200,9 @@ async fn claim(trace: &Trace, store: &dyn Store) -> Claim {
         return Claim::None;
     }
     match journal::read(store, &trace.run).await {
-        Ok(history) if trace.role == Role::Window && begin::ended(&history.records) => Claim::Production,
+        Ok(history) if trace.role == Role::Window && standing::ended(&history.records) => Claim::Production,
         Err(JournalError::NoRun { .. }) if trace.role == Role::Window => Claim::Production,
-        Ok(history) if begin::ended(&history.records) => Claim::None,
+        Ok(history) if standing::ended(&history.records) => Claim::None,
         Ok(_) => Claim::Unfinished,
         Err(JournalError::NoRun { .. }) => Claim::Stranger,
         Err(error) => Claim::Unreadable(error.into()),

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{Shell, Trouble};
 use crate::config::{Config, Flag};
-use crate::engine::begin;
+use crate::engine::standing;
 use crate::failure::{Failure, Verdict};
 use crate::journal;
 use crate::store::Store;
@@ -68,7 +68,7 @@ pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict,
 async fn holder(store: &dyn Store, flag: &Flag, config: &Config, own: Bearer) -> Result<Bearer, Failure> {
     let Standing::Up(Some(run)) = flag::look(flag, config).await? else { return Ok(own) };
     let unfinished = match journal::read(store, &run).await {
-        Ok(history) => !begin::ended(&history.records),
+        Ok(history) => !standing::ended(&history.records),
         Err(journal::JournalError::NoRun { .. }) => false,
         Err(error) => return Err(error.into()),
     };

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
-use super::run::{Screening, WayOn, bring_what_waits, drive, expect_answers};
+use super::run::{Screening, bring_what_waits, drive, expect_answers};
 use super::{Shell, Trouble, left_behind, stop, unread};
 use crate::config::Config;
 use crate::engine::begin::{self, Means};
+use crate::engine::decisions::WayOn;
+use crate::engine::standing;
 use crate::engine::state::State;
 use crate::failure::{Failure, Kind, Verdict};
 use crate::id;
@@ -51,13 +53,13 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
             .tell(&format!("run {run}: {}", verdict.production()), json!({ "run": run, "verdict": verdict }));
         return Ok(verdict);
     }
-    begin::refuse_ended(&run, &history.records)?;
+    standing::refuse_ended(&run, &history.records)?;
     let runbook = runbook_of(shell, &config, &history.records)?;
     expect_answers(
         shell,
         "resume",
         &runbook,
-        begin::is_to_ask(&config, &runbook, &history.records),
+        standing::is_to_ask(&config, &runbook, &history.records),
         command.yes,
     )?;
     let (events, screen) = Screening::open(shell, &store);
@@ -65,7 +67,7 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
     let begun = stop::unless_asked(stop, "take the run up", begin::resume(means, &runbook, &run)).await;
     let verdict = match begun {
-        Err(failure) => Err(not_taken_over(failure, begin::standing(&config, &runbook, &history.records))),
+        Err(failure) => Err(not_taken_over(failure, standing::verdict(&config, &runbook, &history.records))),
         begun => drive(begun, shell, command.yes, command.decision()).await,
     };
     drop(events);
@@ -110,8 +112,8 @@ fn not_taken_over(failure: Failure, standing: Verdict) -> Trouble {
 
 /// The run that is meant: the named one, or the only one of this environment that is unfinished.
 async fn find(store: &dyn Store, config: &Config, wanted: Option<&str>) -> Result<String, Failure> {
+    let Some(wanted) = wanted else { return find_unfinished(store, config).await };
     let runs = journal::runs(store).await?;
-    let Some(wanted) = wanted else { return find_unfinished(store, config, runs).await };
     id::pick(&runs, wanted).map(String::from).map_err(|candidates| {
         let failure = Failure::usage(format!("find the run {wanted}"));
         match candidates.as_slice() {
@@ -123,22 +125,17 @@ async fn find(store: &dyn Store, config: &Config, wanted: Option<&str>) -> Resul
     })
 }
 
-async fn find_unfinished(store: &dyn Store, config: &Config, runs: Vec<String>) -> Result<String, Failure> {
-    for run in runs.into_iter().rev() {
-        let history = journal::read(store, &run).await?;
-        let ours = begin::environment_of(&history.records) == Some(&config.environment);
-        if ours && !begin::ended(&history.records) {
-            return Ok(run);
-        }
-    }
-    Err(Failure::usage("find a run to resume")
-        .because_of(format!("no run of {} is unfinished", config.environment))
-        .then("backstay runs lists them all"))
+async fn find_unfinished(store: &dyn Store, config: &Config) -> Result<String, Failure> {
+    standing::unfinished(store, &config.environment).await?.ok_or_else(|| {
+        Failure::usage("find a run to resume")
+            .because_of(format!("no run of {} is unfinished", config.environment))
+            .then("backstay runs lists them all")
+    })
 }
 
 /// The runbook that was begun: the journal's copy, or the file if a secret had to be masked in the copy.
 fn runbook_of(shell: &Shell, config: &Config, records: &[Record]) -> Result<Runbook, Trouble> {
-    let copy = begin::runbook_of(records).ok_or_else(|| {
+    let copy = standing::runbook_of(records).ok_or_else(|| {
         Failure::refused("resume the run")
             .because_of("its first record is missing: nothing was done yet")
             .then("run the release again")

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::{Shell, Trouble, left_behind, stop};
 use crate::engine::begin::{self, Means};
+use crate::engine::decisions::WayOn;
 use crate::engine::drive::Driving;
 use crate::event::Events;
 use crate::failure::{Failure, Verdict};
@@ -43,17 +44,6 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     verdict
 }
 
-/// What a person decided of a run that stopped on its way back.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum WayOn {
-    /// Put back although others wrote.
-    PutBack,
-    /// Keep the new version.
-    KeepNew,
-    /// Go on: the flag on the other machine was taken down by hand.
-    FlagIsDown,
-}
-
 /// Drives a run that was begun or taken over.
 pub(super) async fn drive(
     driving: Result<Driving<'_>, Failure>,
@@ -64,12 +54,7 @@ pub(super) async fn drive(
     let mut driving = driving?;
     driving.yes = yes;
     driving.attended = shell.can_ask();
-    match way_on {
-        Some(WayOn::PutBack) => driving.put_back_anyway().await?,
-        Some(WayOn::KeepNew) => driving.keep_new().await?,
-        Some(WayOn::FlagIsDown) => driving.flag_is_down().await?,
-        None => {}
-    }
+    driving.way_on = way_on;
     Ok(driving.drive().await)
 }
 

@@ -7,17 +7,17 @@ use super::decide;
 use super::drive::Driving;
 use super::heart::Heart;
 use super::plan::{self, Plan};
-use super::state::{State, Status};
+use super::standing::{refuse_ended, unfinished};
+use super::state::State;
 use super::stop::Stop;
 use super::{lock, recall};
 use crate::config::Config;
 use crate::event::{Event, Events};
-use crate::failure::{Failure, Verdict};
+use crate::failure::Failure;
 use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
 use crate::pg::Session;
 use crate::pg::catalog::Database;
-use crate::runbook::{Runbook, StepKind};
-use crate::steps::Action;
+use crate::runbook::Runbook;
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -142,6 +142,7 @@ async fn set_out<'a>(
         heart,
         yes: false,
         attended: false,
+        way_on: None,
         window: None,
         killed_at: None,
         at_work: Uptime::now(),
@@ -210,19 +211,15 @@ async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> 
 
 /// A run that this store knows and that has not ended must be ended first.
 async fn refuse_unfinished(config: &Config, store: &Arc<dyn Store>) -> Result<(), Failure> {
-    for run in journal::runs(&**store).await? {
-        let history = journal::read(&**store, &run).await?;
-        if ended(&history.records) || environment_of(&history.records) != Some(&config.environment) {
-            continue;
-        }
-        let environment = &config.environment;
-        return Err(Failure::refused("begin a run")
+    let environment = &config.environment;
+    match unfinished(&**store, environment).await? {
+        None => Ok(()),
+        Some(run) => Err(Failure::refused("begin a run")
             .because_of(format!("run {run} of {environment} is not finished"))
             .leaving("nothing was changed by this one")
             .then(format!("backstay resume {run} -e {environment}"))
-            .then(format!("backstay status -e {environment} shows what it left")));
+            .then(format!("backstay status -e {environment} shows what it left"))),
     }
-    Ok(())
 }
 
 /// Traces of a run that the store does not know: somebody releases with another store (invariant 8).
@@ -244,54 +241,6 @@ async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace
             .leaving("nothing was changed")
             .then("use the store that knows that run, or drop the database once you know what it is")),
     }
-}
-
-/// Whether nothing is left to do for a run: it ended otherwise than by a person's being needed.
-pub fn ended(records: &[journal::Record]) -> bool {
-    State::of(records).ended.is_some_and(|verdict| verdict != Verdict::NotPutBack)
-}
-
-/// A run that has ended can't be resumed.
-///
-/// # Errors
-/// A refusal that says so.
-pub fn refuse_ended(run: &str, records: &[journal::Record]) -> Result<(), Failure> {
-    if !ended(records) {
-        return Ok(());
-    }
-    Err(Failure::usage(format!("resume run {run}"))
-        .because_of("it has ended")
-        .then(format!("backstay runs {run} shows how")))
-}
-
-/// What production is while nobody could take the run over: as the driver before left it.
-pub fn standing(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Verdict {
-    let state = State::of(records);
-    state.ended.unwrap_or_else(|| decide::interrupted(&Plan::compile(runbook, config), &state))
-}
-
-/// Whether a run, once it is resumed, comes to its approve line.
-pub fn is_to_ask(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> bool {
-    let state = State::of(records);
-    let plan = Plan::compile(runbook, config);
-    let approve = plan.find(|action| matches!(action, Action::Step(StepKind::Approve)));
-    approve.is_some_and(|line| state.status(line.id) != Status::Finished)
-}
-
-/// The environment that a run belongs to.
-pub fn environment_of(records: &[journal::Record]) -> Option<&str> {
-    records.iter().find_map(|record| match &record.entry {
-        Entry::Began { environment, .. } => Some(environment.as_str()),
-        _ => None,
-    })
-}
-
-/// The runbook that a run follows, if the journal's copy is whole (no secret was masked in it).
-pub fn runbook_of(records: &[journal::Record]) -> Option<&RunbookCopy> {
-    records.iter().find_map(|record| match &record.entry {
-        Entry::Began { runbook, .. } => Some(runbook),
-        _ => None,
-    })
 }
 
 fn target_of(records: &[journal::Record]) -> Result<Target, Failure> {

@@ -7,37 +7,43 @@ use crate::failure::{Failure, Verdict};
 use crate::journal::{Driver, Entry};
 use crate::time::now;
 
+/// What a person decided of a run that stopped on its way back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayOn {
+    /// Put back although others wrote: their writes stay behind in the kept database and the ledger.
+    PutBack,
+    /// Keep the new version: the flag clears on proof of it.
+    KeepNew,
+    /// Go on: the flag on the other machine was taken down by hand.
+    FlagIsDown,
+}
+
 impl Driving<'_> {
-    /// Journals the decision that others' writes stay behind in the kept database.
+    /// Journals the decision with which this driver was started, if there is one.
     ///
-    /// # Errors
-    /// The journal's.
-    pub async fn put_back_anyway(&mut self) -> Result<(), Failure> {
-        self.append(Entry::PutBackAnyway { who: Driver::this_process().to_string() }).await
+    /// Fails where the new version can't be kept, because the database was never open again or is the old one already.
+    pub(super) async fn heed_decision(&mut self) -> Result<(), Halt> {
+        let who = Driver::this_process().to_string();
+        let entry = match self.way_on.take() {
+            None => return Ok(()),
+            Some(WayOn::PutBack) => Entry::PutBackAnyway { who },
+            Some(WayOn::FlagIsDown) => Entry::FlagIsDown { who },
+            Some(WayOn::KeepNew) => return self.keep_new(who).await,
+        };
+        Ok(self.append(entry).await?)
     }
 
-    /// Journals the decision of a person to keep the new version: the flag clears on proof of it.
-    ///
-    /// # Errors
-    /// A refusal if the database was never open again, or is the old one already; the journal's.
-    pub async fn keep_new(&mut self) -> Result<(), Failure> {
+    async fn keep_new(&mut self, who: String) -> Result<(), Halt> {
         if !decide::may_keep_new(&self.plan, &self.state) {
-            return Err(Failure::refused("keep the new version")
-                .because_of("the run is not at a point where the new version is there to be kept")
-                .then(format!("backstay resume {} goes on as the run would have", self.journal.run())));
+            return Err(Halt::Failed(
+                Failure::refused("keep the new version")
+                    .because_of("the run is not at a point where the new version is there to be kept"),
+            ));
         }
-        self.append(Entry::KeepNew { who: Driver::this_process().to_string() }).await?;
+        self.append(Entry::KeepNew { who }).await?;
         let lines = plan::cards(&decide::way_back(&self.plan, &self.state));
         self.events.emit(Event::PutBackBegan { at: now(), lines });
         Ok(())
-    }
-
-    /// Journals that somebody took the flag down on the machine where it stands.
-    ///
-    /// # Errors
-    /// The journal's.
-    pub async fn flag_is_down(&mut self) -> Result<(), Failure> {
-        self.append(Entry::FlagIsDown { who: Driver::this_process().to_string() }).await
     }
 
     pub(super) async fn ask_about_writes(&mut self, ledger: LineId) -> Result<(), Halt> {
@@ -47,7 +53,8 @@ impl Driving<'_> {
              files of the ledger on the store, and in the failed database."
         );
         if self.events.ask(ledger, text, "put back").await == Some(true) {
-            return Ok(self.put_back_anyway().await?);
+            let who = Driver::this_process().to_string();
+            return Ok(self.append(Entry::PutBackAnyway { who }).await?);
         }
         Ok(self.append(Entry::Ended { verdict: Verdict::NotPutBack }).await?)
     }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::decide::{self, Decision};
+use super::decisions::WayOn;
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
 use super::state::State;
@@ -55,6 +56,8 @@ pub struct Driving<'a> {
     pub yes: bool,
     /// A person is there to be asked.
     pub attended: bool,
+    /// What a person decided before this driver began.
+    pub way_on: Option<WayOn>,
     /// The clock of the window, while the flag may be up.
     pub(super) window: Option<WindowClock>,
     /// When the SIGKILL must be reckoned with that may follow a signal.
@@ -110,6 +113,7 @@ impl Driving<'_> {
     }
 
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
+        self.heed_decision().await?;
         self.hold_fence().await?;
         // How long users saw the maintenance page is not known where production was put back without a record.
         if decide::in_window(&self.plan, &self.state) && self.state.put_back_found.is_none() {

@@ -6,7 +6,7 @@
 pub mod advice;
 pub mod begin;
 pub mod decide;
-mod decisions;
+pub mod decisions;
 pub mod drive;
 mod estimate;
 mod farewell;
@@ -17,5 +17,6 @@ mod lock;
 pub mod plan;
 pub mod recall;
 mod record;
+pub mod standing;
 pub mod state;
 pub mod stop;

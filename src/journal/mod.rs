@@ -4,6 +4,7 @@
 //! carries the hash of the one before and the nonce of the driver that wrote it. What is on disk, in
 //! short: `Began`, then `Started` before and `Finished` or `Failed` after every line, `Ended` last.
 
+mod bounds;
 pub mod lease;
 mod record;
 
@@ -16,6 +17,7 @@ use crate::failure::{Failure, Kind};
 use crate::store::{Created, Store, StoreError};
 use crate::time;
 
+pub use bounds::{Bounds, bounds};
 pub use record::{Driver, Entry, FORMAT, FoundBack, Onward, Record, RunbookCopy, Target};
 
 /// Writes to one run's journal as one driver.
@@ -293,17 +295,7 @@ pub fn last_driver(records: &[Record]) -> Option<Driver> {
 /// # Errors
 /// The store's.
 pub async fn runs(store: &dyn Store) -> Result<Vec<String>, JournalError> {
-    let mut runs: Vec<String> = store
-        .list("runs/")
-        .await?
-        .into_iter()
-        .filter_map(|entry| {
-            let (run, rest) = entry.name.strip_prefix("runs/")?.split_once('/')?;
-            rest.starts_with("journal/").then(|| run.to_string())
-        })
-        .collect();
-    runs.dedup();
-    Ok(runs)
+    Ok(bounds(store).await?.into_iter().map(|bounds| bounds.run).collect())
 }
 
 fn check_chain(run: &str, objects: &[(String, Vec<u8>)]) -> Result<History, JournalError> {

@@ -71,6 +71,22 @@ async fn bad_releases_whose_drivers_die_at_random() {
     }
 }
 
+/// A decision that can't be heeded leaves the window as it is, and the exit code says so.
+#[tokio::test]
+async fn a_refused_decision_is_no_refused_run() {
+    let stage = Stage::of(Release::Good).await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "migrate");
+    driver.kill();
+    let refused = stage.project.run(&["resume", "--yes", "--keep-new"]).expect(8);
+    for words in ["could not keep the new version", "in maintenance", "backstay resume"] {
+        assert!(refused.err.contains(words), "{words:?} is missing:\n{}", refused.err);
+    }
+    assert!(stage.project.flag_is_up());
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 0, "resumed after a refused decision").and_production().await;
+}
+
 /// A driver that died while it wrote its next record, on a disk that kept a part of it.
 #[tokio::test]
 async fn a_torn_last_record_was_never_acted_on() {

@@ -8,7 +8,7 @@ use crate::backup::list::{Keep, Listing, remove, to_prune};
 use crate::backup::{self, BackupEntry};
 use crate::cli::{Shell, Trouble};
 use crate::config::Config;
-use crate::engine::begin;
+use crate::engine::standing;
 use crate::failure::{Failure, Verdict};
 use crate::journal;
 use crate::store::Store;
@@ -110,7 +110,7 @@ async fn needed(store: &dyn Store, listing: &Listing, config: &Config) -> Result
     for run in journal::runs(store).await? {
         let history = journal::read(store, &run).await?;
         let lately = history.records.last().is_some_and(|last| between(last.at, now()) < config.window.keep);
-        if begin::ended(&history.records) && !lately {
+        if standing::ended(&history.records) && !lately {
             continue;
         }
         let said = serde_json::to_string(&history.records)

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::driver::{self, Driving, Lock};
 use crate::cli::Shell;
 use crate::config::Config;
-use crate::engine::begin;
+use crate::engine::standing;
 use crate::engine::state::State;
 use crate::event::Phase;
 use crate::failure::Failure;
@@ -77,7 +77,7 @@ impl<'a> Scene<'a> {
     }
 
     async fn run(&self, id: String, records: Vec<Record>) -> Run {
-        let ended = begin::ended(&records);
+        let ended = standing::ended(&records);
         let driving = match ended {
             true => None,
             false => {
@@ -113,7 +113,7 @@ impl Run {
 
     /// How long its window may last; not known where the journal's runbook can't be read here.
     pub fn max(&self, shell: &Shell, config: &Config) -> Option<std::time::Duration> {
-        let copy = begin::runbook_of(&self.records)?;
+        let copy = standing::runbook_of(&self.records)?;
         let runbook = Runbook::parse(&copy.text, &copy.origin, &config.variables_with(&shell.variables));
         runbook.ok()?.window.map(|window| window.max)
     }
@@ -127,10 +127,10 @@ async fn server(shell: &Shell, config: &Config) -> Result<Server, Failure> {
 
 /// The newest run of this environment.
 async fn newest(config: &Config, store: &dyn Store) -> Result<Option<(String, Vec<Record>)>, Failure> {
-    for run in journal::runs(store).await?.into_iter().rev() {
-        let records = journal::read(store, &run).await?.records;
-        if begin::environment_of(&records) == Some(&config.environment) {
-            return Ok(Some((run, records)));
+    for bounds in journal::bounds(store).await?.into_iter().rev() {
+        if bounds.environment(store).await?.as_ref() == Some(&config.environment) {
+            let records = journal::read(store, &bounds.run).await?.records;
+            return Ok(Some((bounds.run, records)));
         }
     }
     Ok(None)
