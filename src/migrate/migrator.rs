@@ -121,6 +121,12 @@ pub trait Migrator: Send + Sync + Debug {
         self.preview(from, target).await
     }
 
+    /// SHA-256, in hex, of all that the upgrade to this revision is made of: for a run that was approved, and died between
+    /// two of them. Empty if there is no such revision.
+    fn fingerprint(&self, revision: &str) -> String {
+        self.chain().text(revision).and_then(|text| text.checksum.clone()).unwrap_or_default()
+    }
+
     /// Makes sure, before a window opens, of what [`Migrator::upgrade`] would refuse in it. Changes nothing.
     ///
     /// # Errors

@@ -39,7 +39,7 @@ async fn expect_what_was_approved(site: &mut Site<'_>) -> Result<(), Failure> {
     let pending = Pending::unwritten(site).await?;
     let begun = pending.revisions.len() < preview.revisions.len();
     let known = if begun {
-        preview.revisions.ends_with(&pending.revisions)
+        preview.revisions.ends_with(&pending.revisions) && preview.files.ends_with(&pending.files)
     } else {
         hash(&pending.fixed) == preview.sql_hash
     };

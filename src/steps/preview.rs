@@ -28,6 +28,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         hash: hex::encode(hasher.finalize()),
         sql_hash: hash(&pending.fixed),
         revisions: pending.revisions,
+        files: pending.files,
         object,
         commit,
     };
@@ -73,6 +74,8 @@ pub struct Pending {
     pub fixed: String,
     /// The revisions, in order.
     pub revisions: Vec<String>,
+    /// What each of them is made of ([`crate::migrate::Migrator::fingerprint`]).
+    pub files: Vec<String>,
 }
 
 impl Pending {
@@ -125,6 +128,7 @@ impl Pending {
                     pending.sql.push_str(&migrator.preview(&current.revisions, target).await?);
                 }
                 pending.fixed.push_str(&migrator.fixed(&current.revisions, target).await?);
+                pending.files.extend(steps.iter().map(|step| migrator.fingerprint(&step.revision)));
                 pending.revisions.extend(steps.into_iter().map(|step| step.revision));
             }
         }

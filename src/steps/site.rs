@@ -144,6 +144,9 @@ pub struct Preview {
     pub sql_hash: String,
     /// The revisions that are pending, in order.
     pub revisions: Vec<String>,
+    /// SHA-256 of what each of them is made of: what is left of them after a death must be what was approved, too.
+    #[serde(default)]
+    pub files: Vec<String>,
     /// The object on the store that holds the SQL.
     pub object: String,
     /// The commit of the project, if it is a git checkout.

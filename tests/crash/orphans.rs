@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use backstay::window::tag::Tag;
+
 use crate::driver::Driver;
 use crate::stage::{Release, Stage};
 
@@ -27,6 +29,36 @@ async fn killed_in_its_sleep(stage: &Stage, arguments: &[&str]) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     driver.kill();
+}
+
+/// Whoever is behind the fence names the run and its driver, the watcher of a long statement too: what a takeover has to
+/// end is known by that.
+#[tokio::test]
+async fn every_session_behind_the_fence_names_its_driver() {
+    let stage = Stage::of(Release::Good).await;
+    migration(&stage, "", "SELECT pg_sleep(30);");
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "migrate");
+    let admin = crate::common::session(&crate::common::cluster().url("postgres", "postgres")).await;
+    let query =
+        "SELECT application_name FROM pg_stat_activity WHERE usename = $1 AND datname LIKE '%\\_\\_w\\_%'";
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let mut names: Vec<String> = Vec::new();
+    while names.len() < 2 {
+        assert!(std::time::Instant::now() < deadline, "nobody watches: {names:?}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let rows = admin.query(query, &[&stage.project.name]).await.expect("sessions");
+        names = rows.iter().map(|row| row.get(0)).collect();
+    }
+    driver.kill();
+    for name in names {
+        assert!(Tag::parse(&name).is_some_and(|tag| tag.epoch == 1), "{name}");
+    }
+    // The migration before it is applied; what is left of what was approved has changed meanwhile.
+    stage.project.edit("migrations/slow.sql", "30", "0");
+    let ended = stage.project.run(&["resume", "--yes"]);
+    assert!(ended.err.contains("could not migrate what was approved"), "{}", ended.err);
+    stage.expect(&ended, 4, "edited between death and resume").and_production().await;
 }
 
 /// The statement of the dead driver ends with it; the next ones apply the migration once, or put it back.

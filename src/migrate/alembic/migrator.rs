@@ -76,6 +76,10 @@ impl Migrator for AlembicMigrator {
         self.files_of(from, target)
     }
 
+    fn fingerprint(&self, revision: &str) -> String {
+        self.file_of(revision)
+    }
+
     async fn assure(&self, database: &Database, progress: &Progress) -> Result<(), MigrateError> {
         self.prove(database, progress).await
     }

@@ -69,13 +69,18 @@ impl AlembicMigrator {
     pub(super) fn files_of(&self, from: &BTreeSet<String>, target: &str) -> Result<String, MigrateError> {
         let mut text = String::new();
         for step in self.plan(Direction::Up, from, target)? {
-            let hash = self.project.migrations.get(&step.revision).map_or("", |source| &source.hash);
             // Writing to a String can't fail.
-            let _ = writeln!(text, "{} {hash}", step.revision);
+            let _ = writeln!(text, "{} {}", step.revision, self.file_of(&step.revision));
         }
-        let env_py = std::fs::read(self.project.env_py()).unwrap_or_default();
-        let _ = writeln!(text, "env.py {}", hex::encode(Sha256::digest(env_py)));
         Ok(text)
+    }
+
+    /// The SHA-256 of a revision's file and of `env.py`, which is a part of what it does.
+    pub(super) fn file_of(&self, revision: &str) -> String {
+        let Some(source) = self.project.migrations.get(revision) else { return String::new() };
+        let env_py = std::fs::read(self.project.env_py()).unwrap_or_default();
+        let both = Sha256::new_with_prefix(&source.hash).chain_update(env_py);
+        hex::encode(both.finalize())
     }
 
     async fn step_by_step(

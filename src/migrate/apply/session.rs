@@ -12,7 +12,7 @@ use super::super::history::{self, Current};
 use super::super::options::{Options, Tables};
 use super::super::script::Statement;
 use super::super::statement;
-use super::watch::{Place, Watch};
+use super::watch::{Place, Watch, Watched};
 use crate::event::{Progress, Unit};
 use crate::pg::{Session, quote_literal};
 use crate::redact::redact;
@@ -56,16 +56,19 @@ impl<'a> Runner<'a> {
     ) -> Result<Self, MigrateError> {
         let session: &'a Session = session;
         let names = SETTINGS.map(|name| format!("pg_catalog.current_setting('{name}')")).join(", ");
-        let query = format!("SELECT pg_catalog.pg_backend_pid(), {names}");
+        let query = format!(
+            "SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('application_name'), {names}"
+        );
         let row =
             session.query_one(&query, &[]).await.map_err(Reason::query("read the session's settings"))?;
+        let watched = Watched { pid: row.get(0), application: row.get(1) };
         Ok(Self {
             session,
             options,
             tables,
             progress,
-            watch: Watch::new(options.observer.as_ref(), row.get(0), options.lock_timeout),
-            settings: (1..=SETTINGS.len()).map(|i| row.get(i)).collect(),
+            watch: Watch::new(options.observer.as_ref(), watched, options.lock_timeout),
+            settings: (2..SETTINGS.len() + 2).map(|i| row.get(i)).collect(),
             has_version_table: current.has_version_table,
             has_history_table: current.has_history_table,
             of: (0, 0),

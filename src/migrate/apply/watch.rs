@@ -18,9 +18,16 @@ const LONGEST_LOOK: Duration = Duration::from_secs(2);
 /// Watches one session.
 pub(super) struct Watch<'a> {
     target: Option<&'a ConnInfo>,
-    pid: i32,
+    watched: Watched,
     every: Duration,
     session: Option<Session>,
+}
+
+/// The session that is watched.
+pub(super) struct Watched {
+    pub pid: i32,
+    /// Its `application_name`: the watcher's begins so too, because who knows the one as his must know the other.
+    pub application: String,
 }
 
 /// What is watched, for a person.
@@ -32,13 +39,13 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Watch<'a> {
-    /// Watches the session with this pid; nothing is opened yet.
-    pub fn new(target: Option<&'a ConnInfo>, pid: i32, lock_timeout: Duration) -> Self {
+    /// Watches a session; nothing is opened yet.
+    pub fn new(target: Option<&'a ConnInfo>, watched: Watched, lock_timeout: Duration) -> Self {
         let every = match lock_timeout {
             Duration::ZERO => TELL,
             short => (short / 2).clamp(Duration::from_millis(20), TELL),
         };
-        Self { target, pid, every, session: None }
+        Self { target, watched, every, session: None }
     }
 
     /// Runs `work` and gives, beside its result, those for whom it was last seen waiting.
@@ -78,14 +85,14 @@ impl<'a> Watch<'a> {
     async fn look(&mut self, measures: bool) -> (Vec<Blocker>, Option<Measure>) {
         let Some(target) = self.target else { return Default::default() };
         if self.session.as_ref().is_none_or(|s| s.is_closed()) {
-            let options =
-                SessionOptions { application_name: "backstay migrate watch".into(), ..Default::default() };
+            let application_name = format!("{} watch", self.watched.application);
+            let options = SessionOptions { application_name, ..Default::default() };
             self.session = pg::connect(target, &options).await.ok();
         }
         let Some(session) = &self.session else { return Default::default() };
-        let measure =
-            if measures { measure(session, session.server_version(), self.pid).await } else { None };
-        (blockers::of(session, self.pid).await, measure)
+        let pid = self.watched.pid;
+        let measure = if measures { measure(session, session.server_version(), pid).await } else { None };
+        (blockers::of(session, pid).await, measure)
     }
 }
 
