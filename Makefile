@@ -82,6 +82,11 @@ record-alembic: ## What Alembic says about 100 graphs, anew into tests/alembic_g
 test-matrix: postgres ## The backup's round trip on servers 13 to 18, which it fetches (npm, PyPI)
 	@.ci/matrix
 
+.PHONY: test-report
+test-report: ## The report in a real browser (Chromium): widths, dark mode, speed; PICTURES=folder leaves pictures
+	BACKSTAY_CHROMEDRIVER=$$(.ci/chromium) $(if $(PICTURES),BACKSTAY_PICTURES=$(abspath $(PICTURES))) \
+	$(CARGO) test $(CARGO_FLAGS) --test report -- --ignored --nocapture
+
 .PHONY: fuzz
 fuzz: ## The parsers, fuzzed: TIME=60 seconds for each target, JOBS=1 at a time; TARGET=runbook for one of them
 	@TIME=$(TIME) JOBS=$(JOBS) .ci/fuzz $(TARGET)

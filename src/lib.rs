@@ -20,6 +20,7 @@ pub mod notify;
 pub mod pg;
 pub mod process;
 pub mod redact;
+pub mod report;
 pub mod runbook;
 pub mod steps;
 pub mod store;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::timeout;
 
-use crate::event::Event;
+use crate::event::{Event, LineId};
 use crate::redact::redact;
 use crate::store::Store;
 use crate::time::{now, show_duration};
@@ -121,4 +121,60 @@ fn line(event: &Event) -> Option<String> {
         Event::Progress { .. } => return None,
     };
     Some(format!("{} {text}", now().strftime("%Y-%m-%dT%H:%M:%S%.3fZ")))
+}
+
+/// What a log says that no record of the journal does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spoken<'t> {
+    /// A line of the checklist printed this.
+    Output(LineId, &'t str),
+    /// Noted by a line of the checklist, or by the run.
+    Note(Option<LineId>, &'t str),
+}
+
+/// Reads what commands printed and what was noted out of a log's text, in order.
+pub fn spoken(text: &str) -> impl Iterator<Item = Spoken<'_>> {
+    text.lines().filter_map(|line| {
+        let (_, said) = line.split_once("Z ")?;
+        if let Some(note) = said.strip_prefix("! ") {
+            return Some(Spoken::Note(None, note));
+        }
+        let (id, rest) = said.split_once(' ')?;
+        let id = LineId::try_from(id.to_string()).ok()?;
+        match (rest.strip_prefix("| "), rest.strip_prefix("! ")) {
+            (Some(text), _) => Some(Spoken::Output(id, text)),
+            (None, Some(text)) => Some(Spoken::Note(Some(id), text)),
+            (None, None) if rest == "|" => Some(Spoken::Output(id, "")),
+            (None, None) => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again() {
+        let (seven, back) = (LineId::Line(7), LineId::Back(2));
+        let events = [
+            Event::LineStarted { at: now(), line: seven },
+            Event::Output { line: seven, text: "a | b Z c".into() },
+            Event::Output { line: back, text: String::new() },
+            Event::Note { line: Some(back), text: "slow".into() },
+            Event::Note { line: None, text: "the store is lost".into() },
+        ];
+        let text: String = events.iter().filter_map(line).map(|line| line + "\n").collect();
+        let read: Vec<Spoken<'_>> = spoken(&text).collect();
+        assert_eq!(
+            read,
+            [
+                Spoken::Output(seven, "a | b Z c"),
+                Spoken::Output(back, ""),
+                Spoken::Note(Some(back), "slow"),
+                Spoken::Note(None, "the store is lost"),
+            ]
+        );
+        assert_eq!(spoken("no log\n7 | torn").count(), 0);
+    }
 }

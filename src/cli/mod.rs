@@ -9,6 +9,7 @@ mod maintenance;
 mod migrate;
 mod output;
 mod plan;
+mod report;
 mod resume;
 mod run;
 mod runs;
@@ -78,6 +79,8 @@ enum Command {
     Resume(resume::Resume),
     /// What runs, flag, fence, revision, last backup and proof, leftovers; each with the command that mends it
     Status(status::Status),
+    /// A run as one self-contained HTML page
+    Report(report::Report),
     /// The runs on the store, or one run's records
     Runs(runs::Runs),
     /// Drop guards, failed databases and other leftovers
@@ -113,7 +116,7 @@ pub fn main() -> ExitCode {
     }
     // Threads cost start-up time, and only work that runs beside other work gains by them.
     let runtime = match &arguments.command {
-        Command::Runs(_) | Command::Maintenance(_) | Command::Migrate(_) => {
+        Command::Runs(_) | Command::Report(_) | Command::Maintenance(_) | Command::Migrate(_) => {
             tokio::runtime::Builder::new_current_thread().enable_all().build()
         }
         _ => tokio::runtime::Builder::new_multi_thread().enable_all().build(),
@@ -146,6 +149,7 @@ async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
         Command::Run(command) => run::run(shell, &command).await,
         Command::Resume(command) => resume::run(shell, &command).await,
         Command::Status(command) => status::run(shell, &command).await,
+        Command::Report(command) => report::run(shell, &command).await,
         Command::Runs(command) => runs::run(shell, &command).await,
         Command::Cleanup(command) => cleanup::run(shell, &command).await,
         Command::Maintenance(command) => maintenance::run(shell, &command).await,

@@ -26,6 +26,14 @@ pub fn print(text: &str) {
     write(&mut std::io::stdout().lock(), text);
 }
 
+/// Writes to standard output what was masked while it was made: a page in which a secret that happens to be a word of
+/// its markup must not break it.
+pub fn pass(text: &str) {
+    let mut stdout = std::io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes());
+    let _ = stdout.flush();
+}
+
 /// Prints a message on standard error, secrets masked, with a line end.
 pub fn complain(text: &str) {
     write(&mut std::io::stderr().lock(), text);

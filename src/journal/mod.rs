@@ -7,6 +7,7 @@
 mod bounds;
 pub mod lease;
 mod record;
+mod salvage;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::time;
 
 pub use bounds::{Bounds, bounds};
 pub use record::{Driver, Entry, FORMAT, FoundBack, Onward, Record, RunbookCopy, Target};
+pub use salvage::{Salvage, salvage};
 
 /// Writes to one run's journal as one driver.
 #[derive(Debug)]

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::Serialize;
 use tokio::time::Instant;
 
 use super::{Report, Site};
 use crate::config::{HttpCheck, SqlCheck};
-use crate::event::{Progress, Unit};
+use crate::event::{Progress, Unit, millis};
 use crate::failure::Failure;
 use crate::pg::{self, ConnInfo, SessionOptions};
+use crate::redact::redact;
 use crate::time::show_duration;
 
 /// A health page has no reason to be longer; the rest is not read.
@@ -26,29 +28,64 @@ pub(super) async fn perform(
     let own = !http.is_empty() || !sql.is_empty();
     let configured = &site.config.health;
     let (http, sql) = if own { (http, sql) } else { (&configured.http[..], &configured.sql[..]) };
-    Ok(Report::saying(check(http, sql, site).await?))
+    let seen = check(http, sql, site).await?;
+    Report::with(seen.said(), &seen)
 }
 
-/// Runs checks, one after another; each until it is good or its deadline passes. Gives a summary.
+/// What checks saw: journaled for whoever reads of the run.
+#[derive(Debug, Default, Serialize)]
+pub struct Healthy {
+    /// Check by check.
+    pub checks: Vec<Seen>,
+}
+
+/// What one check saw in the end.
+#[derive(Debug, Serialize)]
+pub struct Seen {
+    /// What was asked, secrets masked: an address, or a query.
+    pub check: String,
+    /// What was answered.
+    pub answer: String,
+    /// How long the last answer took, in milliseconds.
+    pub latency_millis: u64,
+    /// How often it was asked.
+    pub tries: u64,
+    /// How long it took until it was good, in milliseconds.
+    pub good_after_millis: u64,
+    #[serde(skip)]
+    said: String,
+}
+
+impl Healthy {
+    /// In one line.
+    pub fn said(&self) -> String {
+        match self.checks.as_slice() {
+            [] => "no checks are configured".into(),
+            checks => checks.iter().map(|seen| seen.said.as_str()).collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+/// Runs checks, one after another; each until it is good or its deadline passes. Gives what they saw.
 ///
 /// # Errors
 /// The first check that did not become good, with what was seen last.
-pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) -> Result<String, Failure> {
+pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) -> Result<Healthy, Failure> {
     let progress = site.progress();
-    let mut said = Vec::new();
+    let mut checks = Vec::new();
     if !http.is_empty() {
         let client = client(http.iter().any(is_secure))?;
         for check in http {
-            said.push(until_good(&client, check, &progress).await?);
+            checks.push(until_good(&client, check, &progress).await?);
         }
     }
     if !sql.is_empty() {
         let info = site.config.database.url.with_database(&site.present_name().await?);
         for check in sql {
-            said.push(ask(&info, &site.front_session("health"), check).await?);
+            checks.push(ask(&info, &site.front_session("health"), check).await?);
         }
     }
-    Ok(if said.is_empty() { "no checks are configured".into() } else { said.join(", ") })
+    Ok(Healthy { checks })
 }
 
 /// One look at every check, for preflight: is the application healthy now?
@@ -92,7 +129,7 @@ async fn until_good(
     client: &reqwest::Client,
     check: &HttpCheck,
     progress: &Progress,
-) -> Result<String, Failure> {
+) -> Result<Seen, Failure> {
     let began = Instant::now();
     let mut good = 0;
     let mut tries = 0u64;
@@ -104,7 +141,7 @@ async fn until_good(
             Ok(latency) => {
                 good += 1;
                 if good >= check.successes {
-                    return Ok(summary(check, latency));
+                    return Ok(answered(check, latency, tries, began.elapsed()));
                 }
                 None
             }
@@ -115,8 +152,8 @@ async fn until_good(
         };
         let elapsed = began.elapsed();
         let note = seen.clone().unwrap_or_else(|| format!("{good} of {} good in a row", check.successes));
-        let total = Some(crate::event::millis(check.deadline));
-        progress.at(crate::event::millis(elapsed), total, Unit::Millis, format!("{}: {note}", check.url));
+        let total = Some(millis(check.deadline));
+        progress.at(millis(elapsed), total, Unit::Millis, format!("{}: {note}", check.url));
         if elapsed + check.interval >= check.deadline {
             // A try that the deadline cut short says less than those before it.
             let cut_short = tries > 1 && elapsed >= check.deadline;
@@ -178,9 +215,10 @@ async fn fetch(client: &reqwest::Client, check: &HttpCheck) -> Result<(u16, Stri
     Ok((answer.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
 }
 
-async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Result<String, Failure> {
+async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Result<Seen, Failure> {
     let options = SessionOptions { statement_timeout: Some(check.timeout), ..options.clone() };
     let session = pg::connect(info, &options).await?;
+    let began = Instant::now();
     let failed = || Failure::failed(format!("find true: {}", check.expect));
     // The server bounds the statement; but a network that is gone tells nobody, and a pooler's session has no limit.
     let rows = tokio::time::timeout(check.timeout + ANSWER, session.query(&check.expect, &[]))
@@ -194,9 +232,27 @@ async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Res
         _ => None,
     };
     match value {
-        Some(true) => Ok("SQL check true".into()),
+        Some(true) => Ok(Seen {
+            check: redact(&check.expect).into_owned(),
+            answer: "true".into(),
+            latency_millis: millis(began.elapsed()),
+            tries: 1,
+            good_after_millis: millis(began.elapsed()),
+            said: "SQL check true".into(),
+        }),
         Some(false) => Err(failed().because_of("it is false")),
         None => Err(failed().because_of("it did not give one row with one true or false")),
+    }
+}
+
+fn answered(check: &HttpCheck, latency: Duration, tries: u64, good_after: Duration) -> Seen {
+    Seen {
+        check: redact(&check.url).into_owned(),
+        answer: check.status.to_string(),
+        latency_millis: millis(latency),
+        tries,
+        good_after_millis: millis(good_after),
+        said: summary(check, latency),
     }
 }
 

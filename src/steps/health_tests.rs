@@ -47,7 +47,7 @@ async fn checked(check: &HttpCheck) -> Result<String, String> {
     let began = Instant::now();
     let seen = until_good(&client, check, &Progress::none()).await;
     assert!(began.elapsed() < check.deadline + Duration::from_secs(2), "{:?}", began.elapsed());
-    seen.map_err(|failure| failure.to_string())
+    seen.map(|seen| seen.said).map_err(|failure| failure.to_string())
 }
 
 async fn refused(url: &str, words: &[&str]) {

@@ -15,6 +15,7 @@ mod put_back;
 mod record;
 mod replicas;
 mod roots;
+pub mod schema;
 mod scratch;
 mod site;
 mod verify;

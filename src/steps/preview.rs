@@ -3,6 +3,7 @@
 use sha2::{Digest, Sha256};
 
 use super::lint::{Judgement, Scope};
+use super::schema::{self, Moment};
 use super::site::Preview;
 use super::{Report, Site, migrator, roots};
 use crate::config::Config;
@@ -14,6 +15,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let pending = Pending::of(site).await?;
     if !pending.revisions.is_empty() {
         assure(site).await?;
+        schema::take(Moment::Before, site).await;
     }
     let commit = commit_of(site).await;
     let object = format!("runs/{}/preview.sql", site.run);

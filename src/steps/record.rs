@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::Path;
 
+use super::schema::{self, Moment};
 use super::{Report, Site};
 use crate::backup::schema::schema_of;
 use crate::failure::Failure;
@@ -24,8 +25,11 @@ pub(super) async fn perform(
     if let Some(path) = schema_file {
         let path = site.config.root.join(path);
         let text = schema_of(&site.live().await?, &site.session("record")).await?;
+        schema::keep(Moment::After, &text, site).await;
         replace(&path, &text).map_err(|error| unwritable(&path, &error))?;
         said.push(format!("the schema in {}", path.display()));
+    } else if site.recall.preview.as_ref().is_some_and(|preview| !preview.revisions.is_empty()) {
+        schema::take(Moment::After, site).await;
     }
     Ok(Report::saying(if said.is_empty() { "in the journal".to_string() } else { said.join(", ") }))
 }

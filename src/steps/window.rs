@@ -254,7 +254,7 @@ pub(super) async fn prove(with_health: bool, site: &mut Site<'_>) -> Result<Repo
         return Ok(Report::saying(format!("a new session can write{why}")));
     }
     let checks = health::check(&site.config.health.http, &site.config.health.sql, site).await?;
-    Ok(Report::saying(format!("a new session can write; {checks}")))
+    Report::with(format!("a new session can write; {}", checks.said()), &checks)
 }
 
 async fn can_write(site: &Site<'_>) -> Result<(), Failure> {

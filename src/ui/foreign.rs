@@ -11,7 +11,7 @@ use crate::redact::redact;
 /// `text` without escape sequences, control characters and secrets. Line ends stay (`\r` becomes one,
 /// as progress meters use it), tabs become four spaces, any other control character is spelt out as
 /// `\u{7}`; nothing that could be read is dropped.
-pub(super) fn clean(text: &str) -> String {
+pub(crate) fn clean(text: &str) -> String {
     // Masked on both sides: colours inside a secret hide it from the first pass, and a secret that
     // holds control characters is gone from the second.
     redact(&strip(&redact(text))).into_owned()

@@ -6,7 +6,7 @@
 
 pub mod checklist;
 pub mod error;
-mod foreign;
+pub(crate) mod foreign;
 pub mod json;
 pub(crate) mod layout;
 pub(crate) mod look;

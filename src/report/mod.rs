@@ -1,0 +1,31 @@
+//! `backstay report`: one run as a page that needs nothing but itself.
+//!
+//! A reader of the store. Three rooms, one way through them: [`gather`] reads what a run left ([`Evidence`]),
+//! [`Report::of`] makes of it what is to be told, [`page`] and [`Report::document`] tell it. Only the first does I/O.
+//! A run that goes on, or whose journal is damaged, is told as far as it can be read.
+//!
+//! | room | its job |
+//! | --- | --- |
+//! | `evidence` | what a run left on the store, as it is there |
+//! | `model` | what the page tells; the `--json` document |
+//! | `fold`, `lines` | records to lines with their tries, and to what else happened. **Pure** |
+//! | `outcome` | how the run ended or stands, in words. **Pure** |
+//! | `spoken` | what commands printed, out of the log, within bounds. **Pure** |
+//! | `html`, `timeline`, `sql` | the page. **Pure**; every text of others passes one function that escapes it |
+
+mod escape;
+mod evidence;
+mod fold;
+mod html;
+mod lines;
+mod model;
+mod outcome;
+mod sections;
+mod spoken;
+mod sql;
+mod timeline;
+mod words;
+
+pub use evidence::{BackupSeen, Evidence, gather};
+pub use html::page;
+pub use model::Report;

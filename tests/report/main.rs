@@ -1,0 +1,11 @@
+//! `backstay report`: what the page tells, that nothing breaks out of it, that it stays small; in a real browser where
+//! there is one (`make test-report`); and of a real run.
+
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "other binaries use the rest")]
+mod common;
+
+mod browser;
+mod page;
+mod real;
+mod tales;
