@@ -222,6 +222,15 @@ pub enum Unit {
     Millis,
 }
 
+/// The words of what people are notified of (`[notify]`), whatever tells them.
+pub const NOTICES: [&str; 4] = [RUN_BEGAN, "window_overrun", "needs_a_person", RUN_ENDED];
+/// Those that are as they should be.
+pub const ORDINARY: [&str; 2] = [RUN_BEGAN, RUN_ENDED];
+/// A driver took a run up.
+pub const RUN_BEGAN: &str = "run_began";
+/// A run ended, and no person is needed at once.
+pub const RUN_ENDED: &str = "run_ended";
+
 /// Where events are sent. Cheap to clone; sending never blocks and never fails (no reader: no screen).
 #[derive(Debug, Clone)]
 pub struct Events(mpsc::UnboundedSender<Event>);

@@ -171,6 +171,21 @@ impl Verdict {
         }
     }
 
+    /// Its name in `--json` and in the journal.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Done => "done",
+            Verdict::Internal => "internal",
+            Verdict::Usage => "usage",
+            Verdict::Refused => "refused",
+            Verdict::PutBack => "put_back",
+            Verdict::NotPutBack => "not_put_back",
+            Verdict::Interrupted => "interrupted",
+            Verdict::ChangedButFailing => "changed_but_failing",
+            Verdict::InterruptedInWindow => "interrupted_in_window",
+        }
+    }
+
     /// What production is, in words; the `production` of a run's last `--json` object.
     pub fn production(self) -> &'static str {
         match self {

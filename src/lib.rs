@@ -2,6 +2,7 @@
 //! it with a backup that has been proven to restore.
 
 mod account;
+pub mod actions;
 pub mod backup;
 pub mod cli;
 pub mod config;
@@ -22,10 +23,12 @@ pub mod process;
 pub mod redact;
 pub mod report;
 pub mod runbook;
+pub mod schema;
 pub mod steps;
 pub mod store;
 pub mod time;
 pub mod ui;
 pub mod uptime;
+mod web;
 pub mod window;
 mod words;

@@ -1,5 +1,6 @@
 //! The commands. One file a command: its arguments and one function; nothing is decided here.
 
+mod approve;
 mod backup;
 mod cleanup;
 mod demo;
@@ -10,9 +11,11 @@ mod migrate;
 mod output;
 mod plan;
 mod report;
+mod plan_file;
 mod resume;
 mod run;
 mod runs;
+mod schema;
 mod shell;
 mod statements;
 mod status;
@@ -25,7 +28,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::failure::Verdict;
+use crate::failure::{Failure, Verdict};
 use shell::Shell;
 pub use shell::Trouble;
 
@@ -73,6 +76,8 @@ enum Command {
     Doctor(doctor::Doctor),
     /// Show the checklist as it would run, and the SQL; changes nothing
     Plan(plan::Planning),
+    /// Write into a plan file who agrees to it
+    Approve(approve::Approve),
     /// Run a runbook
     Run(run::Run),
     /// Continue an interrupted run, or put it back
@@ -93,6 +98,8 @@ enum Command {
     /// Backups on the store
     #[command(subcommand)]
     Backup(backup::Backup),
+    /// JSON Schemas of runbooks, configs, events, and of what every command prints with --json
+    Schema(schema::Schema),
     /// The programs of the demo's shop
     #[command(hide = true)]
     DemoApp(demo::DemoApp),
@@ -104,6 +111,9 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
+            if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+                tell_wrong_words(&error);
+            }
             // `--help` and `--version` are answers, not errors.
             return ExitCode::from(if error.use_stderr() { Verdict::Usage.exit_code() } else { 0 });
         }
@@ -140,12 +150,21 @@ pub fn main() -> ExitCode {
     })
 }
 
+/// A program that types commands is told in its own way too.
+fn tell_wrong_words(error: &clap::Error) {
+    let text = error.render().to_string();
+    let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
+    let failure = Failure::usage("read the command line").because_of(why).leaving("nothing was changed");
+    output::print(&crate::ui::error::document(&failure, Verdict::Usage));
+}
+
 async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
     match command {
         Command::Demo(command) => demo::run(shell, command).await,
         Command::DemoApp(command) => demo::run_app(command).await,
         Command::Doctor(command) => doctor::run(shell, &command).await,
         Command::Plan(command) => plan::run(shell, &command).await,
+        Command::Approve(command) => approve::run(shell, &command).await,
         Command::Run(command) => run::run(shell, &command).await,
         Command::Resume(command) => resume::run(shell, &command).await,
         Command::Status(command) => status::run(shell, &command).await,
@@ -155,5 +174,6 @@ async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
         Command::Maintenance(command) => maintenance::run(shell, &command).await,
         Command::Migrate(command) => migrate::run(shell, &command).await,
         Command::Backup(command) => backup::run(shell, &command).await,
+        Command::Schema(command) => schema::run(shell, &command),
     }
 }

@@ -1,22 +1,29 @@
 //! `backstay plan RUNBOOK`: the checklist as it would run, and the SQL.
 
+use std::path::PathBuf;
+
 use clap::Args;
 use serde_json::json;
 
-use super::{Shell, Trouble};
+use super::{Shell, Trouble, plan_file};
 use crate::engine::plan::{Line, Plan};
+use crate::engine::proposal::Proposal;
 use crate::engine::recall::outline;
 use crate::event::Phase;
 use crate::failure::Verdict;
 use crate::migrate::lint::Finding;
 use crate::steps::lint::{Judgement, Scope};
 use crate::steps::{Pending, direct};
+use crate::ui::github::summary;
 
 /// Show the checklist as it would run, and the SQL; changes nothing
 #[derive(Debug, Args)]
 pub struct Planning {
     /// A path, or runbooks/NAME.toml, or a shipped one
     runbook: String,
+    /// Write what would run to this file too, for `approve` and `run --plan`
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
 }
 
 pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Trouble> {
@@ -25,18 +32,31 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     let plan = Plan::compile(&runbook, &config);
     let outline = outline(&plan, &runbook.name);
     let session = shell.connect(&config, direct(&config), "plan").await?;
-    let Pending { sql, revisions: pending, .. } =
-        Pending::read(&config, &outline.migrations, None, &session).await?;
+    let read = Pending::read(&config, &outline.migrations, None, &session).await?;
     let judgement = Judgement::of_plan(&config, &outline.migrations, Scope::Pending, Some(&session)).await?;
+    if let Some(file) = &command.out {
+        let named = (&runbook, command.runbook.as_str());
+        let proposal = Proposal::of(&config, named, (&plan, &outline), &read, &session).await?;
+        plan_file::write(file, &proposal)?;
+        shell.note(&format!("{} holds this plan: backstay run --plan {0}", file.display()));
+    }
+    let Pending { sql, revisions: pending, .. } = read;
     let preview = preview(&pending, &judgement);
-    let text = format!("{}\n\n{preview}", checklist(&runbook.description, &plan)) + &judgement.annotate(&sql);
+    let (checklist, annotated) = (checklist(&runbook.description, &plan), judgement.annotate(&sql));
+    if let Some(actions) = shell.actions() {
+        let (name, lint) = (&runbook.name, judgement.summary());
+        actions.summarize(&summary::plan(name, &config.environment, &checklist, &pending, &lint, &annotated));
+        let file = command.out.as_ref().map(|file| file.display().to_string());
+        actions.output(&[("pending", pending.len().to_string()), ("plan", file.unwrap_or_default())]);
+    }
+    let text = format!("{checklist}\n\n{preview}") + &annotated;
     let lines: Vec<_> = plan
         .lines
         .iter()
         .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undo() }))
         .collect();
     let findings: Vec<_> = judgement.findings.iter().map(Finding::document).collect();
-    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings }));
+    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings, "out": command.out }));
     Ok(Verdict::Done)
 }
 

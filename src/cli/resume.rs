@@ -12,11 +12,13 @@ use crate::engine::begin::{self, Means};
 use crate::engine::decisions::WayOn;
 use crate::engine::standing;
 use crate::engine::state::State;
+use crate::event::Event;
 use crate::failure::{Failure, Kind, Verdict};
 use crate::id;
 use crate::journal::{self, History, Record};
 use crate::runbook::{Runbook, RunbookError};
 use crate::store::{Spool, Store};
+use crate::time::now;
 
 /// Continue an interrupted run, or put it back
 #[derive(Debug, Args)]
@@ -49,8 +51,8 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     };
     let Known { run, history, brought } = known;
     if let Some(verdict) = State::of(&history.records).ended.filter(|_| brought > 0) {
-        shell
-            .tell(&format!("run {run}: {}", verdict.production()), json!({ "run": run, "verdict": verdict }));
+        let ended = ended(&run, verdict);
+        shell.tell(&format!("run {run}: {}", verdict.production()), json!(ended));
         return Ok(verdict);
     }
     standing::refuse_ended(&run, &history.records)?;
@@ -74,6 +76,20 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     screen.close().await;
     left_behind::offer(shell, &config);
     verdict
+}
+
+/// What its driver would have said last, had he had the store.
+fn ended(run: &str, verdict: Verdict) -> Event {
+    Event::Ended {
+        at: now(),
+        verdict,
+        exit: verdict.exit_code(),
+        run: run.to_string(),
+        production: verdict.production().to_string(),
+        cause: None,
+        put_back_cause: None,
+        next: Vec::new(),
+    }
 }
 
 /// The run that is meant, and its journal.

@@ -103,10 +103,7 @@ impl Summary {
 pub(super) fn verdict_word(state: &State) -> String {
     match state.ended {
         None => "unfinished".into(),
-        Some(verdict) => serde_json::to_value(verdict)
-            .ok()
-            .and_then(|value| value.as_str().map(String::from))
-            .unwrap_or_default(),
+        Some(verdict) => verdict.word().to_string(),
     }
 }
 

@@ -3,11 +3,13 @@
 
 use std::collections::BTreeMap;
 use std::io::IsTerminal;
+use std::path::Path;
 use std::sync::Arc;
 
 use miette::Diagnostic;
 
 use super::{Global, output};
+use crate::actions::Actions;
 use crate::config::{Config, ConfigError, StoreLocation, find_environment};
 use crate::document;
 use crate::failure::{Failure, Verdict};
@@ -15,6 +17,7 @@ use crate::pg::{self, ConnInfo, Session};
 use crate::runbook::{Runbook, RunbookError};
 use crate::steps::session_options;
 use crate::store::{Directory, Gcs, GcsOptions, Spool, Store};
+use crate::ui::github::{command, summary};
 use crate::ui::{Look, Screen, error};
 use crate::window::admin::NoLock;
 
@@ -25,6 +28,7 @@ pub struct Shell {
     pub variables: BTreeMap<String, String>,
     /// How text looks here.
     pub look: Look,
+    actions: Option<Actions>,
     terminal: bool,
 }
 
@@ -75,7 +79,8 @@ impl Shell {
             .collect();
         let terminal = std::io::stderr().is_terminal() && std::io::stdin().is_terminal();
         let look = output::look(&variables, terminal);
-        Self { global, variables, look, terminal }
+        let actions = Actions::of(&variables);
+        Self { global, variables, look, actions, terminal }
     }
 
     /// Whether a person is there to be asked.
@@ -101,18 +106,43 @@ impl Shell {
 
     /// The screen for a run's events.
     pub fn screen(&self) -> Screen {
-        match (self.global.json, self.can_ask()) {
-            (true, _) => Screen::Json,
-            (false, true) => Screen::Terminal(self.look),
-            (false, false) => Screen::Plain(self.look),
+        match (self.global.json, self.can_ask(), &self.actions) {
+            (true, ..) => Screen::Json,
+            (false, true, _) => Screen::Terminal(self.look),
+            (false, false, Some(_)) => Screen::Actions(self.look),
+            (false, false, None) => Screen::Plain(self.look),
         }
+    }
+
+    /// The step of GitHub Actions that this is, if it is one.
+    pub fn actions(&self) -> Option<&Actions> {
+        self.actions.as_ref()
     }
 
     /// The environment that is meant, resolved.
     pub fn config(&self) -> Result<Config, Trouble> {
-        let fallback = self.variables.get("BACKSTAY_ENV").map(String::as_str);
+        self.config_or(None)
+    }
+
+    /// As [`Shell::config`]; `otherwise` is meant where neither the command line nor a variable names one.
+    pub fn config_or(&self, otherwise: Option<&str>) -> Result<Config, Trouble> {
+        let variable = self.variables.get("BACKSTAY_ENV").map(String::as_str).filter(|name| !name.is_empty());
+        let fallback = variable.or(otherwise);
         let name = find_environment(&self.global.directory, self.global.environment.as_deref(), fallback)?;
-        Ok(Config::load(&self.global.directory, &name, &self.variables)?)
+        Ok(self.config_of(&name)?)
+    }
+
+    /// The environment of this name, whatever the command line says.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config_of(&self, name: &str) -> Result<Config, ConfigError> {
+        Config::load(&self.global.directory, name, &self.variables)
+    }
+
+    /// The project's root, as it was typed.
+    pub fn root(&self) -> &Path {
+        &self.global.directory
     }
 
     /// The runbook called `name`, found fit for the environment.
@@ -218,28 +248,39 @@ impl Shell {
 
     /// Shows why a command could not do its work; gives its verdict.
     pub(super) fn tell_trouble(&self, trouble: Trouble) -> Verdict {
-        let (failure, verdict) = match trouble {
-            Trouble::Failure(failure) => (failure.clone(), failure.kind.into()),
-            Trouble::Verdict(failure, verdict) => (failure, verdict),
-            Trouble::Diagnostic(diagnostic) => return self.tell_diagnostic(&*diagnostic),
+        let (failure, verdict, text) = match trouble {
+            Trouble::Failure(failure) => {
+                let (verdict, text) = (failure.kind.into(), error::tell(&failure, self.look));
+                (failure, verdict, text)
+            }
+            Trouble::Verdict(failure, verdict) => {
+                let text = error::tell(&failure, self.look);
+                (failure, verdict, text)
+            }
+            Trouble::Diagnostic(diagnostic) => {
+                let width = if self.json() { 120 } else { self.look.width.min(120) };
+                let text = document::render(&*diagnostic, width, self.look.colour && !self.json());
+                (Failure::usage("read the project's files").because_of(&text), Verdict::Usage, text)
+            }
         };
         if self.json() {
             output::print(&error::document(&failure, verdict));
         } else {
-            output::complain(&error::tell(&failure, self.look));
+            output::complain(&text);
         }
+        self.annotate_trouble(&failure, verdict);
         verdict
     }
 
-    fn tell_diagnostic(&self, diagnostic: &(dyn Diagnostic + Send + Sync)) -> Verdict {
-        let width = self.look.width.min(120);
-        if self.json() {
-            let text = document::render(diagnostic, 120, false);
-            let failure = Failure::usage("read the project's files").because_of(text);
-            output::print(&error::document(&failure, Verdict::Usage));
-        } else {
-            output::complain(&document::render(diagnostic, width, self.look.colour));
+    /// A job of GitHub Actions shows it on its page too.
+    fn annotate_trouble(&self, failure: &Failure, verdict: Verdict) {
+        let Some(actions) = &self.actions else { return };
+        actions.output_end(verdict, "", verdict.production());
+        actions.summarize(&summary::refusal(failure, verdict));
+        if !self.json() {
+            let text = format!("could not {}{}", failure.what, failure.because());
+            let title = format!("backstay: exit {}", verdict.exit_code());
+            output::complain(&command::annotation(command::Weight::Error, &title, &text));
         }
-        Verdict::Usage
     }
 }

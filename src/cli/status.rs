@@ -1,5 +1,6 @@
 //! `backstay status`: what is, and the command that mends each thing that should not be.
 
+mod all;
 mod backups;
 mod databases;
 mod driver;
@@ -21,7 +22,11 @@ use scene::Scene;
 
 /// What runs and who drives it, flag, fence, revision and what is pending, last backup and proof, leftovers
 #[derive(Debug, Args)]
-pub struct Status {}
+pub struct Status {
+    /// Every environment in config/, in one table
+    #[arg(long)]
+    all: bool,
+}
 
 /// The facts that there can be several of.
 const LISTS: [&str; 3] = [LEFTOVER, INVALID, ORPHANED];
@@ -53,23 +58,32 @@ impl Fact {
     }
 }
 
-pub(super) async fn run(shell: &Shell, _command: &Status) -> Result<Verdict, Trouble> {
+pub(super) async fn run(shell: &Shell, command: &Status) -> Result<Verdict, Trouble> {
+    if command.all {
+        return all::run(shell).await;
+    }
     let config = shell.config()?;
-    let store = shell.store(&config);
-    let scene = Scene::look(shell, &config, &*store).await;
+    let facts = facts(shell, &config).await;
+    shell.tell(&text(&config, &facts), document(&config, &facts));
+    Ok(Verdict::Done)
+}
+
+/// All that is to be seen of an environment. What is out of reach is a fact too.
+async fn facts(shell: &Shell, config: &Config) -> Vec<Fact> {
+    let store = shell.store(config);
+    let scene = Scene::look(shell, config, &*store).await;
     let mut facts = vec![last_run(&scene)];
-    facts.extend(spooled(shell, &config).await);
+    facts.extend(spooled(shell, config).await);
     facts.extend(lock(&scene));
     facts.push(flag::look(&scene).await);
     let databases = databases::look(&scene).await;
     facts.push(match databases.iter().any(databases::shuts_out) {
         true => revision::behind_a_fence(),
-        false => revision::look(shell, &config).await,
+        false => revision::look(shell, config).await,
     });
     facts.extend(databases);
-    facts.extend(backups::look(&config, &*store).await);
-    shell.tell(&text(&config, &facts), document(&config, facts));
-    Ok(Verdict::Done)
+    facts.extend(backups::look(config, &*store).await);
+    facts
 }
 
 fn text(config: &Config, facts: &[Fact]) -> String {
@@ -82,7 +96,7 @@ fn text(config: &Config, facts: &[Fact]) -> String {
     lines.join("\n")
 }
 
-fn document(config: &Config, facts: Vec<Fact>) -> Value {
+fn document(config: &Config, facts: &[Fact]) -> Value {
     let mut document = json!({ "environment": config.environment });
     for name in LISTS {
         document[member(name)] = json!([]);

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::environment::{check_name, environments};
 use super::{
     Config, ConfigError, Database, MigrationRoot, Replica, Tool, env_file, health, lint_rules, migrations,
-    sections,
+    notify, sections,
 };
 use crate::document::tree::{self, Node};
 use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
@@ -101,7 +101,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let window = table.require("window", "[window]", sections::window);
     let lease = table.require("lease", "[lease]", sections::lease);
     let stop = table.require("stop", "[stop]", sections::stop);
-    let notify = table.take("notify", sections::notify);
+    let notify = table.require("notify", "[notify]", notify::notify);
     let health = table.take_own("health", health::checks);
     let (store, spool) = store?;
     let ((env_file, variables), database) = (variables?, database?);
@@ -128,7 +128,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         lease: lease?,
         stop: stop?,
         health: health?.unwrap_or_default(),
-        notify: notify?.flatten(),
+        notify: notify?,
         env_file,
         variables,
     })

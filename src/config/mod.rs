@@ -9,6 +9,7 @@ pub(crate) mod health;
 mod lint_rules;
 mod load;
 mod migrations;
+mod notify;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ mod tests;
 pub use environment::{environments, find_environment};
 pub use error::ConfigError;
 pub use load::DEFAULTS;
+pub use notify::{Notify, Webhook, WebhookFormat};
 
 pub(crate) use environment::toml_files;
 pub(crate) use load::defaults;
@@ -68,8 +70,8 @@ pub struct Config {
     pub stop: StopPolicy,
     /// The application's health checks: what proves that it serves.
     pub health: Health,
-    /// The program that tells people what can't wait, with its arguments.
-    pub notify: Option<Vec<String>>,
+    /// Who tells people what can't wait.
+    pub notify: Notify,
     /// The env file that the config names, whether it exists or not; absolute.
     pub env_file: Option<PathBuf>,
     /// The variables of `env_file`, given to commands beside our own environment.

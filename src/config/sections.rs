@@ -250,11 +250,6 @@ fn one_flag(value: Value<'_>, root: &Path) -> Read<Flag> {
     })
 }
 
-/// `[notify]`.
-pub(super) fn notify(value: Value<'_>) -> Read<Option<Vec<String>>> {
-    value.table(|table| table.take("run", Value::command))
-}
-
 /// `[drift]`.
 pub(super) fn drift(value: Value<'_>) -> Read<DriftPolicy> {
     value.table(|table| {

@@ -274,8 +274,8 @@ fn an_env_file_that_others_can_read_or_change_is_refused_with_what_mends_it() {
 #[test]
 fn a_program_to_notify_is_an_argument_vector() {
     let config = parse(&with_database("[notify]\nrun = [\"/opt/app/notify\", \"a b\"]"), &[]).unwrap();
-    assert_eq!(config.notify.as_deref(), Some(&["/opt/app/notify".to_string(), "a b".to_string()][..]));
-    assert_eq!(parse(&with_database(""), &[]).unwrap().notify, None);
+    assert_eq!(config.notify.run.as_deref(), Some(&["/opt/app/notify".to_string(), "a b".to_string()][..]));
+    assert_eq!(parse(&with_database(""), &[]).unwrap().notify.run, None);
     for wrong in ["[notify]\nrun = \"notify me\"", "[notify]\nrun = []", "[notify]\nurl = \"x\""] {
         assert!(parse(&with_database(wrong), &[]).is_err(), "{wrong}");
     }
@@ -513,6 +513,7 @@ fn the_annotated_defaults_name_only_keys_that_are_read() {
             ("ADMIN_URL", "postgres://admin@db/shop"),
             ("PGBOUNCER_URL", "postgres://admin@pooler/pgbouncer"),
             ("REPLICA_URL", "postgres://app@replica/shop"),
+            ("SLACK_WEBHOOK", "https://hooks.example.com/services/x"),
         ],
     );
     let config = config.unwrap_or_else(|message| panic!("{message}"));

@@ -141,6 +141,7 @@ async fn set_out<'a>(
         admin,
         heart,
         yes: false,
+        planned: None,
         attended: false,
         way_on: None,
         window: None,

@@ -18,7 +18,7 @@ use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
 use crate::journal::{Entry, Journal, Target};
 use crate::pg::explained;
-use crate::steps::{self, Action, Outline, Probe, Report, Site};
+use crate::steps::{self, Action, Outline, Planned, Probe, Report, Site};
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -54,6 +54,8 @@ pub struct Driving<'a> {
     pub(super) heart: Heart,
     /// Confirmations are answered with yes.
     pub yes: bool,
+    /// The plan file that this driver was given.
+    pub planned: Option<Planned>,
     /// A person is there to be asked.
     pub attended: bool,
     /// What a person decided before this driver began.
@@ -86,6 +88,7 @@ impl Driving<'_> {
     /// A crash anywhere leaves a run that `resume` goes on with: every effect is behind its `Started`.
     pub async fn drive(mut self) -> Verdict {
         let mut stop = self.stop.clone();
+        let beginning = self.notify_of_beginning();
         let halted = tokio::select! {
             biased;
             halted = self.run_lines() => halted,
@@ -107,7 +110,7 @@ impl Driving<'_> {
             }
         };
         let production = farewell::production(verdict, failure.as_ref());
-        self.notify_of(verdict, production).await;
+        self.notify_of_end(verdict, production, beginning).await;
         self.tell_end(verdict, production, failure);
         verdict
     }
@@ -344,6 +347,7 @@ impl Driving<'_> {
             line,
             phase: recall::line_of(&self.plan, &back, line).map_or(Phase::Before, |line| line.phase),
             yes: self.yes,
+            planned: self.planned.as_ref(),
             outline: &self.outline,
         }
     }

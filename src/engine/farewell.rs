@@ -3,8 +3,9 @@
 use super::drive::Driving;
 use super::stop::{Teller, until};
 use super::{advice, decide};
-use crate::event::Event;
+use crate::event::{Event, RUN_BEGAN, RUN_ENDED};
 use crate::failure::{Failure, Kind, Verdict};
+use crate::notify;
 use crate::steps;
 use crate::time::now;
 
@@ -26,19 +27,46 @@ impl Driving<'_> {
         Teller { config, run, events: self.events.clone() }
     }
 
-    /// A run that ends with the flag up needs a person, who may be asleep.
-    pub(super) async fn notify_of(&self, verdict: Verdict, production: &str) {
-        if !matches!(verdict, Verdict::NotPutBack | Verdict::InterruptedInWindow) {
-            return;
+    /// Tells people that a driver took the run up, beside it; nothing if nobody wants to know.
+    pub(super) fn notify_of_beginning(&self) -> Option<tokio::task::JoinHandle<()>> {
+        if !notify::is_wanted(self.config, RUN_BEGAN) {
+            return None;
         }
+        let (run, environment) = (self.journal.run(), &self.config.environment);
+        let text = match self.journal.epoch() {
+            1 => format!("run {run} of {environment} began"),
+            epoch => format!("run {run} of {environment} was taken up again, by driver {epoch}"),
+        };
+        let teller = self.teller();
+        Some(tokio::spawn(async move { teller.notify(RUN_BEGAN, &text).await }))
+    }
+
+    /// A run that ends with the flag up needs a person, who may be asleep.
+    pub(super) async fn notify_of_end(
+        &self,
+        verdict: Verdict,
+        production: &str,
+        beginning: Option<tokio::task::JoinHandle<()>>,
+    ) {
+        let event = match verdict {
+            Verdict::NotPutBack | Verdict::InterruptedInWindow => "needs_a_person",
+            _ => RUN_ENDED,
+        };
         let (run, environment) = (self.journal.run(), &self.config.environment);
         let text = format!(
             "run {run} of {environment} ended with exit {}: production is {production}; backstay status -e {environment}",
             verdict.exit_code()
         );
         let teller = self.teller();
+        let telling = async {
+            // In their order.
+            if let Some(beginning) = beginning {
+                let _ = beginning.await;
+            }
+            teller.notify_of(event, &text, Some(verdict)).await;
+        };
         tokio::select! {
-            () = teller.notify("needs_a_person", &text) => {}
+            () = telling => {}
             // The SIGKILL that may come must not find the end untold.
             () = until(self.killed_at) => {}
         }

@@ -15,6 +15,7 @@ mod heart;
 mod interrupt;
 mod lock;
 pub mod plan;
+pub mod proposal;
 pub mod recall;
 mod record;
 pub mod standing;

@@ -9,8 +9,8 @@ use super::plan::Plan;
 use super::state::State;
 use crate::config::Config;
 use crate::event::{Event, Events};
-use crate::failure::Failure;
-use crate::notify;
+use crate::failure::{Failure, Verdict};
+use crate::notify::{self, Notice};
 use crate::steps::Action;
 use crate::time::{between, now, show_duration};
 use crate::uptime::Uptime;
@@ -109,7 +109,13 @@ impl Teller {
 
     /// Notifies; what goes wrong with that is a note.
     pub async fn notify(&self, event: &str, text: &str) {
-        if let Some(wrong) = notify::tell(&self.config, event, &self.run, text).await {
+        self.notify_of(event, text, None).await;
+    }
+
+    /// As [`Teller::notify`], of a run that ended so.
+    pub async fn notify_of(&self, event: &str, message: &str, verdict: Option<Verdict>) {
+        let notice = Notice { event, run: &self.run, message, verdict };
+        if let Some(wrong) = notify::tell_of(&self.config, notice).await {
             self.events.emit(Event::Note { line: None, text: wrong });
         }
     }

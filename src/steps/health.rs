@@ -1,6 +1,5 @@
 //! Health checks: does the application serve, as a user would see it?
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,6 +12,7 @@ use crate::failure::Failure;
 use crate::pg::{self, ConnInfo, SessionOptions};
 use crate::redact::redact;
 use crate::time::show_duration;
+use crate::web;
 
 /// A health page has no reason to be longer; the rest is not read.
 const LONGEST_BODY: usize = 1 << 20;
@@ -99,30 +99,12 @@ pub async fn look_once(check: &HttpCheck) -> Result<(), String> {
 
 /// The HTTP client: no redirects (the page asked for must answer itself), no proxy between.
 fn client(secure: bool) -> Result<reqwest::Client, Failure> {
-    reqwest::Client::builder()
-        .tls_backend_preconfigured(tls(secure)?)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .user_agent(concat!("backstay/", env!("CARGO_PKG_VERSION")))
-        .pool_max_idle_per_host(0)
-        .build()
-        .map_err(|error| Failure::failed("make an HTTP client").caused_by(&error))
-}
-
-/// TLS with the system's certificates; they are read only if an address needs them.
-fn tls(secure: bool) -> Result<rustls::ClientConfig, Failure> {
-    let mut roots = rustls::RootCertStore::empty();
-    if secure {
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    }
-    rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map(|builder| builder.with_root_certificates(roots).with_no_client_auth())
-        .map_err(|error| Failure::internal("set up TLS for HTTPS").caused_by(&error))
+    let client = web::client(secure)?.no_proxy().build();
+    client.map_err(|error| Failure::failed("make an HTTP client").caused_by(&error))
 }
 
 fn is_secure(check: &HttpCheck) -> bool {
-    check.url.starts_with("https:")
+    web::is_secure(&check.url)
 }
 
 async fn until_good(

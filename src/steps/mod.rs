@@ -30,8 +30,10 @@ use crate::failure::Failure;
 use crate::process::orphans;
 use crate::runbook::{GuardKind, StepKind};
 
+pub use approve::{Approval, How, Planned};
 pub(crate) use backup::{restore_options, write_options};
 pub use preview::Pending;
+pub(crate) use preview::{commit_of, hash as sql_hash};
 pub use put_back::would_drop_writes;
 pub use replicas::{Left, Stranded};
 pub use roots::{migrator, roots};

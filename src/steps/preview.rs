@@ -17,7 +17,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         assure(site).await?;
         schema::take(Moment::Before, site).await;
     }
-    let commit = commit_of(site).await;
+    let commit = commit_of(site.config).await;
     let object = format!("runs/{}/preview.sql", site.run);
     let mut hasher = Sha256::new();
     for part in [commit.as_deref().unwrap_or_default(), &pending.fixed, &site.outline.digest] {
@@ -100,6 +100,15 @@ impl Pending {
         Self::gather(site.config, targets, Some(site.run), &session, false).await
     }
 
+    /// As [`Pending::unwritten`], of no run yet: what a plan file is held against.
+    ///
+    /// # Errors
+    /// As [`Pending::of`].
+    pub(super) async fn planned(site: &Site<'_>) -> Result<Self, Failure> {
+        let session = pg::connect(&site.live().await?, &site.session("approve")).await?;
+        Self::gather(site.config, &site.outline.migrations, None, &session, false).await
+    }
+
     /// What steps that lead to these targets (root, or all of them, and target) would do now. Reads only.
     ///
     /// # Errors
@@ -139,15 +148,15 @@ impl Pending {
 }
 
 /// SHA-256 in hex.
-pub(super) fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
 }
 
 /// The commit of the project, if it is a git checkout and git is there.
-async fn commit_of(site: &Site<'_>) -> Option<String> {
+pub(crate) async fn commit_of(config: &Config) -> Option<String> {
     let argv = ["git", "rev-parse", "--verify", "HEAD"].map(String::from).to_vec();
     let timeout = std::time::Duration::from_secs(5);
-    let program = Program { argv, directory: site.config.root.clone(), env: Default::default(), timeout };
+    let program = Program { argv, directory: config.root.clone(), env: Default::default(), timeout };
     let mut commit = None;
     process::run(&program, |line| commit = Some(line.to_string())).await.ok()?;
     commit.filter(|commit| commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()))

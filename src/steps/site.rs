@@ -48,6 +48,8 @@ pub struct Site<'a> {
     pub phase: Phase,
     /// Confirmations are answered with yes (`--yes`).
     pub yes: bool,
+    /// The plan file that this run was begun with.
+    pub planned: Option<&'a super::Planned>,
     /// What earlier lines left.
     pub recall: Recall,
     /// What stands in this run's plan and matters to its lines.

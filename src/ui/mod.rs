@@ -7,6 +7,7 @@
 pub mod checklist;
 pub mod error;
 pub(crate) mod foreign;
+pub mod github;
 pub mod json;
 pub(crate) mod layout;
 pub(crate) mod look;
@@ -34,6 +35,8 @@ pub enum Screen {
     Terminal(Look),
     /// Plain lines with times on standard error; nothing is asked.
     Plain(Look),
+    /// As `Plain`, with the folds and annotations of a GitHub Actions job.
+    Actions(Look),
     /// Every event as one object a line on standard output; nothing is asked.
     Json,
 }
@@ -80,6 +83,7 @@ async fn read(screen: Screen, events: UnboundedReceiver<Event>) {
     match screen {
         Screen::Terminal(look) => terminal::show(look, events).await,
         Screen::Plain(look) => plain::show(look, events).await,
+        Screen::Actions(look) => github::show(look, events).await,
         Screen::Json => json::show(events).await,
     }
 }

@@ -41,7 +41,7 @@ fn write(look: Look, rows: &[String]) {
 /// The rows of a log, one event after another: **pure**.
 #[derive(Debug, Default)]
 pub struct Log {
-    list: Checklist,
+    pub(super) list: Checklist,
     told: HashMap<LineId, Timestamp>,
 }
 

@@ -81,31 +81,37 @@ impl Entry {
 
 fn headline(list: &Checklist, end: &End, look: Look) -> Vec<String> {
     let marks = look.marks();
-    let (mark, ink, text) = match end.verdict {
-        Verdict::Done => (marks.done, Ink::Good, "done."),
-        Verdict::Internal => (marks.failed, Ink::Bad, "backstay itself failed."),
-        Verdict::Usage => (marks.failed, Ink::Bad, "not begun; nothing was changed."),
-        Verdict::Refused => (marks.failed, Ink::Bad, "stopped before the window; nothing was changed."),
-        Verdict::PutBack if was_stopped(end) => {
-            (marks.failed, Ink::Bad, "stopped, and production was put back.")
-        }
-        Verdict::PutBack => (marks.failed, Ink::Bad, "failed, and production was put back."),
-        Verdict::NotPutBack => {
-            (marks.failed, Ink::Bad, "failed, and production was NOT put back. You are needed.")
-        }
-        Verdict::Interrupted => (marks.unfinished, Ink::Warn, "interrupted outside the window."),
-        Verdict::ChangedButFailing => {
-            (marks.failed, Ink::Warn, "the change is in production, but a later check failed.")
-        }
-        Verdict::InterruptedInWindow => (marks.unfinished, Ink::Bad, "interrupted inside the window."),
+    let (mark, ink) = match end.verdict {
+        Verdict::Done => (marks.done, Ink::Good),
+        Verdict::Interrupted => (marks.unfinished, Ink::Warn),
+        Verdict::ChangedButFailing => (marks.failed, Ink::Warn),
+        Verdict::InterruptedInWindow => (marks.unfinished, Ink::Bad),
+        _ => (marks.failed, Ink::Bad),
     };
-    let name = match &list.title {
-        Some(title) => format!("{} on {}", title.runbook, title.environment),
-        None => "the run".to_string(),
-    };
-    let rows = fold(&format!("{name}: {text}"), look.width.min(READABLE).saturating_sub(width_of(mark) + 1));
+    let width = look.width.min(READABLE).saturating_sub(width_of(mark) + 1);
+    let rows = fold(&headline_words(list, end), width);
     let lead = |i| if i == 0 { pad(mark, width_of(mark) + 1) } else { " ".repeat(width_of(mark) + 1) };
     rows.iter().enumerate().map(|(i, row)| look.paint(ink, &format!("{}{row}", lead(i)))).collect()
+}
+
+/// How it ended, in a sentence: `release on production: done.`
+pub(super) fn headline_words(list: &Checklist, end: &End) -> String {
+    let text = match end.verdict {
+        Verdict::Done => "done.",
+        Verdict::Internal => "backstay itself failed.",
+        Verdict::Usage => "not begun; nothing was changed.",
+        Verdict::Refused => "stopped before the window; nothing was changed.",
+        Verdict::PutBack if was_stopped(end) => "stopped, and production was put back.",
+        Verdict::PutBack => "failed, and production was put back.",
+        Verdict::NotPutBack => "failed, and production was NOT put back. You are needed.",
+        Verdict::Interrupted => "interrupted outside the window.",
+        Verdict::ChangedButFailing => "the change is in production, but a later check failed.",
+        Verdict::InterruptedInWindow => "interrupted inside the window.",
+    };
+    match &list.title {
+        Some(title) => format!("{} on {}: {text}", title.runbook, title.environment),
+        None => format!("the run: {text}"),
+    }
 }
 
 /// What production is, how long it took, and how long users could not work.

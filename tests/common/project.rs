@@ -142,9 +142,9 @@ impl Project {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_backstay"));
         command.args(arguments).current_dir(self.folder.path()).stdin(Stdio::null());
-        // A store in a directory is refused under CI, and the tester's own database is none of our business.
-        for (name, _) in
-            std::env::vars().filter(|(n, _)| n == "CI" || n.starts_with("PG") || n.starts_with("BACKSTAY"))
+        // A store in a directory is refused under CI, and the tester's own database and job are none of our business.
+        for (name, _) in std::env::vars()
+            .filter(|(n, _)| n == "CI" || ["PG", "BACKSTAY", "GITHUB_"].iter().any(|own| n.starts_with(own)))
         {
             command.env_remove(name);
         }

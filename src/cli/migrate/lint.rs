@@ -9,6 +9,7 @@ use crate::failure::Verdict;
 use crate::migrate::lint::{Finding, Level};
 use crate::steps::direct;
 use crate::steps::lint::{Judgement, Scope};
+use crate::ui::github::command::{Spot, Weight, annotation_at};
 
 /// What to judge, and by what.
 #[derive(Debug, Args)]
@@ -48,5 +49,18 @@ pub(super) async fn run(
             "findings": judgement.findings.iter().map(Finding::document).collect::<Vec<_>>(),
         }),
     );
+    annotate(shell, config, &judgement.findings);
     Ok(if judgement.has_errors() { Verdict::Refused } else { Verdict::Done })
+}
+
+/// A job of GitHub Actions shows each finding beside its line in the pull request.
+fn annotate(shell: &Shell, config: &Config, findings: &[Finding]) {
+    let Some(actions) = shell.actions().filter(|_| !shell.json()) else { return };
+    for finding in findings {
+        let weight = if finding.level == Level::Error { Weight::Error } else { Weight::Warning };
+        let file = actions.name_of(&config.root.join(&finding.file));
+        let help: String = finding.help.iter().map(|help| format!("\n{help}")).collect();
+        let message = format!("{}{help}", finding.what);
+        shell.note(&annotation_at(weight, Spot { file: &file, line: finding.line }, finding.rule, &message));
+    }
 }

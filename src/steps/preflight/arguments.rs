@@ -49,7 +49,7 @@ fn programs<'a>(config: &'a Config, outline: &'a Outline) -> Vec<(String, &'a [S
     if let FreeDisk::Command(argv) = &config.database.free_disk {
         add("[database] free_disk".into(), argv);
     }
-    if let Some(argv) = &config.notify {
+    if let Some(argv) = &config.notify.run {
         add("[notify] run".into(), argv);
     }
     programs

@@ -1,0 +1,54 @@
+//! The file of `plan --out`, `approve` and `run --plan`.
+
+use std::io::Write;
+use std::path::Path;
+
+use crate::engine::proposal::{FORMAT, Proposal};
+use crate::failure::Failure;
+
+/// Reads a plan file.
+///
+/// # Errors
+/// It can't be read, is no plan, or one of a newer backstay (all exit 2); it was changed after it was approved
+/// (exit 3).
+pub(super) fn read(path: &Path) -> Result<Proposal, Failure> {
+    let what = || format!("read the plan file {}", path.display());
+    let again = "make one with: backstay plan RUNBOOK --out FILE";
+    let text = std::fs::read(path).map_err(|error| Failure::usage(what()).caused_by(&error).then(again))?;
+    let document: serde_json::Value = serde_json::from_slice(&text)
+        .map_err(|error| Failure::usage(what()).because_of("it is no JSON").caused_by(&error).then(again))?;
+    let format = document["format"].as_u64();
+    if let Some(format) = format.filter(|format| *format > u64::from(FORMAT)) {
+        return Err(Failure::usage(what())
+            .because_of(format!("it has format {format}, and this version reads {FORMAT}"))
+            .then("use the version of backstay that made it"));
+    }
+    let proposal: Proposal = serde_json::from_value(document).map_err(|error| {
+        Failure::usage(what()).because_of("it is no plan file").caused_by(&error).then(again)
+    })?;
+    if proposal.is_as_approved() {
+        return Ok(proposal);
+    }
+    Err(Failure::refused(what())
+        .because_of("it is not what was approved: something in it was changed afterwards")
+        .leaving("nothing was changed")
+        .then("plan again with --out, and have that approved"))
+}
+
+/// Writes a plan file, whole or not at all.
+///
+/// # Errors
+/// What the system says.
+pub(super) fn write(path: &Path, proposal: &Proposal) -> Result<(), Failure> {
+    let failed = |error: &std::io::Error| {
+        Failure::failed(format!("write the plan file {}", path.display())).caused_by(error)
+    };
+    let text = serde_json::to_string_pretty(proposal)
+        .map_err(|error| Failure::internal("write a plan as JSON").caused_by(&error))?;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
+    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(|error| failed(&error))?;
+    file.as_file().sync_all().map_err(|error| failed(&error))?;
+    file.persist(path).map_err(|error| failed(&error.error))?;
+    Ok(())
+}

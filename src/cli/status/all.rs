@@ -1,0 +1,205 @@
+//! `backstay status --all`: every environment of the project in one table.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::{Fact, document, facts};
+use crate::cli::{Shell, Trouble};
+use crate::config::{Config, environments};
+use crate::failure::{Failure, Verdict};
+use crate::journal;
+use crate::store::Store;
+use crate::time::{between, now, show_age};
+use crate::ui::table::{Column, render};
+
+/// How long one environment is waited for: what is out of reach must not hold up the others.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// One environment, as far as it could be seen.
+struct Row {
+    environment: String,
+    seen: Result<Seen, Failure>,
+}
+
+struct Seen {
+    facts: Vec<Fact>,
+    released: Result<Option<Release>, Failure>,
+    config: Config,
+}
+
+/// The last run that ended well.
+struct Release {
+    run: String,
+    at: Timestamp,
+}
+
+pub(super) async fn run(shell: &Shell) -> Result<Verdict, Trouble> {
+    let names = environments(shell.root());
+    if names.is_empty() {
+        return Err(Failure::usage("tell of every environment")
+            .because_of(format!("{} has none", shell.root().join("config").display()))
+            .into());
+    }
+    let rows = join_all(names.into_iter().map(|name| look(shell, name))).await;
+    shell.tell(&text(shell, &rows), json!({ "environments": rows.iter().map(told).collect::<Vec<_>>() }));
+    Ok(Verdict::Done)
+}
+
+async fn look(shell: &Shell, environment: String) -> Row {
+    let seen = match shell.config_of(&environment) {
+        Ok(config) => match tokio::time::timeout(PATIENCE, see(shell, config)).await {
+            Ok(seen) => Ok(seen),
+            Err(_) => Err(Failure::failed(format!("look at {environment}"))
+                .because_of(format!("it gave no answer for {} s", PATIENCE.as_secs()))
+                .then(format!("backstay status -e {environment}"))),
+        },
+        Err(error) => Err(Failure::from(error)),
+    };
+    Row { environment, seen }
+}
+
+async fn see(shell: &Shell, config: Config) -> Seen {
+    let store = shell.store(&config);
+    let (facts, released) = tokio::join!(facts(shell, &config), last_release(&config.environment, &*store));
+    Seen { facts, released, config }
+}
+
+/// The newest run that ended with everything as wished.
+async fn last_release(environment: &str, store: &dyn Store) -> Result<Option<Release>, Failure> {
+    for bounds in journal::bounds(store).await?.into_iter().rev() {
+        if bounds.ended(store).await? != Some(Verdict::Done)
+            || bounds.environment(store).await?.as_deref() != Some(environment)
+        {
+            continue;
+        }
+        let records = journal::read(store, &bounds.run).await?.records;
+        return Ok(records.last().map(|record| Release { run: bounds.run, at: record.at }));
+    }
+    Ok(None)
+}
+
+fn text(shell: &Shell, rows: &[Row]) -> String {
+    const COLUMNS: [Column; 7] = [
+        Column::id("environment"),
+        Column::text("last run"),
+        Column::id("flag"),
+        Column::text("revision"),
+        Column::text("last backup"),
+        Column::text("last proof"),
+        Column::text("last release"),
+    ];
+    let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let mut text = render(&COLUMNS, &cells, shell.look);
+    for row in rows {
+        let lines = remarks(row);
+        if !lines.is_empty() {
+            text.push_str(&format!("\n{}\n{}\n", row.environment, lines.join("\n")));
+        }
+    }
+    text
+}
+
+fn cells(row: &Row) -> Vec<String> {
+    let Ok(seen) = &row.seen else {
+        return [row.environment.as_str(), "unknown"].map(String::from).to_vec();
+    };
+    let of = |name: &str| seen.facts.iter().find(|fact| fact.name == name);
+    vec![
+        row.environment.clone(),
+        short_of(of("run"), |value| word(&value["verdict"]), "none yet"),
+        short_of(of("flag"), |value| Some(if value["up"] == true { "UP" } else { "down" }.into()), "none"),
+        short_of(of("revision"), revision, "not to be seen"),
+        short_of(of("last backup"), backup, "NONE"),
+        short_of(of("last proof"), proof, "NONE"),
+        released(&seen.released),
+    ]
+}
+
+/// A fact in a word or two; `nothing` where there is none of it.
+fn short_of(fact: Option<&Fact>, told: impl Fn(&Value) -> Option<String>, nothing: &str) -> String {
+    match fact.map(|fact| &fact.value) {
+        None => "unknown".into(),
+        Some(value) if value.get("error").is_some() => "unknown".into(),
+        Some(Value::Null) => nothing.into(),
+        Some(value) => told(value).unwrap_or_else(|| "unknown".into()),
+    }
+}
+
+fn word(value: &Value) -> Option<String> {
+    value.as_str().map(String::from)
+}
+
+fn revision(value: &Value) -> Option<String> {
+    let roots: Vec<String> = value
+        .as_array()?
+        .iter()
+        .map(|root| {
+            let at: Vec<&str> =
+                root["revisions"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+            let at = if at.is_empty() { "base".to_string() } else { at.join(", ") };
+            match root["pending"].as_array().map_or(0, Vec::len) {
+                0 => at,
+                pending => format!("{at} +{pending} pending"),
+            }
+        })
+        .collect();
+    Some(roots.join("; "))
+}
+
+fn backup(value: &Value) -> Option<String> {
+    let age = show_age(Duration::from_millis(value["age_millis"].as_u64()?));
+    let standing =
+        if value["damaged"] == true { "DAMAGED" } else { value["verified"].as_str().unwrap_or("unproven") };
+    Some(format!("{age} old, {standing}"))
+}
+
+fn proof(value: &Value) -> Option<String> {
+    let age = show_age(Duration::from_millis(value["age_millis"].as_u64()?));
+    Some(format!("{}, {age} ago", word(&value["level"])?))
+}
+
+fn released(release: &Result<Option<Release>, Failure>) -> String {
+    match release {
+        Ok(Some(release)) => format!("{} ago", show_age(between(release.at, now()))),
+        Ok(None) => "none yet".into(),
+        Err(_) => "unknown".into(),
+    }
+}
+
+/// What can't stand in a row: why something is unknown, and what should be mended.
+fn remarks(row: &Row) -> Vec<String> {
+    match &row.seen {
+        Err(failure) => {
+            let next = failure.next.iter().map(|next| format!("  -> {next}"));
+            std::iter::once(format!("  {failure}")).chain(next).collect()
+        }
+        Ok(seen) => {
+            let unknown = |fact: &&Fact| fact.mends.is_some() || fact.value.get("error").is_some();
+            let told = |fact: &Fact| {
+                let mends = fact.mends.iter().map(|mends| format!("  -> {mends}"));
+                std::iter::once(format!("  {}: {}", fact.name, fact.text)).chain(mends).collect::<Vec<_>>()
+            };
+            seen.facts.iter().filter(unknown).flat_map(told).collect()
+        }
+    }
+}
+
+/// For programs: what `status` says of each, with the last release; or why nothing is known.
+fn told(row: &Row) -> Value {
+    match &row.seen {
+        Err(failure) => json!({ "environment": row.environment, "error": failure }),
+        Ok(seen) => {
+            let mut told = document(&seen.config, &seen.facts);
+            told["error"] = Value::Null;
+            told["last_release"] = match &seen.released {
+                Ok(Some(release)) => json!({ "run": release.run, "at": release.at }),
+                Ok(None) => Value::Null,
+                Err(failure) => json!({ "error": failure }),
+            };
+            told
+        }
+    }
+}
