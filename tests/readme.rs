@@ -16,7 +16,7 @@ use backstay::runbook::{Runbook, SHIPPED};
 use backstay::window::ledger;
 
 /// What a reader may be sent to.
-const DOCUMENTS: [&str; 8] = [
+const DOCUMENTS: [&str; 9] = [
     "README.md",
     "ARCHITECTURE.md",
     "docs/around.md",
@@ -24,6 +24,7 @@ const DOCUMENTS: [&str; 8] = [
     "docs/commands.md",
     "docs/configuration.md",
     "docs/formats.md",
+    "docs/github-actions.md",
     "docs/window.md",
 ];
 
