@@ -3,6 +3,7 @@
 
 mod account;
 pub mod actions;
+pub mod answers;
 pub mod backup;
 pub mod cli;
 pub mod config;
@@ -11,6 +12,7 @@ pub mod document;
 pub mod engine;
 pub mod event;
 pub mod failure;
+pub mod forecast;
 pub mod id;
 pub mod journal;
 pub mod log;
@@ -23,6 +25,7 @@ pub mod process;
 pub mod redact;
 pub mod report;
 pub mod runbook;
+pub mod schedule;
 pub mod schema;
 pub mod steps;
 pub mod store;

@@ -1,5 +1,7 @@
 //! The commands. One file a command: its arguments and one function; nothing is decided here.
 
+mod admission;
+mod answers;
 mod approve;
 mod backup;
 mod cleanup;
@@ -8,10 +10,11 @@ mod doctor;
 mod left_behind;
 mod maintenance;
 mod migrate;
+mod outlook;
 mod output;
 mod plan;
-mod report;
 mod plan_file;
+mod report;
 mod resume;
 mod run;
 mod runs;

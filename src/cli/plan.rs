@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::outlook::Outlook;
 use super::{Shell, Trouble, plan_file};
 use crate::engine::plan::{Line, Plan};
 use crate::engine::proposal::Proposal;
@@ -42,25 +43,28 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     }
     let Pending { sql, revisions: pending, .. } = read;
     let preview = preview(&pending, &judgement);
-    let (checklist, annotated) = (checklist(&runbook.description, &plan), judgement.annotate(&sql));
+    let outlook = Outlook::of(shell, &config, &plan).await;
+    let checklist = checklist(&runbook.description, &plan, &outlook);
+    let annotated = judgement.annotate(&sql);
     if let Some(actions) = shell.actions() {
         let (name, lint) = (&runbook.name, judgement.summary());
         actions.summarize(&summary::plan(name, &config.environment, &checklist, &pending, &lint, &annotated));
         let file = command.out.as_ref().map(|file| file.display().to_string());
         actions.output(&[("pending", pending.len().to_string()), ("plan", file.unwrap_or_default())]);
     }
-    let text = format!("{checklist}\n\n{preview}") + &annotated;
+    let text = format!("{checklist}\n\n{}{preview}", outlook.text()) + &annotated;
     let lines: Vec<_> = plan
         .lines
         .iter()
-        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undo() }))
+        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undo(), "estimate": outlook.of_line(line) }))
         .collect();
     let findings: Vec<_> = judgement.findings.iter().map(Finding::document).collect();
-    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings, "out": command.out }));
+    shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings,
+        "schedule": outlook.schedule, "estimate": outlook.estimate(), "out": command.out }));
     Ok(Verdict::Done)
 }
 
-fn checklist(description: &str, plan: &Plan) -> String {
+fn checklist(description: &str, plan: &Plan, outlook: &Outlook) -> String {
     let mut text = description.to_string();
     let mut phase = None;
     for line in &plan.lines {
@@ -68,7 +72,8 @@ fn checklist(description: &str, plan: &Plan) -> String {
             phase = Some(line.phase);
             text.push_str(&format!("\n\n{}", heading(line.phase)));
         }
-        text.push_str(&format!("\n  [ ] {:>2} {}{}", line.id.to_string(), line.name, undo(line)));
+        let (undo, about) = (undo(line), outlook.about(line));
+        text.push_str(&format!("\n  [ ] {:>2} {}{about}{undo}", line.id.to_string(), line.name));
     }
     text
 }

@@ -5,11 +5,16 @@ use std::sync::Arc;
 use clap::Args;
 use serde_json::json;
 
+use super::admission::{Charge, Timing};
+use super::answers::Answering;
 use super::run::{Screening, bring_what_waits, drive, expect_answers};
 use super::{Shell, Trouble, left_behind, stop, unread};
+use crate::answers::Answers;
 use crate::config::Config;
 use crate::engine::begin::{self, Means};
+use crate::engine::decide;
 use crate::engine::decisions::WayOn;
+use crate::engine::plan::Plan;
 use crate::engine::standing;
 use crate::engine::state::State;
 use crate::event::Event;
@@ -39,6 +44,10 @@ pub struct Resume {
     /// The flag is down on the machine where it was raised, which can't be seen from here
     #[arg(long, conflicts_with_all = ["put_back", "keep_new"])]
     flag_is_down: bool,
+    #[command(flatten)]
+    answering: Answering,
+    #[command(flatten)]
+    timing: Timing,
 }
 
 pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trouble> {
@@ -64,13 +73,33 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
         standing::is_to_ask(&config, &runbook, &history.records),
         command.yes,
     )?;
-    let (events, screen) = Screening::open(shell, &store);
     let stop = stop::listen();
+    let (plan, state) = (Plan::compile(&runbook, &config), State::of(&history.records));
+    let as_it_stands =
+        |failure| not_taken_over(failure, standing::verdict(&config, &runbook, &history.records));
+    let back = command.decision().is_some() || state.putting_back;
+    let answers = match back {
+        true => Answers::default(),
+        // An answer that is missing is asked for before anything starts; but the window may be open already.
+        false => match command.answering.read(shell, "resume", &runbook.name, &plan, &state) {
+            Err(failure) if decide::in_window(&plan, &state) => {
+                return Err(Trouble::Verdict(failure, decide::interrupted(&plan, &state)));
+            }
+            answers => answers?,
+        },
+    };
+    let charge = Charge { plan: &plan, state: &state };
+    let admitted = command.timing.admit(shell, &config, charge, &store, "resume it", stop.clone()).await;
+    let admitted = admitted.map_err(as_it_stands)?;
+    let (events, screen) = Screening::open(shell, &store);
     let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
     let begun = stop::unless_asked(stop, "take the run up", begin::resume(means, &runbook, &run)).await;
     let verdict = match begun {
         Err(failure) => Err(not_taken_over(failure, standing::verdict(&config, &runbook, &history.records))),
-        begun => drive(begun, shell, command.yes, command.decision()).await,
+        begun => {
+            let begun = begun.map(|driving| admitted.given_to(driving, answers));
+            drive(begun, shell, command.yes, command.decision()).await
+        }
     };
     drop(events);
     screen.close().await;

@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use clap::Args;
 
+use super::admission::{Charge, Timing};
+use super::answers::Answering;
 use super::{Shell, Trouble, left_behind, plan_file, stop};
 use crate::config::Config;
 use crate::engine::begin::{self, Means};
 use crate::engine::decisions::WayOn;
 use crate::engine::drive::Driving;
+use crate::engine::plan::Plan;
 use crate::engine::proposal::Proposal;
+use crate::engine::state::State;
 use crate::event::Events;
 use crate::failure::{Failure, Verdict};
 use crate::log;
@@ -33,6 +37,10 @@ pub struct Run {
     /// Answer the runbook's confirmations with yes
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    answering: Answering,
+    #[command(flatten)]
+    timing: Timing,
 }
 
 pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble> {
@@ -45,18 +53,31 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     let asks = runbook.before.iter().any(|step| matches!(step.kind, StepKind::Approve))
         && proposal.as_ref().is_none_or(|proposal| proposal.approval.is_none());
     expect_answers(shell, "run", &runbook, asks, command.yes)?;
+    let (plan, anew) = (Plan::compile(&runbook, &config), State::default());
+    let answers = command.answering.read(shell, "run", &runbook.name, &plan, &anew)?;
     let spool = shell.spool(&config);
     bring_what_waits(shell, &spool).await?;
     if let (Some(proposal), Some(file)) = (&proposal, &command.plan) {
         expect_as_planned(shell, &config, (&runbook, name), (proposal, file)).await?;
     }
     let store: Arc<dyn Store> = spool.clone();
-    let (events, screen) = Screening::open(shell, &store);
     let stop = stop::listen();
+    let verb = format!("run {}", runbook.name);
+    let admitted = command.timing.admit(
+        shell,
+        &config,
+        Charge { plan: &plan, state: &anew },
+        &store,
+        &verb,
+        stop.clone(),
+    );
+    let admitted = admitted.await?;
+    let (events, screen) = Screening::open(shell, &store);
     let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
     let begun = stop::unless_asked(stop, "begin the run", begin::begin(means, &runbook)).await;
     let planned = proposal.as_ref().map(Proposal::planned);
-    let begun = begun.map(|mut driving| {
+    let begun = begun.map(|driving| {
+        let mut driving = admitted.given_to(driving, answers);
         driving.planned = planned;
         driving
     });

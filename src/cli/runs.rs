@@ -137,6 +137,9 @@ fn words(entry: &Entry) -> String {
         Entry::PutBackAnyway { who } => format!("{who} decided to put back although others wrote"),
         Entry::KeepNew { who } => format!("{who} decided to keep the new version"),
         Entry::FlagIsDown { who } => format!("{who} said that the flag is down on its machine"),
+        Entry::OutsideSchedule { who, why, was } => {
+            format!("{who} runs it outside of the schedule ({was}): {why}")
+        }
         Entry::Interrupted { how, .. } => format!("interrupted: {how}"),
         Entry::Ended { verdict } => {
             format!("ended: exit {}, production is {}", verdict.exit_code(), verdict.production())

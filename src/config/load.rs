@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::environment::{check_name, environments};
 use super::{
     Config, ConfigError, Database, MigrationRoot, Replica, Tool, env_file, health, lint_rules, migrations,
-    notify, sections,
+    notify, schedule, sections,
 };
 use crate::document::tree::{self, Node};
 use crate::document::{self, Exposure, Finding, Noted, Read, Table, Value, Variables, register_variable};
@@ -98,6 +98,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let store = table.require("store", "[store] with a url", |v| sections::store(v, at.root, process));
     let backup = table.require("backup", "[backup]", sections::backup);
     let flag = table.take("maintenance", |v| sections::flag(v, at.root));
+    let schedule = table.take("schedule", schedule::schedule);
     let window = table.require("window", "[window]", sections::window);
     let lease = table.require("lease", "[lease]", sections::lease);
     let stop = table.require("stop", "[stop]", sections::stop);
@@ -124,6 +125,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         spool,
         backup: backup?,
         flag: flag?.flatten(),
+        schedule: schedule?.flatten(),
         window: window?,
         lease: lease?,
         stop: stop?,

@@ -10,6 +10,7 @@ mod lint_rules;
 mod load;
 mod migrations;
 mod notify;
+mod schedule;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -29,6 +30,7 @@ use std::time::Duration;
 use crate::migrate::draft::{IdKind, NamePattern};
 use crate::migrate::{alembic, lint};
 use crate::pg::ConnInfo;
+use crate::schedule::Schedule;
 use crate::store;
 
 /// An environment, resolved: nothing below reads files or variables again.
@@ -62,6 +64,8 @@ pub struct Config {
     pub backup: Backup,
     /// What tells the application that it is in maintenance. A window needs it.
     pub flag: Option<Flag>,
+    /// When a window may be open; whenever one likes, if the config does not say.
+    pub schedule: Option<Schedule>,
     /// How windows behave, whatever the runbook.
     pub window: WindowPolicy,
     /// How a driver shows that it lives, and when it counts as dead.

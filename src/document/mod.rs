@@ -8,6 +8,7 @@
 
 mod finding;
 mod mask;
+mod moment;
 mod secret;
 mod source;
 mod table;
@@ -20,6 +21,7 @@ pub use finding::{Finding, Invalid, render};
 pub(crate) use crate::words::{either, spell_out};
 pub(crate) use finding::Noted;
 pub(crate) use mask::masked;
+pub(crate) use moment::Moment;
 pub(crate) use secret::{passwords_in, register_variable};
 pub(crate) use source::Source;
 pub(crate) use table::Table;

@@ -48,6 +48,11 @@ impl<'a> Value<'a> {
         self.path.rsplit('.').next().unwrap_or_default()
     }
 
+    /// The file's own text at `span`.
+    pub(super) fn written(&self, span: &std::ops::Range<usize>) -> Option<&'a str> {
+        self.reader.written(span)
+    }
+
     /// Notes that the value is wrong.
     pub(crate) fn wrong(&self, finding: Finding) -> Noted {
         self.reader.note(&self.node.place, finding)

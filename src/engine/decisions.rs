@@ -18,7 +18,26 @@ pub enum WayOn {
     FlagIsDown,
 }
 
+/// What a person decided about a schedule that says no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outside {
+    /// The reason that they gave.
+    pub why: String,
+    /// What the schedule says.
+    pub was: String,
+}
+
 impl Driving<'_> {
+    /// Journals and tells that this run goes on outside of the schedule, if somebody decided that.
+    pub(super) async fn heed_override(&mut self) -> Result<(), Halt> {
+        let Some(Outside { why, was }) = self.outside_schedule.take() else { return Ok(()) };
+        let who = Driver::this_process().to_string();
+        let text = format!("outside of the schedule ({was}), as {who} decided: {why}");
+        self.append(Entry::OutsideSchedule { who, why, was }).await?;
+        self.events.emit(Event::Note { line: None, text });
+        Ok(())
+    }
+
     /// Journals the decision with which this driver was started, if there is one.
     ///
     /// Fails where the new version can't be kept, because the database was never open again or is the old one already.

@@ -7,15 +7,17 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::decide::{self, Decision};
-use super::decisions::WayOn;
+use super::decisions::{Outside, WayOn};
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
 use super::state::State;
 use super::stop::{Asked, Cut, Stop, WindowClock, until};
 use super::{farewell, lock, recall};
+use crate::answers::Answers;
 use crate::config::Config;
 use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
+use crate::forecast::Forecast;
 use crate::journal::{Entry, Journal, Target};
 use crate::pg::explained;
 use crate::steps::{self, Action, Outline, Planned, Probe, Report, Site};
@@ -60,6 +62,12 @@ pub struct Driving<'a> {
     pub attended: bool,
     /// What a person decided before this driver began.
     pub way_on: Option<WayOn>,
+    /// Answers to its checklist that were given ahead.
+    pub answers: Answers,
+    /// How long it is likely to take.
+    pub forecast: Forecast,
+    /// What a person decided about the schedule before this driver began.
+    pub outside_schedule: Option<Outside>,
     /// The clock of the window, while the flag may be up.
     pub(super) window: Option<WindowClock>,
     /// When the SIGKILL must be reckoned with that may follow a signal.
@@ -117,6 +125,7 @@ impl Driving<'_> {
 
     async fn run_lines(&mut self) -> Result<Verdict, Halt> {
         self.heed_decision().await?;
+        self.heed_override().await?;
         self.hold_fence().await?;
         // How long users saw the maintenance page is not known where production was put back without a record.
         if decide::in_window(&self.plan, &self.state) && self.state.put_back_found.is_none() {
@@ -349,6 +358,8 @@ impl Driving<'_> {
             yes: self.yes,
             planned: self.planned.as_ref(),
             outline: &self.outline,
+            answers: &self.answers,
+            forecast: &self.forecast,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! What happens next is answered by [`decide`] alone, from the plan and what the journal adds up to.
 //! [`drive`] only carries it out: journal `Started`, perform, journal how it ended.
 
+pub mod admission;
 pub mod advice;
 pub mod begin;
 pub mod decide;
@@ -12,6 +13,7 @@ mod estimate;
 mod farewell;
 mod found;
 mod heart;
+pub mod history;
 mod interrupt;
 mod lock;
 pub mod plan;

@@ -61,9 +61,28 @@ impl Plan {
         self.lines.iter().find(|line| wanted(&line.action))
     }
 
+    /// The questions of its checklists, each with its line.
+    pub fn questions(&self) -> impl Iterator<Item = (&str, &Line)> {
+        self.lines.iter().filter_map(|line| match &line.action {
+            Action::Step(StepKind::Checklist { asks }) => Some((asks.first()?.as_str(), line)),
+            _ => None,
+        })
+    }
+
     fn extend(&mut self, phase: Phase, steps: &[Step]) {
         for step in steps {
-            self.push(phase, &step.name, Action::Step(step.kind.clone()));
+            match &step.kind {
+                StepKind::Checklist { asks } => self.ask(phase, &step.name, asks),
+                kind => self.push(phase, &step.name, Action::Step(kind.clone())),
+            }
+        }
+    }
+
+    /// A line for each question: an answer is journaled as any line's end is, and not asked for again.
+    fn ask(&mut self, phase: Phase, name: &str, asks: &[String]) {
+        for ask in asks {
+            let name = if asks.len() == 1 { name } else { ask };
+            self.push(phase, name, Action::Step(StepKind::Checklist { asks: vec![ask.clone()] }));
         }
     }
 
@@ -87,6 +106,11 @@ impl Line {
     /// Whether its start is `Clearing`: from there on production is not put back any more.
     pub fn clears_for_good(&self) -> bool {
         matches!((&self.action, self.id), (Action::ClearFlag, LineId::Line(_)))
+    }
+
+    /// Whether how long it takes is up to a person.
+    pub fn is_a_persons(&self) -> bool {
+        matches!(self.action, Action::Step(StepKind::Approve | StepKind::Checklist { .. }))
     }
 
     /// The command that takes this line back, if it is a command that has one.

@@ -30,6 +30,9 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
                 outline.restores |= *verify == Level::Restore;
             }
             Action::Step(StepKind::Verify(_)) if line.phase <= Phase::Open => outline.counts_rows = true,
+            Action::Step(StepKind::Checklist { .. }) => {
+                outline.questions.insert(line.id, line.name.clone());
+            }
             Action::Step(StepKind::Command(command)) => {
                 outline.commands.insert(line.id, command.clone());
             }
@@ -51,6 +54,7 @@ pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
         closing: serde_json::from_value(intent(|a| matches!(a, Action::Close))).ok(),
         raising: serde_json::from_value(intent(|a| matches!(a, Action::RaiseFlag { .. }))).ok(),
         flag_is_down: state.flag_is_down,
+        outside_schedule: state.outside_schedule,
         stopped_by: state.stopped_by.clone().filter(|_| state.interrupted.is_some()),
         guard: serde_json::from_value(facts(|a| matches!(a, Action::Guard(_)))).ok(),
         mark: serde_json::from_value(intent(|a| matches!(a, Action::Open))).ok(),

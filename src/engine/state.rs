@@ -24,6 +24,8 @@ pub struct State {
     pub keep_new: bool,
     /// Somebody said that the flag on another machine is down.
     pub flag_is_down: bool,
+    /// Somebody decided to run although the schedule said no.
+    pub outside_schedule: bool,
     /// Stopped in this epoch, and what follows inside the window.
     pub interrupted: Option<Onward>,
     /// By what it was stopped last.
@@ -125,6 +127,7 @@ impl State {
             Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
             Entry::KeepNew { .. } => self.keep_new = true,
             Entry::FlagIsDown { .. } => self.flag_is_down = true,
+            Entry::OutsideSchedule { .. } => self.outside_schedule = true,
             Entry::Interrupted { how, onward } => {
                 self.interrupted = Some(*onward);
                 self.stopped_by = Some(how.clone());

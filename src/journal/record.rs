@@ -128,6 +128,15 @@ pub enum Entry {
         /// Who: user and host.
         who: String,
     },
+    /// A person decided to run although the schedule said no.
+    OutsideSchedule {
+        /// Who: user and host.
+        who: String,
+        /// The reason that was given.
+        why: String,
+        /// What the schedule said.
+        was: String,
+    },
     /// The run was stopped, by a person or by its own clock.
     Interrupted {
         /// By what.
@@ -159,7 +168,9 @@ impl Entry {
             Entry::Started { name, .. } => mask(name),
             Entry::Finished { summary, .. } => mask(summary),
             Entry::Failed { failure, .. } => *failure = failure.redacted(),
-            Entry::Abandoned { why: text, .. } | Entry::Interrupted { how: text, .. } => mask(text),
+            Entry::Abandoned { why: text, .. }
+            | Entry::OutsideSchedule { why: text, .. }
+            | Entry::Interrupted { how: text, .. } => mask(text),
             Entry::TookOver { .. }
             | Entry::PutBackFound { .. }
             | Entry::PutBackAnyway { .. }

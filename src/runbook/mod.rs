@@ -87,6 +87,11 @@ pub enum StepKind {
     Preview,
     /// A person agrees to what was previewed.
     Approve,
+    /// A person says that something which only a person can see to is done.
+    Checklist {
+        /// The questions that must be answered with yes; in a plan each has a line of its own.
+        asks: Vec<String>,
+    },
     /// Migrations.
     Migrate {
         /// The target, as Alembic writes targets.

@@ -42,6 +42,7 @@ pub(super) enum Kind {
     Lint,
     Preview,
     Approve,
+    Checklist,
     Migrate,
     Command,
     Health,
@@ -50,12 +51,13 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [(&str, Kind); 10] = [
+    pub(super) const ALL: [(&str, Kind); 11] = [
         ("preflight", Kind::Preflight),
         ("backup", Kind::Backup),
         ("lint", Kind::Lint),
         ("preview", Kind::Preview),
         ("approve", Kind::Approve),
+        ("checklist", Kind::Checklist),
         ("migrate", Kind::Migrate),
         ("command", Kind::Command),
         ("health", Kind::Health),

@@ -68,6 +68,7 @@ fn read(table: &mut Table<'_>, kind: Kind, phase: Phase) -> Read<StepKind> {
         Kind::Lint => Ok(StepKind::Lint),
         Kind::Preview => Ok(StepKind::Preview),
         Kind::Approve => Ok(StepKind::Approve),
+        Kind::Checklist => checklist(table),
         Kind::Migrate => migrate(table),
         Kind::Command => command(table, phase),
         Kind::Health => {
@@ -84,6 +85,27 @@ fn backup(table: &mut Table<'_>) -> Read<StepKind> {
         v.word(&[("manifest", Level::Manifest), ("read", Level::Read), ("restore", Level::Restore)])
     })?;
     Ok(StepKind::Backup { verify: verify.unwrap_or(Level::Read) })
+}
+
+fn checklist(table: &mut Table<'_>) -> Read<StepKind> {
+    const EXAMPLE: &str = "ask = \"Are on-call and support told?\"";
+    let asks = table.require("ask", EXAMPLE, |value| {
+        if value.node().as_text().is_some() {
+            return value.line().map(|one| vec![one]);
+        }
+        let asks = value.clone().list("a question, or a list of them", Value::line)?;
+        if asks.is_empty() {
+            let finding = Finding::new("this checklist asks nothing").label("no question");
+            return Err(value.wrong(finding.help(format!("write {EXAMPLE}"))));
+        }
+        let twice = asks.iter().enumerate().find(|(n, ask)| asks[..*n].contains(ask));
+        if let Some((_, ask)) = twice {
+            let finding = Finding::new(format!("`{ask}` is asked twice")).label("in this list");
+            return Err(value.wrong(finding.help("one answer would do for both")));
+        }
+        Ok(asks)
+    });
+    Ok(StepKind::Checklist { asks: asks? })
 }
 
 fn migrate(table: &mut Table<'_>) -> Read<StepKind> {
@@ -243,6 +265,10 @@ fn default_name(step: &StepKind, table: &Table<'_>) -> String {
         StepKind::Lint => "lint".into(),
         StepKind::Preview => "preview".into(),
         StepKind::Approve => "approve".into(),
+        StepKind::Checklist { asks } => match asks.as_slice() {
+            [only] => masked(only),
+            _ => "checklist".into(),
+        },
         StepKind::Migrate { to, root: None } => format!("migrate to {to}"),
         StepKind::Migrate { to, root: Some(root) } => format!("migrate {root} to {to}"),
         StepKind::Command(_) => shorten(&written_command(table)),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Pending, Report, Site, sql_hash};
+use super::{Pending, Report, Site, schedule, sql_hash};
 use crate::failure::{Failure, Kind};
 use crate::journal::Driver;
 use crate::words::count;
@@ -61,11 +61,15 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         facts["asked"] = false.into();
         return Report::with(format!("{what}, {}", told(approval)), &facts);
     }
+    let outlook = schedule::outlook(site);
     if site.yes {
+        outlook.into_iter().for_each(|text| site.progress().note(text));
         return Report::with(format!("{what}, by --yes of {}", driver.user), &facts);
     }
     let environment = &site.config.environment;
-    match site.events.ask(site.line, format!("Release {what} to {environment}?"), environment).await {
+    let ahead: String = outlook.into_iter().map(|text| format!("{text}\n")).collect();
+    let question = format!("{ahead}Release {what} to {environment}?");
+    match site.events.ask(site.line, question, environment).await {
         Some(true) => Report::with(format!("{what}, by {}", driver.user), &facts),
         Some(false) => Err(Failure::refused("get the release approved")
             .because_of(format!("the answer was not {environment}"))

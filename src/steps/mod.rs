@@ -4,6 +4,7 @@
 
 mod approve;
 mod backup;
+mod checklist;
 pub mod command;
 pub mod health;
 pub mod lint;
@@ -15,6 +16,7 @@ mod put_back;
 mod record;
 mod replicas;
 mod roots;
+mod schedule;
 pub mod schema;
 mod scratch;
 mod site;
@@ -167,6 +169,7 @@ async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Fa
         StepKind::Lint => lint::perform(site).await,
         StepKind::Preview => preview::perform(site).await,
         StepKind::Approve => approve::perform(site).await,
+        StepKind::Checklist { asks } => checklist::perform(asks, site).await,
         StepKind::Migrate { to, root } => migrate::perform(to, root.as_deref(), site).await,
         StepKind::Command(command) => command::perform(command, site).await,
         StepKind::Health { http, sql } => health::perform(http, sql, site).await,

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answers::Answers;
 use crate::backup::Level;
 use crate::backup::attributes::DatabaseAttributes;
 use crate::config::Config;
 use crate::event::{Events, LineId, Phase, Progress};
 use crate::failure::Failure;
+use crate::forecast::Forecast;
 use crate::journal::Target;
 use crate::machine::Machine;
 use crate::migrate::Database;
@@ -54,6 +56,10 @@ pub struct Site<'a> {
     pub recall: Recall,
     /// What stands in this run's plan and matters to its lines.
     pub outline: &'a Outline,
+    /// Answers to the checklist that were given ahead.
+    pub answers: &'a Answers,
+    /// How long the run is likely to take.
+    pub forecast: &'a Forecast,
 }
 
 /// What a line needs to know of the plan as a whole.
@@ -75,6 +81,8 @@ pub struct Outline {
     pub migrations: Vec<(Option<String>, String)>,
     /// The commands of the plan, by line: an undo runs where its command ran.
     pub commands: BTreeMap<LineId, CommandStep>,
+    /// The names of the checklist's lines, by which answers may be given.
+    pub questions: BTreeMap<LineId, String>,
     /// SHA-256 over every line of the plan: a part of what is approved.
     pub digest: String,
 }
@@ -88,6 +96,8 @@ pub struct Recall {
     pub raising: Option<Raising>,
     /// Somebody said that the flag is down on the machine where it was raised.
     pub flag_is_down: bool,
+    /// Somebody decided to run although the schedule said no.
+    pub outside_schedule: bool,
     /// What cut a line of this driver short.
     pub stopped_by: Option<String>,
     /// The proven guard.

@@ -25,6 +25,7 @@ use crate::words::count;
 
 pub(super) async fn prepare_raise(site: &mut Site<'_>) -> Result<Value, Failure> {
     super::backup::expect_proven(site).await?;
+    super::schedule::expect_open(site)?;
     to_json(&Raising { machine: Machine::here() })
 }
 

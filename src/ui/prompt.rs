@@ -65,13 +65,13 @@ impl Drop for Prompt {
 fn read(expects: &str, look: Look) -> Option<String> {
     let theme = Asking { look };
     let typed = Input::<String>::with_theme(&theme)
-        .with_prompt(format!("type {expects} to go on, or nothing to stop:"))
+        .with_prompt(format!("type {expects} to go on, or {} to stop:", refusal(expects)))
         .allow_empty(true)
         .report(false)
         // A slip of the finger at three in the morning is asked again; only an empty answer stops.
         .validate_with(|typed: &String| match typed.trim() {
             "" => Ok(()),
-            typed if typed == expects => Ok(()),
+            typed if typed == expects || typed == refusal(expects) => Ok(()),
             _ => Err(format!("that is not {expects}")),
         })
         .interact_text_on(&Term::stderr());
@@ -81,6 +81,11 @@ fn read(expects: &str, look: Look) -> Option<String> {
     }
     let typed = typed.ok()?;
     Some(typed.trim().to_string()).filter(|typed| !typed.is_empty())
+}
+
+/// What is typed for a no, beside nothing: a question that wants a plain yes takes a plain no.
+fn refusal(expects: &str) -> &'static str {
+    if expects == "yes" { "no" } else { "nothing" }
 }
 
 /// The prompt as the rest of the screen looks.
