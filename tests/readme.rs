@@ -5,9 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use backstay::answers::Answers;
 use backstay::backup::manifest::Manifest;
 use backstay::backup::proof::ProofRecord;
 use backstay::config::{Config, env_file};
+use backstay::engine::plan::Plan;
 use backstay::failure::Verdict;
 use backstay::journal::Record;
 use backstay::journal::lease::Lease;
@@ -128,6 +130,22 @@ fn examples_of_what_stands_around_the_database_are_read() {
 }
 
 #[test]
+fn examples_of_maintenance_windows_are_read() {
+    const PAGE: &str = "docs/maintenance-windows.md";
+    let variables = BTreeMap::from([("DATABASE_URL".into(), "postgresql://app@db/shop".into())]);
+    let config =
+        Config::parse(&labelled(PAGE, "config")[0], Path::new("/srv"), "production", &variables).unwrap();
+    let schedule = config.schedule.as_ref().expect("a schedule");
+    assert_eq!(schedule.to_string(), "tue-thu 22:00-02:00, sun 06:00-12:00 (Europe/Berlin)");
+    assert_eq!(schedule.freezes.len(), 1);
+    let runbook = Runbook::parse(&labelled(PAGE, "runbook")[0], PAGE, &BTreeMap::new()).unwrap();
+    let plan = Plan::compile(&runbook, &config);
+    let answers = Answers::parse(&labelled(PAGE, "answers")[0], "answers.toml").unwrap();
+    assert!(plan.questions().all(|(ask, line)| answers.to(ask, &line.name).is_some_and(|answer| answer.yes)));
+    assert_eq!(plan.questions().count(), 3);
+}
+
+#[test]
 fn every_kind_of_step_and_every_shipped_runbook_is_documented() {
     let text = document("docs/configuration.md");
     for kind in [
@@ -181,6 +199,7 @@ fn every_example_of_a_record_is_one_and_no_kind_lacks_an_example() {
             "flag_is_down",
             "interrupted",
             "keep_new",
+            "outside_schedule",
             "put_back_anyway",
             "put_back_began",
             "put_back_found",

@@ -1,5 +1,7 @@
 //! What `plan` tells of the time: the schedule as it stands, and how long the run is likely to take.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::Shell;
@@ -70,9 +72,11 @@ impl Outlook {
         self.lines.iter().map(|line| format!("{line}\n")).collect::<String>() + "\n"
     }
 
-    /// `   (about 41 s)`
+    /// `   (about 41 s)`, of what takes a while.
     pub fn about(&self, line: &Line) -> String {
+        const A_WHILE: Duration = Duration::from_secs(1);
         let figures = self.forecast.as_ref().ok().and_then(|forecast| forecast.lines.get(&line.id));
+        let figures = figures.filter(|figures| figures.likely >= A_WHILE);
         figures.map(|figures| format!("   (about {})", show_duration(figures.likely))).unwrap_or_default()
     }
 

@@ -389,6 +389,58 @@ fn wrong_values() {
 }
 
 #[test]
+fn a_schedule_is_read() {
+    let schedule = |text: &str| {
+        let text = with_database(&format!("[schedule]\n{text}"));
+        parse(&text, &[]).unwrap_or_else(|m| panic!("{m}")).schedule
+    };
+    let shown = |text: &str| schedule(text).expect("a schedule").to_string();
+    assert!(schedule("").is_none());
+    let berlin = "time_zone = \"Europe/Berlin\"\n";
+    assert_eq!(
+        shown(&format!("{berlin}days = \"fri-mon\"\ntimes = \"22:00-2:00\"")),
+        "mon fri-sun 22:00-02:00 (Europe/Berlin)"
+    );
+    assert_eq!(
+        shown(&format!("{berlin}times = [\"00:00-24:00\"]\nalso = [{{ days = [\"Sunday\", \"wed\"] }}]")),
+        "daily 00:00-24:00, wed sun 00:00-24:00 (Europe/Berlin)"
+    );
+    assert_eq!(
+        shown("time_zone = \"utc\"\ndays = \"sat\"\ntimes = [\"20:00-00:00\", \"06:00-09:00\"]"),
+        "sat 20:00-00:00, sat 06:00-09:00 (UTC)"
+    );
+    let freezes = format!(
+        "{berlin}[[schedule.freezes]]\nfrom = 2026-12-18\nto = 2027-01-06\nwhy = \"trade\"\n[[schedule.freezes]]\nfrom = \"2026-11-27 18:00\"\nto = 2026-11-30T06:30:00\n[[schedule.freezes]]\nfrom = 2026-12-06\n"
+    );
+    let freezes = schedule(&freezes).expect("a schedule").freezes;
+    let spans: Vec<String> = freezes.iter().map(|freeze| format!("{} {}", freeze.from, freeze.to)).collect();
+    assert_eq!(
+        spans,
+        [
+            "2026-12-18T00:00:00 2027-01-07T00:00:00",
+            "2026-11-27T18:00:00 2026-11-30T06:30:00",
+            "2026-12-06T00:00:00 2026-12-07T00:00:00"
+        ]
+    );
+}
+
+#[test]
+fn wrong_schedules() {
+    let with_zone = |text: &str| format!("[schedule]\ntime_zone = \"UTC\"\n{text}");
+    let texts = [
+        "[schedule]\ndays = \"tue\"".to_string(),
+        "[schedule]\ntime_zone = \"Europe/Berln\"\nday = \"tue\"".to_string(),
+        "[schedule]\ntime_zone = \"CEST\"".to_string(),
+        with_zone("days = [\"tues\", \"mon-\"]\ntimes = []"),
+        with_zone("times = [\"22:00\", \"22-23\", \"24:00-01:00\", \"23:00-24:30\", \"10:00-10:00\"]"),
+        with_zone("times = 22"),
+        with_zone("freezes = [{ from = 2026-12-18, to = 2026-12-17 }, { to = 2026-12-17 }]"),
+        with_zone("freezes = [{ from = \"Christmas\" }, { from = 2026-12-18T10:00:00Z }, { from = 5 }]"),
+    ];
+    insta::assert_snapshot!(refusals(&texts.each_ref().map(String::as_str)));
+}
+
+#[test]
 fn variables() {
     insta::assert_snapshot!(refusals(&[
         "[database]\nurl = \"${DATABASE_URL}\"",
@@ -519,6 +571,12 @@ fn the_annotated_defaults_name_only_keys_that_are_read() {
     let config = config.unwrap_or_else(|message| panic!("{message}"));
     assert_eq!(config.health.http.len(), 1);
     assert_eq!(config.health.sql.len(), 1);
+    let schedule = config.schedule.expect("a schedule");
+    assert_eq!(
+        schedule.to_string(),
+        "tue-thu sun 22:00-02:00, sat 06:00-09:00, sat 20:00-24:00 (Europe/Berlin)"
+    );
+    assert_eq!(schedule.freezes.len(), 1);
     // The defaults alone, as a whole file, are those of an empty one.
     let from_file = parse(&with_database(""), &[]).unwrap();
     assert_eq!(config.window, from_file.window);

@@ -9,7 +9,7 @@ use super::plan::Plan;
 use super::state::State;
 use crate::failure::Failure;
 use crate::forecast::Forecast;
-use crate::schedule::{Refusal, Schedule};
+use crate::schedule::{Refusal, Schedule, Why};
 use crate::steps::Action;
 use crate::time::show_duration;
 
@@ -52,6 +52,16 @@ pub fn admit(
 }
 
 impl NotNow {
+    /// Whether it is how long the run takes that stands in its way.
+    fn is_for_its_length(&self) -> bool {
+        match self {
+            NotNow::Schedule(refusal) => {
+                matches!(refusal.why, Why::TooShort { .. }) || refusal.next.is_none()
+            }
+            NotNow::LongerThanMax(_) => true,
+        }
+    }
+
     /// Why, with the figures, in a line.
     pub fn words(&self, schedule: Option<&Schedule>, forecast: &Forecast, now: Timestamp) -> String {
         match (self, schedule) {
@@ -78,7 +88,7 @@ impl NotNow {
         let mut failure = Failure::refused(format!("{verb} now"))
             .because_of(self.words(schedule, forecast, now))
             .leaving("nothing was begun");
-        if let Some(words) = forecast.words() {
+        if let Some(words) = forecast.words().filter(|_| self.is_for_its_length()) {
             failure = failure.because_of(format!("it takes {words}"));
         }
         match (self, schedule) {
@@ -95,5 +105,102 @@ impl NotNow {
             }
         }
         failure.then("--outside-schedule WHY goes ahead all the same; the reason is journaled")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::civil::Weekday;
+    use jiff::tz::TimeZone;
+
+    use super::*;
+    use crate::config::OnWrites;
+    use crate::engine::plan::Line;
+    use crate::event::{LineId, Phase};
+    use crate::forecast::Figures;
+    use crate::schedule::Weekly;
+
+    /// A window whose flag may be up for a minute.
+    fn plan() -> Plan {
+        let action = Action::RaiseFlag { max: Duration::from_secs(60), put_back_after: None };
+        let line = Line { id: LineId::Line(1), phase: Phase::During, name: "raise the flag".into(), action };
+        Plan { lines: vec![line], first_deploy: false, on_writes: OnWrites::Ask }
+    }
+
+    /// Tuesdays from ten to eleven.
+    fn schedule() -> Schedule {
+        let weekly = Weekly { days: vec![Weekday::Tuesday], from: 22 * 60, to: 23 * 60 };
+        Schedule { zone: TimeZone::UTC, windows: vec![weekly], freezes: Vec::new() }
+    }
+
+    /// A backup that took up to half an hour, and a window of some seconds.
+    fn forecast(window: u64) -> Forecast {
+        let figures = |low, likely, high| Figures {
+            low: Duration::from_secs(low),
+            likely: Duration::from_secs(likely),
+            high: Duration::from_secs(high),
+        };
+        Forecast {
+            runs: 3,
+            lines: [(LineId::Line(1), Figures::default())].into(),
+            before: figures(600, 900, 1800),
+            window: figures(window, window, 2 * window),
+            ..Forecast::default()
+        }
+    }
+
+    fn at(time: &str) -> Timestamp {
+        format!("2026-11-24T{time}:00Z").parse().expect("a time")
+    }
+
+    #[test]
+    fn all_until_the_flag_is_down_must_fit_as_long_as_it_ever_took() {
+        let (plan, schedule, forecast) = (plan(), schedule(), forecast(30));
+        let admit = |time| admit(&plan, Some(&schedule), &forecast, at(time));
+        assert_eq!(admit("22:29"), Ok(()));
+        let refused = admit("22:30").expect_err("half an hour and a minute");
+        assert!(matches!(&refused, NotNow::Schedule(refusal) if matches!(refusal.why, Why::TooShort { .. })));
+        let failure = refused.failure("run release", Some(&schedule), &forecast, at("22:30"));
+        assert_eq!(
+            failure.causes,
+            [
+                "the window closes Tue 24 Nov 2026 23:00 UTC, in 30 m 00 s, and this may take 31 m 00 s",
+                "it takes about 15 m 30 s (10 m 30 s to 31 m 00 s), of which users see the maintenance page for 30 s \
+                 (30 s to 1 m 00 s); by 3 earlier runs"
+            ]
+        );
+        assert_eq!(
+            failure.next,
+            [
+                "the next window that is long enough opens Tue 1 Dec 2026 22:00 UTC, in 167 h 30 m",
+                "--wait waits for it",
+                "--outside-schedule WHY goes ahead all the same; the reason is journaled"
+            ]
+        );
+        assert_eq!(failure.kind, crate::failure::Kind::Refused);
+        assert!(admit("21:59").is_err());
+    }
+
+    #[test]
+    fn a_window_that_is_likely_to_outlast_its_max_is_refused_at_any_time() {
+        let (plan, forecast) = (plan(), forecast(61));
+        let refused = admit(&plan, None, &forecast, at("12:00")).expect_err("too long");
+        assert_eq!(refused, NotNow::LongerThanMax(Duration::from_secs(60)));
+        assert_eq!(
+            refused.words(None, &forecast, at("12:00")),
+            "the window's max is 1 m 00 s, and users are likely to see the maintenance page for 1 m 01 s (1 m 01 s to \
+             2 m 02 s)"
+        );
+        assert_eq!(admit(&plan, None, &self::forecast(60), at("12:00")), Ok(()), "as long as max");
+    }
+
+    #[test]
+    fn a_runbook_without_a_window_is_not_bound() {
+        let mut state = State::default();
+        assert!(is_bound(&plan(), &state));
+        let none = Plan { lines: Vec::new(), ..plan() };
+        assert!(!is_bound(&none, &state));
+        state.putting_back = true;
+        assert!(!is_bound(&plan(), &state));
     }
 }

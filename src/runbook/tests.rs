@@ -138,6 +138,34 @@ schema = "docs/schema.sql"
 }
 
 #[test]
+fn a_checklist_has_a_line_for_each_question() {
+    let asks = "[[before]]\nstep = \"checklist\"\nask = \"Are on-call and support told, all of them, by name?\"\n\
+                [[before]]\nstep = \"checklist\"\nname = \"the page\"\nask = \"Is it up?\"\n\
+                [[before]]\nstep = \"checklist\"\nask = [\"Is a driver there?\", \"And a second one?\"]";
+    let runbook = parse(asks).unwrap_or_else(|m| panic!("{m}"));
+    let config = Config::parse(
+        "[database]\nurl = \"postgres://app@db/shop\"",
+        Path::new("/srv"),
+        "production",
+        &vars(&[]),
+    );
+    let plan = crate::engine::plan::Plan::compile(&runbook, &config.unwrap());
+    let lines: Vec<_> =
+        plan.questions().map(|(ask, line)| (line.id.to_string(), line.name.as_str(), ask)).collect();
+    let lines: Vec<_> = lines.iter().map(|(id, name, ask)| (id.as_str(), *name, *ask)).collect();
+    let long = "Are on-call and support told, all of them, by name?";
+    assert_eq!(
+        lines,
+        [
+            ("1", long, long),
+            ("2", "the page", "Is it up?"),
+            ("3", "Is a driver there?", "Is a driver there?"),
+            ("4", "And a second one?", "And a second one?")
+        ]
+    );
+}
+
+#[test]
 fn a_long_command_gets_a_short_name() {
     let text = "[[before]]\nstep = \"command\"\nrun = [\"./x\", \"one\\ntwo\", \"ääääääääääääääääääääääääääääääääääää\"]";
     let name = &parse(text).unwrap().before[0].name;
@@ -181,6 +209,10 @@ fn bad_steps() {
         "[window]\n[[during]]\nstep = \"verify\"\ntables = \"users\"\ncolumns = { users = \"id\" }\nindexes = -1",
         "[[before]]\nstep = \"approve\"\nname = \"go\"\n[[before]]\nstep = \"preflight\"\nname = \"go\"",
         "[[after]]\nstep = \"health\"\n[[after.http]]\nurl = \"ftp://x\"\nstatsu = 1",
+        "[[before]]\nstep = \"checklist\"\nquestion = \"Told?\"",
+        "[[before]]\nstep = \"checklist\"\nask = []",
+        "[[before]]\nstep = \"checklist\"\nask = [\"Told?\", \"Up?\", \"Told?\"]",
+        "[[before]]\nstep = \"checklist\"\nask = 5",
     ]));
 }
 

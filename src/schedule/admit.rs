@@ -8,6 +8,8 @@ use super::{Freeze, Schedule, Span};
 
 /// How far ahead a window is looked for: past a year, so that what comes once a year is found.
 const HORIZON: SignedDuration = SignedDuration::from_hours(400 * 24);
+/// What is open from before the horizon to this far behind it, longer than a week, has no end.
+const BEYOND: SignedDuration = SignedDuration::from_hours(8 * 24);
 
 /// Why something may not begin now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,11 +41,13 @@ impl Schedule {
     /// Why not, and when it may.
     pub fn admit(&self, now: Timestamp, needs: Duration) -> Result<Option<Timestamp>, Refusal> {
         let horizon = now.checked_add(HORIZON).unwrap_or(Timestamp::MAX);
-        let spans = self.spans(Span { from: now, until: horizon });
-        let fits = |span: &&Span| span.until >= horizon || span.left(now) >= needs;
+        let beyond = horizon.checked_add(BEYOND).unwrap_or(Timestamp::MAX);
+        let mut spans = self.spans(Span { from: now, until: beyond });
+        spans.retain(|span| span.from < horizon);
+        let fits = |span: &&Span| span.until >= beyond || span.left(now) >= needs;
         let open = spans.first().filter(|span| span.contains(now));
         if let Some(span) = open.filter(fits) {
-            return Ok(Some(span.until).filter(|until| *until < horizon));
+            return Ok(Some(span.until).filter(|until| *until < beyond));
         }
         let why = match (open, self.freeze(now)) {
             (Some(span), _) => Why::TooShort { until: span.until },

@@ -59,7 +59,6 @@ impl Given {
 fn refused(ask: &str, given: &Given) -> Failure {
     Failure::refused(format!("get a yes to: {ask}"))
         .because_of(format!("the answer was no, {}", given.words()))
-        .then("see to it, then run it again")
 }
 
 fn unanswered(ask: &str) -> Failure {

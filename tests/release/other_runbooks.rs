@@ -51,6 +51,12 @@ async fn a_first_deploy_needs_no_healthy_application_before() {
     scene.is_put_back().await;
 }
 
+/// What the shipped runbook asks.
+const ANSWERS: &str = "\"Are on-call and support told?\" = true
+\"Does the status page announce the maintenance?\" = true
+\"Does the status page say that it is over?\" = true
+";
+
 #[tokio::test]
 async fn the_maintenance_window_is_guarded_too() {
     let maintenance = |scene: &Scene, script: &str| {
@@ -58,19 +64,21 @@ async fn the_maintenance_window_is_guarded_too() {
         let path = scene.project.path(".env.production");
         let text = std::fs::read_to_string(path).unwrap();
         scene.project.write(".env.production", &format!("{text}MAINTENANCE='sh maintain.sh'\n"));
+        scene.project.write("answers.toml", ANSWERS);
     };
+    let run = ["run", "maintenance-window", "--yes", "--answers", "answers.toml"];
     let mut scene = Scene::open("maintenance window, good").await;
     maintenance(&scene, &scene.project.sql("REINDEX TABLE orders"));
-    scene.run(&["run", "maintenance-window", "--yes"], 0);
+    scene.run(&run, 0);
     scene.is_serving_old("done").await;
 
     let mut scene = Scene::open("maintenance window, put back").await;
     maintenance(&scene, &format!("{}; exit 1", scene.project.sql("DELETE FROM order_items")));
-    scene.run(&["run", "maintenance-window", "--yes"], 4);
+    scene.run(&run, 4);
     scene.is_put_back().await;
 
     let mut scene = Scene::open("maintenance window, rows lost").await;
     maintenance(&scene, &scene.project.sql("DELETE FROM order_items"));
-    scene.run(&["run", "maintenance-window", "--yes"], 4).says("order_items has 0 rows; it had 200");
+    scene.run(&run, 4).says("order_items has 0 rows; it had 200");
     scene.is_put_back().await;
 }
