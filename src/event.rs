@@ -223,7 +223,7 @@ pub enum Unit {
 }
 
 /// The words of what people are notified of (`[notify]`), whatever tells them.
-pub const NOTICES: [&str; 4] = [RUN_BEGAN, "window_overrun", "needs_a_person", RUN_ENDED];
+pub const NOTICES: [&str; 5] = [RUN_BEGAN, "window_overrun", "needs_a_person", "watch_breach", RUN_ENDED];
 /// Those that are as they should be.
 pub const ORDINARY: [&str; 2] = [RUN_BEGAN, RUN_ENDED];
 /// A driver took a run up.

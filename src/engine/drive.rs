@@ -20,7 +20,7 @@ use crate::failure::{Failure, Kind, Verdict};
 use crate::forecast::Forecast;
 use crate::journal::{Entry, Journal, Target};
 use crate::pg::explained;
-use crate::steps::{self, Action, Outline, Planned, Probe, Report, Site};
+use crate::steps::{self, Action, Outline, Planned, Probe, Recall, Report, Site};
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -343,6 +343,7 @@ impl Driving<'_> {
 
     pub(super) fn site(&mut self, line: LineId) -> Site<'_> {
         let back = decide::way_back(&self.plan, &self.state);
+        let watched = self.state.line(line).worked;
         Site {
             config: self.config,
             store: self.store,
@@ -350,7 +351,7 @@ impl Driving<'_> {
             run: self.journal.run(),
             epoch: self.journal.epoch(),
             target: &self.target,
-            recall: recall::recall(&self.plan, &self.state, &back),
+            recall: Recall { watched, ..recall::recall(&self.plan, &self.state, &back) },
             admin: &mut self.admin,
             events: self.events,
             line,

@@ -1,5 +1,7 @@
 //! What lines need of the plan and of earlier lines, gathered from plan and journal. **Pure.**
 
+use std::time::Duration;
+
 use sha2::{Digest, Sha256};
 
 use super::plan::{Line, Plan};
@@ -29,9 +31,15 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
                 outline.backs_up = true;
                 outline.restores |= *verify == Level::Restore;
             }
-            Action::Step(StepKind::Verify(_)) if line.phase <= Phase::Open => outline.counts_rows = true,
             Action::Step(StepKind::Checklist { .. }) => {
                 outline.questions.insert(line.id, line.name.clone());
+            }
+            Action::Step(StepKind::Verify(verify)) => {
+                outline.counts_rows |= line.phase <= Phase::Open;
+                outline.may_shrink.extend(verify.may_shrink.iter().cloned());
+            }
+            Action::Step(StepKind::Watch(watch)) => {
+                outline.counts_rows |= watch.rows.as_ref().is_some_and(|rows| rows.asked);
             }
             Action::Step(StepKind::Command(command)) => {
                 outline.commands.insert(line.id, command.clone());
@@ -66,6 +74,7 @@ pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
         }),
         put_back_anyway: state.put_back_anyway || plan.on_writes == OnWrites::PutBack,
         applied: applied(plan, state),
+        watched: Duration::ZERO,
     }
 }
 

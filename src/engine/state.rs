@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::event::LineId;
 use crate::failure::{Failure, Verdict};
 use crate::journal::{Driver, Entry, FoundBack, Onward, Record};
+use crate::time::between;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Default)]
@@ -55,6 +56,10 @@ pub struct Standing {
     pub began: Option<Timestamp>,
     /// How long it took, once that is known.
     pub took: Option<Duration>,
+    /// How long it was worked at before stops, by its drivers' clocks. Of a driver that died nobody knows.
+    pub worked: Duration,
+    /// When it was started last.
+    at_work: Option<Timestamp>,
 }
 
 /// The statuses of a line.
@@ -102,6 +107,7 @@ impl State {
                 standing.intent = intent.clone();
                 standing.ever_started = true;
                 standing.began = standing.began.or(Some(record.at));
+                standing.at_work = Some(record.at);
             }
             Entry::Finished { line, facts, summary, millis, .. } => {
                 let standing = self.lines.entry(*line).or_default();
@@ -131,6 +137,11 @@ impl State {
             Entry::Interrupted { how, onward } => {
                 self.interrupted = Some(*onward);
                 self.stopped_by = Some(how.clone());
+                for standing in self.lines.values_mut().filter(|line| line.status == Status::Started) {
+                    if let Some(began) = standing.at_work.take() {
+                        standing.worked += between(began, record.at);
+                    }
+                }
             }
             Entry::Ended { verdict } => self.ended = Some(*verdict),
         }

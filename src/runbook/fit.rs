@@ -1,6 +1,6 @@
 //! Whether a runbook and an environment fit each other.
 
-use super::{Runbook, Step, StepKind};
+use super::{Runbook, Step, StepKind, WatchStep};
 use crate::config::Config;
 use crate::document::tree::Place;
 use crate::document::{self, Finding, Invalid, Read, Table, Variables, spell_out};
@@ -60,6 +60,12 @@ impl Runbook {
                 {
                     findings.push((spot, nothing_to_check(&file)));
                 }
+                StepKind::Watch(WatchStep { rows: Some(rows), .. })
+                    if rows.asked && self.window.is_none() =>
+                {
+                    let Spot::Line(key, number, _) = spot else { continue };
+                    findings.push((Spot::Line(key, number, "rows"), nothing_to_compare()));
+                }
                 _ => {}
             }
         }
@@ -117,6 +123,12 @@ fn nothing_to_check(file: &str) -> Finding {
     Finding::new("this health step has nothing to check")
         .label("no checks of its own, and none in the environment")
         .help(format!("add [[health.http]] with a url to {file}, or http = [{{ url = \"…\" }}] to the step"))
+}
+
+fn nothing_to_compare() -> Finding {
+    Finding::new("no rows are counted in a runbook without a window").label("nothing to compare with").help(
+        "they are counted behind the fence; a [[after.sql]] check can hold a count against a number of yours",
+    )
 }
 
 fn unknown_root(root: &str, config: &Config, file: &str) -> Option<Finding> {

@@ -6,8 +6,10 @@ mod order;
 mod step;
 #[cfg(test)]
 mod tests;
+mod watch;
 
 pub use load::{RunbookError, SHIPPED, runbooks};
+pub use watch::{ActivityLimits, LogSource, LogWatch, OnBreach, Rate, RowLimits, WatchStep};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -110,13 +112,10 @@ pub enum StepKind {
     },
     /// The schema and data are as expected.
     Verify(VerifyStep),
-    /// Notes the release in files.
-    Record {
-        /// A changelog to which a line is added; from the project's root.
-        changelog: Option<PathBuf>,
-        /// A file for the schema dump; from the project's root.
-        schema: Option<PathBuf>,
-    },
+    /// Production is looked at for a while.
+    Watch(WatchStep),
+    /// Notes the release.
+    Record(RecordStep),
 }
 
 /// `step = "command"`.
@@ -141,6 +140,17 @@ pub enum Undo {
     Run(Vec<String>),
     /// Waived (`undo = "none"`).
     None,
+}
+
+/// `step = "record"`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RecordStep {
+    /// A changelog to which a line is added; from the project's root.
+    pub changelog: Option<PathBuf>,
+    /// A file for the schema dump; from the project's root.
+    pub schema: Option<PathBuf>,
+    /// A git tag, with `{date}`, `{time}`, `{run}` and `{environment}` to be filled in.
+    pub tag: Option<String>,
 }
 
 /// `step = "verify"`.

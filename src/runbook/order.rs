@@ -47,11 +47,12 @@ pub(super) enum Kind {
     Command,
     Health,
     Verify,
+    Watch,
     Record,
 }
 
 impl Kind {
-    pub(super) const ALL: [(&str, Kind); 11] = [
+    pub(super) const ALL: [(&str, Kind); 12] = [
         ("preflight", Kind::Preflight),
         ("backup", Kind::Backup),
         ("lint", Kind::Lint),
@@ -62,6 +63,7 @@ impl Kind {
         ("command", Kind::Command),
         ("health", Kind::Health),
         ("verify", Kind::Verify),
+        ("watch", Kind::Watch),
         ("record", Kind::Record),
     ];
 
@@ -87,6 +89,9 @@ impl Kind {
             (Kind::Health, During) => Some(("the application is in maintenance here", "[[open]]")),
             (Kind::Verify, Before) => {
                 Some(("it compares with the state before the migrations", "[[during]], behind them"))
+            }
+            (Kind::Watch, Before | During | Open) => {
+                Some(("it looks for minutes, at an application that serves", "[[after]]"))
             }
             (Kind::Record, Before | During | Open) => Some(("there is nothing to record yet", "[[after]]")),
             _ => None,

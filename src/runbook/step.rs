@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::order::{Kind, Line, Phase};
-use super::{CommandStep, Level, Step, StepKind, Undo, VerifyStep};
+use super::{CommandStep, Level, RecordStep, Step, StepKind, Undo, VerifyStep, watch};
 use crate::config::health;
 use crate::document::tree::Node;
 use crate::document::{Finding, Noted, Read, Table, Value, masked, spell_out};
@@ -49,10 +49,6 @@ fn kind(value: Value<'_>) -> Read<Kind> {
         return Ok(*kind);
     }
     let names: Vec<&str> = Kind::ALL.iter().map(|(name, _)| *name).collect();
-    if word == "watch" {
-        let finding = Finding::new("the step `watch` is not yet supported in this version").label("not yet");
-        return Err(value.wrong(finding.help("until then, a `health` step in [[after]] checks once")));
-    }
     let label = match nearest(&word, names.iter().copied()) {
         Some(meant) => format!("did you mean \"{meant}\"?"),
         None => "no step is called so".into(),
@@ -76,6 +72,7 @@ fn read(table: &mut Table<'_>, kind: Kind, phase: Phase) -> Read<StepKind> {
             Ok(StepKind::Health { http: checks.http, sql: checks.sql })
         }
         Kind::Verify => verify(table),
+        Kind::Watch => watch::read(table).map(StepKind::Watch),
         Kind::Record => record(table),
     }
 }
@@ -254,7 +251,27 @@ fn columns(value: Value<'_>) -> Read<BTreeMap<String, String>> {
 fn record(table: &mut Table<'_>) -> Read<StepKind> {
     let changelog = table.take("changelog", Value::line);
     let schema = table.take("schema", Value::line);
-    Ok(StepKind::Record { changelog: changelog?.map(PathBuf::from), schema: schema?.map(PathBuf::from) })
+    let tag = table.take("tag", tag);
+    Ok(StepKind::Record(RecordStep {
+        changelog: changelog?.map(PathBuf::from),
+        schema: schema?.map(PathBuf::from),
+        tag: tag?,
+    }))
+}
+
+/// A git tag; what git itself refuses is refused there.
+fn tag(value: Value<'_>) -> Read<String> {
+    let text = value.clone().line()?;
+    let bare =
+        ["{date}", "{time}", "{run}", "{environment}"].iter().fold(text.clone(), |t, p| t.replace(p, ""));
+    let unfit = |c: char| c.is_whitespace() || "~^:?*[]{}\\".contains(c);
+    if text.starts_with('-') || bare.contains(unfit) {
+        let finding = Finding::new(format!("`{text}` can't be the name of a git tag")).label("here");
+        return Err(value.wrong(finding.help(
+            "write it like \"release-{date}-{time}\"; there are {date}, {time}, {run} and {environment}",
+        )));
+    }
+    Ok(text)
 }
 
 /// What a step is called that the runbook gives no name.
@@ -274,7 +291,8 @@ fn default_name(step: &StepKind, table: &Table<'_>) -> String {
         StepKind::Command(_) => shorten(&written_command(table)),
         StepKind::Health { .. } => "health".into(),
         StepKind::Verify(_) => "verify".into(),
-        StepKind::Record { .. } => "record".into(),
+        StepKind::Watch(_) => "watch".into(),
+        StepKind::Record(_) => "record".into(),
     }
 }
 

@@ -9,6 +9,8 @@ use super::*;
 use crate::config::Config;
 use crate::document::render;
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_string(), (*value).to_string())).collect()
 }
@@ -108,9 +110,21 @@ url = "http://127.0.0.1/"
 step = "health"
 sql = [{ expect = "select true" }]
 [[after]]
+step = "watch"
+for = "5m"
+every = "5s"
+in_a_row = 2
+on_breach = "rollback-advice"
+http = [{ url = "http://127.0.0.1/" }]
+log = { file = "log/api.log", pattern = "ERROR|Traceback", most = "3/10m" }
+activity = { blocked = 0 }
+rows = { fall = 1, may_shrink = ["sessions"] }
+lag = false
+[[after]]
 step = "record"
 changelog = "docs/CHANGES.md"
 schema = "docs/schema.sql"
+tag = "release-{date}"
 "##,
     )
     .unwrap_or_else(|m| panic!("{m}"));
@@ -132,9 +146,20 @@ schema = "docs/schema.sql"
     assert_eq!(names(&window.open), ["true", "health", "health 2"]);
     let StepKind::Health { http, .. } = &window.open[1].kind else { panic!("health") };
     assert_eq!((http[0].status, http[0].deadline), (200, Duration::from_secs(60)));
-    let StepKind::Record { changelog, schema } = &runbook.after[0].kind else { panic!("record") };
-    assert_eq!(changelog.as_deref(), Some(Path::new("docs/CHANGES.md")));
-    assert!(schema.is_some());
+    let StepKind::Watch(watch) = &runbook.after[0].kind else { panic!("watch") };
+    assert_eq!((watch.lasts, watch.every, watch.in_a_row), (MINUTE * 5, MINUTE / 12, 2));
+    assert_eq!((watch.on_breach, watch.http.len(), watch.lag), (OnBreach::RollbackAdvice, 1, None));
+    let file = LogSource::File("log/api.log".into());
+    let texts = vec!["ERROR".to_string(), "Traceback".to_string()];
+    let most = Rate { count: 3, within: MINUTE * 10 };
+    assert_eq!(watch.logs, [LogWatch { source: file, texts, most }]);
+    let limits = ActivityLimits { longest_query: MINUTE * 2, blocked: 0, idle_in_transaction: MINUTE * 2 };
+    assert_eq!(watch.activity, Some(limits));
+    let rows = RowLimits { asked: true, fall: 1, may_shrink: vec!["sessions".into()] };
+    assert_eq!(watch.rows, Some(rows));
+    let StepKind::Record(record) = &runbook.after[1].kind else { panic!("record") };
+    assert_eq!(record.changelog.as_deref(), Some(Path::new("docs/CHANGES.md")));
+    assert!(record.schema.is_some() && record.tag.as_deref() == Some("release-{date}"));
 }
 
 #[test]
@@ -213,6 +238,9 @@ fn bad_steps() {
         "[[before]]\nstep = \"checklist\"\nask = []",
         "[[before]]\nstep = \"checklist\"\nask = [\"Told?\", \"Up?\", \"Told?\"]",
         "[[before]]\nstep = \"checklist\"\nask = 5",
+        "[[after]]\nstep = \"watch\"\nlog = { pattern = \"ERROR||x\", most = \"5 per minute\" }\non_breach = \"restore\"",
+        "[[after]]\nstep = \"record\"\ntag = \"release {day}\"",
+        "[[after]]\nstep = \"watch\"\nlog = { file = \"x\", pattern = \"x\" , command = [\"x\"] }\nactivity = true\nrows = 5",
     ]));
 }
 
@@ -251,6 +279,7 @@ fn a_runbook_is_held_against_its_environment() {
         against(release, FLAG).unwrap_err(),
         against(window, HEALTH).unwrap_err(),
         against("[[after]]\nstep = \"health\"", "").unwrap_err(),
+        against("[[after]]\nstep = \"watch\"\nrows = true", "").unwrap_err(),
     ];
     insta::assert_snapshot!(shown.join("\n"));
 

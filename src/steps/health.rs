@@ -74,7 +74,7 @@ pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) ->
     let progress = site.progress();
     let mut checks = Vec::new();
     if !http.is_empty() {
-        let client = client(http.iter().any(is_secure))?;
+        let client = client_for(http)?;
         for check in http {
             checks.push(until_good(&client, check, &progress).await?);
         }
@@ -95,6 +95,14 @@ pub async fn check(http: &[HttpCheck], sql: &[SqlCheck], site: &mut Site<'_>) ->
 pub async fn look_once(check: &HttpCheck) -> Result<(), String> {
     let client = client(is_secure(check)).map_err(|failure| failure.to_string())?;
     attempt(&client, check, check.timeout).await.map(|_| ())
+}
+
+/// A client for these checks.
+///
+/// # Errors
+/// TLS can't be set up.
+pub(super) fn client_for(http: &[HttpCheck]) -> Result<reqwest::Client, Failure> {
+    client(http.iter().any(is_secure))
 }
 
 /// The HTTP client: no redirects (the page asked for must answer itself), no proxy between.
@@ -150,7 +158,11 @@ async fn until_good(
 }
 
 /// One try within `bound`; how long the answer took, or what is wrong with it.
-async fn attempt(client: &reqwest::Client, check: &HttpCheck, bound: Duration) -> Result<Duration, String> {
+pub(super) async fn attempt(
+    client: &reqwest::Client,
+    check: &HttpCheck,
+    bound: Duration,
+) -> Result<Duration, String> {
     let began = Instant::now();
     let answer = tokio::time::timeout(bound, fetch(client, check)).await;
     let latency = began.elapsed();
@@ -197,7 +209,15 @@ async fn fetch(client: &reqwest::Client, check: &HttpCheck) -> Result<(u16, Stri
     Ok((answer.status().as_u16(), String::from_utf8_lossy(&body).into_owned()))
 }
 
-async fn ask(info: &ConnInfo, options: &SessionOptions, check: &SqlCheck) -> Result<Seen, Failure> {
+/// Asks whether an SQL check is true, once, on a session of its own.
+///
+/// # Errors
+/// It is not, or nobody knows; the connection's.
+pub(super) async fn ask(
+    info: &ConnInfo,
+    options: &SessionOptions,
+    check: &SqlCheck,
+) -> Result<Seen, Failure> {
     let options = SessionOptions { statement_timeout: Some(check.timeout), ..options.clone() };
     let session = pg::connect(info, &options).await?;
     let began = Instant::now();

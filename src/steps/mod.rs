@@ -21,6 +21,7 @@ pub mod schema;
 mod scratch;
 mod site;
 mod verify;
+mod watch;
 mod window;
 
 use std::time::Duration;
@@ -174,9 +175,8 @@ async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Fa
         StepKind::Command(command) => command::perform(command, site).await,
         StepKind::Health { http, sql } => health::perform(http, sql, site).await,
         StepKind::Verify(expected) => verify::perform(expected, site).await,
-        StepKind::Record { changelog, schema } => {
-            record::perform(changelog.as_deref(), schema.as_deref(), site).await
-        }
+        StepKind::Watch(watch) => watch::perform(watch, site).await,
+        StepKind::Record(step) => record::perform(step, site).await,
     }
 }
 

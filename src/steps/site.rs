@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,8 @@ pub struct Outline {
     pub restores: bool,
     /// A `verify` stands in the window: the guard counts rows for it.
     pub counts_rows: bool,
+    /// Tables that a `verify` lets lose rows: the release itself takes them out.
+    pub may_shrink: Vec<String>,
     /// There is no earlier application.
     pub first_deploy: bool,
     /// The targets of the migrate steps: root (or all) and target.
@@ -117,6 +120,8 @@ pub struct Recall {
     pub put_back_anyway: bool,
     /// What the run applied: revisions, in order.
     pub applied: Vec<String>,
+    /// How long the line at work was worked at before a person stopped it.
+    pub watched: Duration,
 }
 
 /// The intent of raising the flag.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Report, Site, migrator, roots};
 use crate::failure::Failure;
-use crate::pg::{self, Session};
+use crate::pg::{self, ConnInfo, Session, SessionOptions};
 use crate::runbook::VerifyStep;
 use crate::words::count;
 use seen::{Seen, look, rows};
@@ -20,7 +20,7 @@ pub(super) async fn perform(expected: &VerifyStep, site: &mut Site<'_>) -> Resul
     wrong.extend(soundness::wrong(expected, site).await?);
     let before = site.recall.guard.as_ref().map(|facts| facts.rows.clone()).unwrap_or_default();
     if !before.is_empty() {
-        wrong.extend(shrunk(&before, &rows(&session).await?, &expected.may_shrink));
+        wrong.extend(shrunk(&before, &rows(&session).await?, &expected.may_shrink, 0));
     }
     if wrong.is_empty() {
         let mut said = format!(
@@ -45,7 +45,18 @@ pub(super) async fn perform(expected: &VerifyStep, site: &mut Site<'_>) -> Resul
 
 /// Rows of every user table of the live database, by name.
 pub(super) async fn count_rows(site: &mut Site<'_>) -> Result<BTreeMap<String, i64>, Failure> {
-    let session = pg::connect(&site.live().await?, &site.session("count")).await?;
+    count_rows_at(&site.live().await?, &site.session("count")).await
+}
+
+/// Rows of every user table of one database, by name.
+///
+/// # Errors
+/// The connection's; a table that can't be read.
+pub(super) async fn count_rows_at(
+    info: &ConnInfo,
+    options: &SessionOptions,
+) -> Result<BTreeMap<String, i64>, Failure> {
+    let session = pg::connect(info, options).await?;
     rows(&session).await
 }
 
@@ -133,19 +144,21 @@ fn compare(expected: &VerifyStep, seen: &Seen) -> Vec<String> {
     wrong
 }
 
-/// The tables that lost rows, or are gone, and may not. **Pure.**
-fn shrunk(
+/// The tables that lost more than `fall` percent of their rows, or are gone, and may not. **Pure.**
+pub(super) fn shrunk(
     before: &BTreeMap<String, i64>,
     after: &BTreeMap<String, i64>,
     may_shrink: &[String],
+    fall: u64,
 ) -> Vec<String> {
+    let least = |then: i64| then - then / 100 * fall.cast_signed() - then % 100 * fall.cast_signed() / 100;
     let may = |table: &str| may_shrink.iter().any(|name| name == "*" || name == table);
     before
         .iter()
         .filter(|(table, _)| !may(table))
         .filter_map(|(table, then)| match after.get(table) {
             None => Some(format!("{table} is gone; it had {then} rows")),
-            Some(now) if now < then => Some(format!("{table} has {now} rows; it had {then}")),
+            Some(now) if *now < least(*then) => Some(format!("{table} has {now} rows; it had {then}")),
             Some(_) => None,
         })
         .collect()
@@ -239,8 +252,10 @@ mod tests {
     fn tables_may_shrink_only_if_told() {
         let before = [("a".to_string(), 5), ("b".to_string(), 5), ("c".to_string(), 5)].into();
         let after = [("a".to_string(), 4), ("c".to_string(), 9)].into();
-        assert_eq!(shrunk(&before, &after, &[]), ["a has 4 rows; it had 5", "b is gone; it had 5 rows"]);
-        assert!(shrunk(&before, &after, &["*".into()]).is_empty());
-        assert_eq!(shrunk(&before, &after, &["a".into()]).len(), 1);
+        assert_eq!(shrunk(&before, &after, &[], 0), ["a has 4 rows; it had 5", "b is gone; it had 5 rows"]);
+        assert!(shrunk(&before, &after, &["*".into()], 0).is_empty());
+        assert_eq!(shrunk(&before, &after, &["a".into()], 0).len(), 1);
+        assert_eq!(shrunk(&before, &after, &[], 19).len(), 2);
+        assert_eq!(shrunk(&before, &after, &[], 20), ["b is gone; it had 5 rows"]);
     }
 }

@@ -114,3 +114,23 @@ async fn a_wrong_declaration_is_found_before_the_window() {
     let ended = project.run(&["doctor"]).expect(3);
     assert!(ended.out.contains("on the replica analytics: process"), "{}", ended.out);
 }
+
+#[tokio::test]
+async fn one_that_stops_replaying_is_seen_after_the_release() {
+    let (ground, standby) = shop_with_a_replica().await;
+    let project = &ground.project;
+    declare(&ground, &standby, "1s");
+    let watch = "[[after]]\nstep = \"watch\"\nfor = \"30s\"\nevery = \"200ms\"\non_breach = \"stop\"\nhealth = false\nlag = \"500ms\"\n";
+    project.write("runbooks/look.toml", &watch.replace("30s", "1s"));
+    let ended = project.run(&["run", "look", "--yes"]).expect(0);
+    assert!(ended.err.contains("replicas at most"), "{}", ended.err);
+
+    project.write("runbooks/look.toml", watch);
+    let own = standby.session("postgres", "postgres").await;
+    own.batch_execute("SELECT pg_wal_replay_pause()").await.expect("paused");
+    let owner = crate::common::session(&project.url()).await;
+    owner.batch_execute("DELETE FROM order_items").await.expect("a write");
+    let ended = project.run(&["run", "look", "--yes"]).expect(7);
+    assert!(ended.err.contains("replica analytics: it is "), "{}", ended.err);
+    assert!(ended.err.contains(" behind, more than 0.5 s, 3 looks in a row"), "{}", ended.err);
+}

@@ -53,7 +53,7 @@ async fn a_command_that_never_ends_and_heeds_no_signal() {
 }
 
 /// `[notify]` with a program that keeps what it was told, a line each.
-fn notified(stage: &Stage) -> impl Fn() -> Vec<String> + '_ {
+pub fn notified(stage: &Stage) -> impl Fn() -> Vec<String> + '_ {
     let project = &stage.project;
     let config = std::fs::read_to_string(project.path("config/production.toml")).expect("a config");
     let notify = "\n[notify]\nrun = [\"sh\", \"notify\"]\n";

@@ -6,6 +6,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod after;
 mod app;
 mod cancelled;
 mod commands;

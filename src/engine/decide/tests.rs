@@ -37,7 +37,7 @@ fn release() -> Plan {
         (Phase::Open, step(StepKind::Health { http: vec![], sql: vec![] })),
         (Phase::Open, Action::Prove { health: false }),
         (Phase::Open, Action::ClearFlag),
-        (Phase::After, step(StepKind::Record { changelog: None, schema: None })),
+        (Phase::After, step(StepKind::Record(Default::default()))),
     ];
     let lines = (1..)
         .zip(lines)
