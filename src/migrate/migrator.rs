@@ -93,6 +93,14 @@ pub trait Migrator: Send + Sync + Debug {
         apply::plan(self.chain(), current, Direction::Up, target)
     }
 
+    /// The steps that [`Migrator::downgrade`] would do to a database that was looked at already. Asks nothing.
+    ///
+    /// # Errors
+    /// As it, for everything that is found before a script runs.
+    fn plan_back(&self, current: &Current, target: &str) -> Result<Vec<Step>, MigrateError> {
+        apply::plan(self.chain(), current, Direction::Down, target)
+    }
+
     /// The SQL that leads from the version rows `from` to `target`. Asks no database.
     ///
     /// # Errors

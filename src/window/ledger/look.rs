@@ -1,6 +1,7 @@
 //! What is there and was not at the mark, and what was there and is not any more.
 
 use super::definitions::{self, Definitions};
+use super::describe;
 use super::door::Door;
 use super::large::{self, LargeFound};
 use super::mark::{self, Mark, SeenSequence, force_report};
@@ -67,6 +68,21 @@ impl Found {
             );
         }
         ledger
+    }
+}
+
+impl Found {
+    /// The same, but for these tables.
+    #[must_use]
+    pub fn without(mut self, tables: &[TableName]) -> Self {
+        self.tables.retain(|table| !tables.contains(&table.name));
+        self
+    }
+
+    /// How many rows are new or changed, and how many are gone, as far as they can be told.
+    pub fn rows(&self) -> (u64, u64) {
+        let gone = |table: &TableFound| describe::deletions(&table.gone).1;
+        (self.tables.iter().filter_map(|table| table.rows).sum(), self.tables.iter().map(gone).sum())
     }
 }
 

@@ -32,6 +32,27 @@ pub struct Mark {
     pub statistics: Option<String>,
 }
 
+impl Mark {
+    /// The same without counters, as for a clone, which begins to count anew: every table is looked through.
+    #[must_use]
+    pub fn uncounted(self) -> Self {
+        // One that no counter can have: the table counts as written.
+        let uncounted = |mark: TableMark| TableMark { writes: -1, removed: None, ..mark };
+        let tables = self.tables.into_iter().map(|(oid, mark)| (oid, uncounted(mark))).collect();
+        let large_objects = self.large_objects.map(|_| -1);
+        Self { tables, large_objects, dropped: None, statistics: None, ..self }
+    }
+
+    /// The same database, with all counted that is not older than the transaction `xid`, an earlier one: which deletions
+    /// were whose is not known.
+    #[must_use]
+    pub fn back_to(self, xid: i64) -> Self {
+        let mut mark = Self { xid, ..self.uncounted() };
+        mark.tables.values_mut().for_each(|table| table.intact = false);
+        mark
+    }
+}
+
 /// One table at the mark.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableMark {
