@@ -24,6 +24,7 @@ pub mod pg;
 pub mod process;
 pub mod redact;
 pub mod report;
+pub mod rollback;
 pub mod runbook;
 pub mod schedule;
 pub mod schema;

@@ -16,6 +16,7 @@ mod plan;
 mod plan_file;
 mod report;
 mod resume;
+mod rollback;
 mod run;
 mod runs;
 mod schema;
@@ -85,6 +86,8 @@ enum Command {
     Run(run::Run),
     /// Continue an interrupted run, or put it back
     Resume(resume::Resume),
+    /// Take a release back that has ended: by downgrade, by its guard, or from a backup
+    Rollback(rollback::Rollback),
     /// What runs, flag, fence, revision, last backup and proof, leftovers; each with the command that mends it
     Status(status::Status),
     /// A run as one self-contained HTML page
@@ -170,6 +173,7 @@ async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
         Command::Approve(command) => approve::run(shell, &command).await,
         Command::Run(command) => run::run(shell, &command).await,
         Command::Resume(command) => resume::run(shell, &command).await,
+        Command::Rollback(command) => rollback::run(shell, &command).await,
         Command::Status(command) => status::run(shell, &command).await,
         Command::Report(command) => report::run(shell, &command).await,
         Command::Runs(command) => runs::run(shell, &command).await,

@@ -50,6 +50,7 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
         command.runbook.as_deref().or(proposal.as_ref().map(|proposal| proposal.runbook.name.as_str()));
     let name = name.unwrap_or_default();
     let runbook = shell.runbook(name, &config)?;
+    refuse_rollback(&runbook)?;
     let asks = runbook.before.iter().any(|step| matches!(step.kind, StepKind::Approve))
         && proposal.as_ref().is_none_or(|proposal| proposal.approval.is_none());
     expect_answers(shell, "run", &runbook, asks, command.yes)?;
@@ -107,6 +108,17 @@ async fn expect_as_planned(
         config.environment,
         shell_path(file)
     )))
+}
+
+/// Which release is taken back, and how, is asked by another command.
+fn refuse_rollback(runbook: &Runbook) -> Result<(), Failure> {
+    match runbook.rollback() {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!("run {}", runbook.name))
+            .because_of("it takes a release back, and was not told which")
+            .leaving("nothing was changed")
+            .then("backstay rollback shows the ways back and runs emergency-rollback")),
+    }
 }
 
 /// Drives a run that was begun or taken over.

@@ -124,7 +124,7 @@ mod tests {
     fn plan() -> Plan {
         let action = Action::RaiseFlag { max: Duration::from_secs(60), put_back_after: None };
         let line = Line { id: LineId::Line(1), phase: Phase::During, name: "raise the flag".into(), action };
-        Plan { lines: vec![line], first_deploy: false, on_writes: OnWrites::Ask }
+        Plan { lines: vec![line], first_deploy: false, on_writes: OnWrites::Ask, rollback: None }
     }
 
     /// Tuesdays from ten to eleven.

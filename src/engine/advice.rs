@@ -4,7 +4,7 @@ use super::decide;
 use super::plan::Plan;
 use super::state::State;
 use crate::failure::{Failure, Verdict};
-use crate::steps::{Action, Left};
+use crate::steps::{Action, Exchanged, Left};
 
 /// What a swap left to be done: the sessions on replicas that it could not end, and the writes that it took out of
 /// production.
@@ -20,6 +20,24 @@ fn left_by_swap(plan: &Plan, state: &State, verdict: Verdict) -> Vec<String> {
             "others wrote after the database was opened, and production has none of it: {place} on the store keeps it, \
              as scripts that psql loads (docs/window.md, \"The ledger\")"
         )
+    }));
+    next
+}
+
+/// What a rollback left that put another database in production's place.
+fn left_by_exchange(plan: &Plan, state: &State) -> Vec<String> {
+    let line = plan.find(|action| matches!(action, Action::Exchange));
+    let facts = line.and_then(|line| serde_json::from_value::<Exchanged>(state.line(line.id).facts).ok());
+    let Some(Exchanged { left, kept_as, .. }) = facts else { return Vec::new() };
+    let mut next: Vec<String> = left.replicas.into_iter().map(|stranded| stranded.next).collect();
+    next.extend(left.ledger.map(|place| {
+        format!(
+            "production has none of what was written since the release: {place} on the store keeps it, as scripts that \
+             psql loads (docs/window.md, \"The ledger\")"
+        )
+    }));
+    next.extend(kept_as.map(|name| {
+        format!("the database that the release left is kept as {name}: look before it is dropped")
     }));
     next
 }
@@ -41,6 +59,10 @@ pub fn next_steps(
     }
     next.extend(hindrance.iter().flat_map(|failure| failure.next.iter().cloned()));
     match verdict {
+        Verdict::Done if plan.exchanges() => {
+            next.extend(left_by_exchange(plan, state));
+            next.push(format!("backstay cleanup -e {environment} drops it in the end"));
+        }
         Verdict::Done if plan.find(|a| matches!(a, Action::Guard(_))).is_some() => {
             next.push(format!(
                 "backstay cleanup -e {environment} drops the guard once you no longer need it"
@@ -59,7 +81,11 @@ pub fn next_steps(
         }
         Verdict::NotPutBack => {
             let resume = format!("backstay resume {run} -e {environment}");
-            let tries = if state.putting_back { "put back" } else { "clear the flag" };
+            let tries = match (state.putting_back, plan.is_one_way() && !decide::cleared(plan, state)) {
+                (true, _) => "put back",
+                (false, true) => "go on",
+                (false, false) => "clear the flag",
+            };
             // A failure that knows better how to resume has said so.
             if !next.iter().any(|line| line.starts_with("backstay resume")) {
                 next.push(format!("{resume} tries to {tries} again"));
@@ -70,8 +96,10 @@ pub fn next_steps(
             next.push(format!("backstay resume {run} -e {environment}"));
         }
         Verdict::ChangedButFailing => {
+            next.extend(left_by_exchange(plan, state));
+            let which = if plan.rollback.is_some() { "the old" } else { "the new" };
             next.push(format!(
-                "production serves the new version; look at the failed check, then backstay runs {run}"
+                "production serves {which} version; look at the failed check, then backstay runs {run}"
             ));
         }
         Verdict::Internal => next.push(format!("backstay status -e {environment}")),

@@ -7,16 +7,17 @@ use super::decide;
 use super::drive::Driving;
 use super::heart::Heart;
 use super::plan::{self, Plan};
-use super::standing::{refuse_ended, unfinished};
+use super::standing::{order_of, refuse_ended, unfinished};
 use super::state::State;
 use super::stop::Stop;
 use super::{lock, recall};
 use crate::config::Config;
 use crate::event::{Event, Events};
-use crate::failure::Failure;
-use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
+use crate::failure::{Failure, Verdict};
+use crate::journal::{self, Driver, Entry, Journal, Onward, RunbookCopy, Target};
 use crate::pg::Session;
 use crate::pg::catalog::Database;
+use crate::rollback::Order;
 use crate::runbook::Runbook;
 use crate::store::{Spool, Store};
 use crate::time::now;
@@ -51,13 +52,30 @@ pub struct Means<'a> {
 /// # Errors
 /// The connection's failures; a refusal naming who holds the lock, or the run that is unfinished.
 pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a>, Failure> {
+    begin_told(means, runbook, None).await
+}
+
+/// As [`begin`], with what a rollback was told.
+///
+/// # Errors
+/// As [`begin`].
+pub async fn begin_told<'a>(
+    means: Means<'a>,
+    runbook: &Runbook,
+    order: Option<&Order>,
+) -> Result<Driving<'a>, Failure> {
     let (config, store) = (means.config, means.store);
     // The lock first: a run that is under way is no unfinished one, and must not be resumed.
     let admin = lock::take(config, "run", LOCK_WAIT).await?;
-    refuse_unfinished(config, store).await?;
-    let target = find_target(config, &admin).await?;
+    let target = match order.is_some_and(|order| order.gone) {
+        true => expect_none(config, store, &admin).await?,
+        false => {
+            refuse_unfinished(config, store).await?;
+            find_target(config, &admin).await?
+        }
+    };
     refuse_strangers(store, &admin.companions(&target.name).await?).await?;
-    let plan = Plan::compile(runbook, config);
+    let plan = Plan::of(runbook, config, order);
     let run = id::fresh(now());
     let mut journal = Journal::begin(store.clone(), run);
     let began = journal
@@ -68,6 +86,7 @@ pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a
             target: target.clone(),
             driver: Box::new(Driver::this_process()),
             lines: plan::cards(&plan.lines),
+            rollback: order.cloned().map(Box::new),
         })
         .await?;
     let mut state = State::default();
@@ -96,7 +115,7 @@ pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Resul
     let mut state = State::of(&history.records);
     let target = target_of(&history.records)?;
     same_target(config, lock.session(), &target).await?;
-    let plan = Plan::compile(runbook, config);
+    let plan = Plan::of(runbook, config, order_of(&history.records));
     same_lines(&plan, &history.records)?;
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
     state.add(&journal.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await?);
@@ -211,6 +230,43 @@ async fn find_target(config: &Config, admin: &Admin) -> Result<Target, Failure> 
         .because_of(format!("there is no database called {name}"))
         .leaving("nothing was changed")
         .then(format!("create it (createdb {}), or correct [database] url", shell_word(&name))))
+}
+
+/// The place that a restored database is to have: nobody may have taken it meanwhile.
+async fn expect_none(config: &Config, store: &Arc<dyn Store>, admin: &Admin) -> Result<Target, Failure> {
+    let name = config.database.url.database().to_string();
+    fence::refuse_fenced(admin.session(), config, "begin a run").await?;
+    match admin.by_name(&name).await? {
+        None => {
+            let system = admin::system(admin.session()).await?;
+            end_what_is_gone(config, store, admin, &system).await?;
+            Ok(Target { system, name, oid: 0 })
+        }
+        Some(_) => Err(Failure::refused(format!("restore {name} where there is none"))
+            .because_of("there is a database of that name now")
+            .leaving("nothing was changed")),
+    }
+}
+
+/// A run whose database is gone can't be gone on with: it is ended, or it would be in every later one's way.
+async fn end_what_is_gone(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    admin: &Admin,
+    system: &str,
+) -> Result<(), Failure> {
+    let Some(run) = unfinished(&**store, &config.environment).await? else { return Ok(()) };
+    let history = journal::read(&**store, &run).await?;
+    let target = target_of(&history.records)?;
+    if target.system == system && admin.by_oid(target.oid).await?.is_some() {
+        return refuse_unfinished(config, store).await;
+    }
+    let mut journal = Journal::take_over(store.clone(), run, &history);
+    journal.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await?;
+    let how = "its database is gone: a backup is restored in its place".to_string();
+    journal.append(Entry::Interrupted { how, onward: Onward::Leave }).await?;
+    journal.append(Entry::Ended { verdict: Verdict::Interrupted }).await?;
+    Ok(())
 }
 
 /// A run that this store knows and that has not ended must be ended first.

@@ -75,12 +75,18 @@ fn decide_failed(plan: &Plan, state: &State, line: &Line) -> Option<Decision> {
     if line.phase == Phase::After {
         return None;
     }
+    if plan.is_one_way() && entered_window(plan, state) {
+        return Some(match state.status(line.id) {
+            Status::FailedEarlier => Decision::Run(line.id),
+            _ => Decision::End(Verdict::NotPutBack),
+        });
+    }
     Some(if way_back(plan, state).is_empty() { Decision::End(refusal(state)) } else { Decision::PutBack })
 }
 
 fn decide_interrupted(plan: &Plan, state: &State) -> Decision {
     match state.interrupted {
-        Some(Onward::PutBack) if in_window(plan, state) => Decision::PutBack,
+        Some(Onward::PutBack) if in_window(plan, state) && !plan.is_one_way() => Decision::PutBack,
         _ => Decision::End(interrupted(plan, state)),
     }
 }
@@ -161,7 +167,8 @@ pub fn way_back(plan: &Plan, state: &State) -> Vec<Line> {
         }
     }
     if changed {
-        push("swap the guard in".into(), Action::Swap { opened });
+        let name = if plan.exchanges() { "put the present database back" } else { "swap the guard in" };
+        push(name.into(), Action::Swap { opened });
     } else if closed {
         push("open the unchanged database".into(), Action::Reopen);
     }
@@ -240,10 +247,16 @@ pub fn is_fenced_unchanged(plan: &Plan, state: &State) -> bool {
 
 /// Whether something was begun that may have changed the database while it was ours alone. What came after `open` is
 /// the ledger's.
+///
+/// Where another database takes its place, that alone can be taken back: nothing has a guard before it.
 fn changed_behind_fence(plan: &Plan, state: &State) -> bool {
-    plan.lines.iter().any(|line| {
-        line.phase == Phase::During && line.action.may_change_database() && state.ever_started(line.id)
-    })
+    let changes = |action: &Action| match plan.exchanges() {
+        true => matches!(action, Action::Exchange),
+        false => action.may_change_database(),
+    };
+    plan.lines
+        .iter()
+        .any(|line| line.phase == Phase::During && changes(&line.action) && state.ever_started(line.id))
 }
 
 /// The verdict of a run that nobody drives: it can be resumed.

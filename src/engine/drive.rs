@@ -117,7 +117,7 @@ impl Driving<'_> {
                 }
             }
         };
-        let production = farewell::production(verdict, failure.as_ref());
+        let production = farewell::production(&self.plan, verdict, failure.as_ref());
         self.notify_of_end(verdict, production, beginning).await;
         self.tell_end(verdict, production, failure);
         verdict
@@ -152,14 +152,13 @@ impl Driving<'_> {
         }
         let timeout = self.config.database.close_timeout;
         fence::end_earlier(self.admin.session(), self.journal.run(), epoch, timeout).await?;
-        let Some(database) = self.admin.by_oid(self.target.oid).await? else { return Ok(()) };
-        // What it is called says whether it is closed. The journal may not know: a line that was to open it may have
-        // been cut off before or behind that.
-        let trace = names::trace(&self.target.name, &database.name);
+        // What a database is called says whether it is closed. The journal may not know: a line that was to open it, or
+        // to put another in its place, may have been cut off before or behind that.
         let ours = |trace: &Trace| trace.role == Role::Window && trace.run == self.journal.run();
-        if trace.as_ref().is_some_and(ours) {
+        let companions = self.admin.companions(&self.target.name).await?;
+        if let Some((database, _)) = companions.iter().find(|(_, trace)| ours(trace)) {
             let window = names::companion(&self.target.name, Role::Window, self.journal.run(), epoch);
-            fence::close(&self.admin, self.target.oid, &window, timeout).await?;
+            fence::close(&self.admin, database.oid, &window, timeout).await?;
         }
         Ok(())
     }
@@ -368,5 +367,8 @@ impl Driving<'_> {
 /// Lines that are short, or that must not be left half done, are finished before a stop is heeded. A guard may take
 /// as long as the database is large, and nothing was changed yet.
 fn interruptible(action: &Action) -> bool {
-    matches!(action, Action::Step(_) | Action::Guard(_))
+    matches!(
+        action,
+        Action::Step(_) | Action::Guard(_) | Action::Downgrade { .. } | Action::RestoreAside { .. }
+    )
 }

@@ -52,7 +52,7 @@ mod tests {
         let line =
             |(n, action)| Line { id: LineId::Line(n), phase: Phase::During, name: String::new(), action };
         let lines = (1..).zip(actions).map(line).collect();
-        Plan { lines, first_deploy: false, on_writes: OnWrites::Ask }
+        Plan { lines, first_deploy: false, on_writes: OnWrites::Ask, rollback: None }
     }
 
     fn at(second: i64) -> jiff::Timestamp {

@@ -1,6 +1,7 @@
 //! The end of a run, told: to the screen, and to people who are not there.
 
 use super::drive::Driving;
+use super::plan::Plan;
 use super::stop::{Teller, until};
 use super::{advice, decide};
 use crate::event::{Event, RUN_BEGAN, RUN_ENDED};
@@ -10,10 +11,12 @@ use crate::steps;
 use crate::time::now;
 
 /// What production is, in words. A driver that was fenced knows only that it is not his any more.
-pub(super) fn production(verdict: Verdict, halted: Option<&Failure>) -> &'static str {
-    match is_fenced(halted) {
-        true => "in the hands of another driver, or waits for one",
-        false => verdict.production(),
+pub(super) fn production(plan: &Plan, verdict: Verdict, halted: Option<&Failure>) -> &'static str {
+    match (is_fenced(halted), verdict) {
+        (true, _) => "in the hands of another driver, or waits for one",
+        (false, Verdict::PutBack) if plan.rollback.is_some() => "as before the rollback, serving, verified",
+        (false, Verdict::ChangedButFailing) if plan.rollback.is_some() => "rolled back, serving",
+        (false, _) => verdict.production(),
     }
 }
 

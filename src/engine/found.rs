@@ -41,7 +41,10 @@ impl Driving<'_> {
             return Ok(None);
         }
         let Some(named) = self.admin.by_name(&self.target.name).await? else { return Ok(None) };
-        let guard = recall::recall(&self.plan, &self.state, &back).guard.map(|facts| facts.guard.oid);
+        let guard = match swap.is_some() && self.plan.exchanges() {
+            true => Some(self.target.oid),
+            false => recall::recall(&self.plan, &self.state, &back).guard.map(|facts| facts.guard.oid),
+        };
         if guard == Some(named.oid) {
             return Ok(Some(FoundBack::Swapped));
         }

@@ -98,7 +98,7 @@ mod tests {
         let lines = vec![LineCard { id: line, phase: Phase::Before, name: "backup".into(), done: None }];
         let (driver, environment) = (Box::new(Driver::this_process()), environment.to_string());
         let config_hash = String::new();
-        let began = Entry::Began { environment, config_hash, runbook, target, driver, lines };
+        let began = Entry::Began { environment, config_hash, runbook, target, driver, lines, rollback: None };
         let (summary, facts, intent) = (String::new(), Default::default(), Default::default());
         let finished = Entry::Finished { line, summary, facts, millis: seconds * 1000, probed: false };
         let started = Entry::Started { line, name: "backup".into(), intent };

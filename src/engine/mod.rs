@@ -20,6 +20,7 @@ pub mod plan;
 pub mod proposal;
 pub mod recall;
 mod record;
+pub mod rollback;
 pub mod standing;
 pub mod state;
 pub mod stop;

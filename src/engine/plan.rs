@@ -2,6 +2,7 @@
 
 use crate::config::{Config, OnWrites};
 use crate::event::{LineCard, LineId, Phase};
+use crate::rollback::{By, Order};
 use crate::runbook::{Runbook, Step, StepKind, Undo};
 use crate::steps::Action;
 
@@ -14,6 +15,8 @@ pub struct Plan {
     pub first_deploy: bool,
     /// What a failure after `open` does when others wrote.
     pub on_writes: OnWrites,
+    /// What a rollback was told.
+    pub rollback: Option<Order>,
 }
 
 /// One line of the checklist.
@@ -32,14 +35,25 @@ pub struct Line {
 impl Plan {
     /// Compiles `runbook`: its window becomes flag, close, guard, …, open, …, clear.
     pub fn compile(runbook: &Runbook, config: &Config) -> Self {
-        let mut plan = Plan { lines: Vec::new(), first_deploy: false, on_writes: config.window.on_writes };
+        Self::of(runbook, config, None)
+    }
+
+    /// As [`Plan::compile`], with what a rollback was told. Where another database takes production's place, no guard
+    /// is taken: production stays as it is. Where there is none, there is nothing to close either.
+    pub fn of(runbook: &Runbook, config: &Config, order: Option<&Order>) -> Self {
+        let on_writes = config.window.on_writes;
+        let mut plan = Plan { lines: Vec::new(), first_deploy: false, on_writes, rollback: order.cloned() };
         plan.extend(Phase::Before, &runbook.before);
         if let Some(window) = &runbook.window {
             plan.first_deploy = window.first_deploy;
             let raise = Action::RaiseFlag { max: window.max, put_back_after: window.put_back_after };
             plan.push(Phase::During, "raise the flag", raise);
-            plan.push(Phase::During, "close the database", Action::Close);
-            plan.push(Phase::During, guard_name(window.guard), Action::Guard(window.guard));
+            if !plan.is_one_way() {
+                plan.push(Phase::During, "close the database", Action::Close);
+            }
+            if !plan.exchanges() {
+                plan.push(Phase::During, guard_name(window.guard), Action::Guard(window.guard));
+            }
             plan.extend(Phase::During, &window.during);
             plan.push(Phase::Open, "open the database", Action::Open);
             plan.extend(Phase::Open, &window.open);
@@ -49,6 +63,16 @@ impl Plan {
         }
         plan.extend(Phase::After, &runbook.after);
         plan
+    }
+
+    /// Whether another database takes production's place, and production itself is what a failure goes back to.
+    pub fn exchanges(&self) -> bool {
+        self.rollback.as_ref().is_some_and(Order::exchanges)
+    }
+
+    /// Whether there is nothing to go back to: a failure in the window is tried again.
+    pub fn is_one_way(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|order| order.gone)
     }
 
     /// The line with this number.
@@ -71,9 +95,10 @@ impl Plan {
 
     fn extend(&mut self, phase: Phase, steps: &[Step]) {
         for step in steps {
-            match &step.kind {
-                StepKind::Checklist { asks } => self.ask(phase, &step.name, asks),
-                kind => self.push(phase, &step.name, Action::Step(kind.clone())),
+            match (&step.kind, self.rollback.clone()) {
+                (StepKind::Checklist { asks }, _) => self.ask(phase, &step.name, asks),
+                (StepKind::Rollback { .. }, Some(order)) => self.push_rollback(phase, &step.name, order),
+                (kind, _) => self.push(phase, &step.name, Action::Step(kind.clone())),
             }
         }
     }
@@ -83,6 +108,20 @@ impl Plan {
         for ask in asks {
             let name = if asks.len() == 1 { name } else { ask };
             self.push(phase, name, Action::Step(StepKind::Checklist { asks: vec![ask.clone()] }));
+        }
+    }
+
+    fn push_rollback(&mut self, phase: Phase, name: &str, order: Order) {
+        match (order.by, order.backup) {
+            (By::Downgrade, _) => {
+                let name = format!("{name} by downgrade");
+                self.push(phase, &name, Action::Downgrade { targets: order.targets });
+            }
+            (By::Backup, Some(backup)) => {
+                self.push(phase, "restore the backup aside", Action::RestoreAside { backup });
+                self.push(phase, &format!("{name} by the backup"), Action::Exchange);
+            }
+            (by, _) => self.push(phase, &format!("{name} by the {by}"), Action::Exchange),
         }
     }
 

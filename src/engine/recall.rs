@@ -17,6 +17,7 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
         runbook: runbook.to_string(),
         window: plan.find(|action| matches!(action, Action::Close)).is_some(),
         first_deploy: plan.first_deploy,
+        rollback: plan.rollback.clone(),
         ..Outline::default()
     };
     let mut digest = Sha256::new();
@@ -26,6 +27,7 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
             Action::Step(StepKind::Migrate { to, root }) => {
                 outline.migrations.push((root.clone(), to.clone()))
             }
+            Action::RestoreAside { .. } => outline.restores = true,
             Action::Guard(GuardKind::Backup) => (outline.backs_up, outline.restores) = (true, true),
             Action::Step(StepKind::Backup { verify }) => {
                 outline.backs_up = true;
@@ -69,6 +71,8 @@ pub fn recall(plan: &Plan, state: &State, back: &[Line]) -> Recall {
         preview: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Preview)))).ok(),
         backup: serde_json::from_value(facts(|a| matches!(a, Action::Step(StepKind::Backup { .. })))).ok(),
         proven: backups(plan, state),
+        aside: serde_json::from_value(facts(|a| matches!(a, Action::RestoreAside { .. }))).ok(),
+        exchanged: serde_json::from_value(facts(|a| matches!(a, Action::Exchange))).ok(),
         swapped: back.iter().any(|line| {
             matches!(line.action, Action::Swap { .. }) && state.status(line.id) == Status::Finished
         }),

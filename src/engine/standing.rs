@@ -11,6 +11,7 @@ use super::state::{State, Status};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
 use crate::journal::{self, Entry, JournalError, RunbookCopy};
+use crate::rollback::Order;
 use crate::runbook::{Runbook, StepKind};
 use crate::steps::Action;
 use crate::store::Store;
@@ -63,15 +64,28 @@ pub fn refuse_ended(run: &str, records: &[journal::Record]) -> Result<(), Failur
 /// What production is while nobody could take the run over: as the driver before left it.
 pub fn verdict(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Verdict {
     let state = State::of(records);
-    state.ended.unwrap_or_else(|| decide::interrupted(&Plan::compile(runbook, config), &state))
+    state.ended.unwrap_or_else(|| decide::interrupted(&plan_of(config, runbook, records), &state))
 }
 
 /// Whether a run, once it is resumed, comes to its approve line.
 pub fn is_to_ask(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> bool {
     let state = State::of(records);
-    let plan = Plan::compile(runbook, config);
+    let plan = plan_of(config, runbook, records);
     let approve = plan.find(|action| matches!(action, Action::Step(StepKind::Approve)));
     approve.is_some_and(|line| state.status(line.id) != Status::Finished)
+}
+
+/// The plan of a run that was begun.
+fn plan_of(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Plan {
+    Plan::of(runbook, config, order_of(records))
+}
+
+/// What a rollback was told; none for every other run.
+pub fn order_of(records: &[journal::Record]) -> Option<&Order> {
+    records.iter().find_map(|record| match &record.entry {
+        Entry::Began { rollback, .. } => rollback.as_deref(),
+        _ => None,
+    })
 }
 
 /// The environment that a run belongs to.
@@ -108,7 +122,7 @@ mod tests {
         let driver = Box::new(Driver::this_process());
         let environment = environment.to_string();
         let (config_hash, lines) = (String::new(), Vec::new());
-        let began = Entry::Began { environment, config_hash, runbook, target, driver, lines };
+        let began = Entry::Began { environment, config_hash, runbook, target, driver, lines, rollback: None };
         journal.append(began).await.unwrap();
         journal
     }

@@ -10,6 +10,7 @@ use crate::event::{LineCard, LineId};
 use crate::failure::{Failure, Verdict};
 use crate::machine::{self, Machine};
 use crate::redact::redact;
+use crate::rollback::Order;
 
 /// The journal's format; a newer one is refused, an older one stays readable.
 pub const FORMAT: u32 = 1;
@@ -54,6 +55,9 @@ pub enum Entry {
         driver: Box<Driver>,
         /// The checklist.
         lines: Vec<LineCard>,
+        /// What a rollback was told; none in every other run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rollback: Option<Box<Order>>,
     },
     /// Another driver took the run over; the earlier one is fenced from here on.
     TookOver {

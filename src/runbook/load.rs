@@ -13,9 +13,10 @@ use crate::failure::Failure;
 use crate::nearest::nearest;
 
 /// The runbooks that ship with this program.
-pub const SHIPPED: [(&str, &str); 2] = [
+pub const SHIPPED: [(&str, &str); 3] = [
     ("release", include_str!("../../runbooks/release.toml")),
     ("maintenance-window", include_str!("../../runbooks/maintenance-window.toml")),
+    ("emergency-rollback", include_str!("../../runbooks/emergency-rollback.toml")),
 ];
 
 /// How long the flag should be up, where the runbook does not say.

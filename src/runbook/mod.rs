@@ -17,6 +17,7 @@ use std::time::Duration;
 
 pub use crate::backup::Level;
 use crate::config::{HttpCheck, SqlCheck};
+use crate::rollback::By;
 
 /// A runbook. Orders that can't work are refused when it is read.
 #[derive(Debug, Clone)]
@@ -35,6 +36,14 @@ pub struct Runbook {
     pub window: Option<Window>,
     /// After the window; production serves.
     pub after: Vec<Step>,
+}
+
+impl Runbook {
+    /// The step that takes a release back, if there is one: such a runbook is `backstay rollback`'s alone.
+    pub fn rollback(&self) -> Option<&Step> {
+        let during = self.window.iter().flat_map(|window| &window.during);
+        during.into_iter().find(|step| matches!(step.kind, StepKind::Rollback { .. }))
+    }
 }
 
 /// `[window]`, with the steps that stand in it.
@@ -100,6 +109,11 @@ pub enum StepKind {
         to: String,
         /// Which root of the environment; all of them, in order, if none is named.
         root: Option<String>,
+    },
+    /// A release is taken back, as `backstay rollback` was told.
+    Rollback {
+        /// The way, where the command line names none.
+        by: Option<By>,
     },
     /// A program.
     Command(CommandStep),

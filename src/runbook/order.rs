@@ -44,6 +44,7 @@ pub(super) enum Kind {
     Approve,
     Checklist,
     Migrate,
+    Rollback,
     Command,
     Health,
     Verify,
@@ -52,7 +53,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [(&str, Kind); 12] = [
+    pub(super) const ALL: [(&str, Kind); 13] = [
         ("preflight", Kind::Preflight),
         ("backup", Kind::Backup),
         ("lint", Kind::Lint),
@@ -60,6 +61,7 @@ impl Kind {
         ("approve", Kind::Approve),
         ("checklist", Kind::Checklist),
         ("migrate", Kind::Migrate),
+        ("rollback", Kind::Rollback),
         ("command", Kind::Command),
         ("health", Kind::Health),
         ("verify", Kind::Verify),
@@ -81,6 +83,9 @@ impl Kind {
             }
             (Kind::Migrate, Before | After) => {
                 Some(("it changes the database, which nothing guards here", "[[during]]"))
+            }
+            (Kind::Rollback, Before | Open | After) => {
+                Some(("the database must be ours alone for that", "[[during]]"))
             }
             (Kind::Migrate, Open) => Some(("others may write to the database by now", "[[during]]")),
             (Kind::Backup, During | Open) => {
@@ -117,6 +122,7 @@ pub(super) fn check(reader: &Reader, lines: &[Line], has_window: bool) -> Read<(
     let checks = [
         check_places(reader, lines),
         check_approvals(reader, lines),
+        check_rollback(reader, lines),
         check_window(reader, lines, has_window),
         if lines.is_empty() { Err(nothing_to_do(reader)) } else { Ok(()) },
     ];
@@ -149,6 +155,16 @@ fn check_approvals(reader: &Reader, lines: &[Line]) -> Read<()> {
         None => Finding::new("`approve` without a `preview`").label("nothing to look at").help(help),
     };
     Err(reader.note(&lines[approve].place, finding))
+}
+
+/// One release is taken back, and nothing is migrated beside that.
+fn check_rollback(reader: &Reader, lines: &[Line]) -> Read<()> {
+    let of = |wanted| lines.iter().filter(move |line| line.kind == Some(wanted));
+    let (Some(_), other) = (of(Kind::Rollback).next(), of(Kind::Rollback).nth(1)) else { return Ok(()) };
+    let Some(other) = other.or_else(|| of(Kind::Migrate).next()) else { return Ok(()) };
+    let finding = Finding::new("this stands beside a `rollback`").label("what would be taken back?");
+    Err(reader
+        .note(&other.place, finding.help("a runbook with a `rollback` has one of it, and no `migrate`")))
 }
 
 /// Lines of the window need one.

@@ -10,6 +10,7 @@ use crate::config::health;
 use crate::document::tree::Node;
 use crate::document::{Finding, Noted, Read, Table, Value, masked, spell_out};
 use crate::nearest::nearest;
+use crate::rollback::By;
 
 /// How long a command may take, where the runbook does not say.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10 * 60);
@@ -66,6 +67,7 @@ fn read(table: &mut Table<'_>, kind: Kind, phase: Phase) -> Read<StepKind> {
         Kind::Approve => Ok(StepKind::Approve),
         Kind::Checklist => checklist(table),
         Kind::Migrate => migrate(table),
+        Kind::Rollback => rollback(table),
         Kind::Command => command(table, phase),
         Kind::Health => {
             let checks = health::read(table)?;
@@ -109,6 +111,10 @@ fn migrate(table: &mut Table<'_>) -> Read<StepKind> {
     let to = table.take("to", Value::line);
     let root = table.take("root", Value::line);
     Ok(StepKind::Migrate { to: to?.unwrap_or_else(|| "head".into()), root: root? })
+}
+
+fn rollback(table: &mut Table<'_>) -> Read<StepKind> {
+    Ok(StepKind::Rollback { by: table.take("by", |v| v.word(&By::ALL))? })
 }
 
 fn command(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
@@ -288,6 +294,7 @@ fn default_name(step: &StepKind, table: &Table<'_>) -> String {
         },
         StepKind::Migrate { to, root: None } => format!("migrate to {to}"),
         StepKind::Migrate { to, root: Some(root) } => format!("migrate {root} to {to}"),
+        StepKind::Rollback { .. } => "rollback".into(),
         StepKind::Command(_) => shorten(&written_command(table)),
         StepKind::Health { .. } => "health".into(),
         StepKind::Verify(_) => "verify".into(),

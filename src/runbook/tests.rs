@@ -66,6 +66,19 @@ fn every_shipped_runbook_is_one() {
 }
 
 #[test]
+fn a_release_is_taken_back_once_and_alone() {
+    let window = "[[during]]\nstep = \"rollback\"\nby = \"guard\"\n[window]\nguard = \"clone\"\n";
+    let step = parse(window).unwrap().rollback().cloned().unwrap();
+    assert!(matches!(step.kind, StepKind::Rollback { by: Some(By::Guard) }), "{step:?}");
+    for beside in ["rollback", "migrate"] {
+        let message = parse(&format!("{window}[[during]]\nstep = \"{beside}\"\n")).unwrap_err();
+        assert!(message.contains("stands beside a `rollback`"), "{message}");
+    }
+    let message = parse("[[open]]\nstep = \"rollback\"\n[window]\nguard = \"clone\"\n").unwrap_err();
+    assert!(message.contains("`rollback` can't stand in [[open]]"), "{message}");
+}
+
+#[test]
 fn every_key_of_every_step_is_read() {
     let runbook = parse(
         r##"

@@ -7,7 +7,7 @@ use crate::backup::verify::{Proof, Scratch};
 use crate::backup::{self, Level, Manifest, Place, proof, restore, verify, write};
 use crate::config::{Compression, Config};
 use crate::failure::Failure;
-use crate::pg::{ConnInfo, SessionOptions};
+use crate::pg::{self, ConnInfo, SessionOptions};
 use crate::time::{show_bytes, show_duration};
 use crate::window::guard;
 use crate::window::names::Role;
@@ -15,6 +15,7 @@ use crate::words::count;
 
 pub(super) async fn perform(level: Level, site: &mut Site<'_>) -> Result<Report, Failure> {
     let source = direct(site.config).clone();
+    let xid = oldest_xid(&source, site).await?;
     let (place, manifest) = write_backup(&source, site).await?;
     let proof = prove(&place, level, site).await?;
     let summary = format!(
@@ -25,7 +26,17 @@ pub(super) async fn perform(level: Level, site: &mut Site<'_>) -> Result<Report,
         show_bytes(manifest.stored_bytes()),
         proven(&proof)
     );
-    Report::with(summary, &BackupFacts { backup: manifest.id.clone() })
+    Report::with(summary, &BackupFacts { backup: manifest.id.clone(), xid: Some(xid) })
+}
+
+/// The oldest transaction that may still be under way: whatever a snapshot of later has not is no older.
+async fn oldest_xid(source: &ConnInfo, site: &Site<'_>) -> Result<i64, Failure> {
+    let session = pg::connect(source, &site.session("backup")).await?;
+    let query = "SELECT pg_catalog.txid_snapshot_xmin(pg_catalog.txid_current_snapshot())";
+    let row = session.query_one(query, &[]).await;
+    let xid = row.map_err(|error| pg::refused("note the transactions under way", &error))?.get(0);
+    session.close().await;
+    Ok(xid)
 }
 
 /// Writes a backup of `source`.
@@ -61,8 +72,11 @@ pub(super) async fn restore_as(
     site: &mut Site<'_>,
 ) -> Result<String, Failure> {
     let scratch = Scratch { admin: maintenance(site), database: name.to_string() };
-    let (options, progress) = (restore_options(site.config, site.session("restore")), site.progress());
-    let store = &**site.store;
+    // An empty server has none of them.
+    let create_roles = site.outline.is_one_way();
+    let options = restore_options(site.config, site.session("restore"));
+    let options = restore::Options { create_roles, ..options };
+    let (store, progress) = (&**site.store, site.progress());
     let restored = backup::restore(store, manifest, &scratch.admin, name, &options, &progress).await?;
     let mismatches =
         verify::compare(store, place, manifest, &scratch, &restored.extent, &options, &progress).await?;

@@ -94,7 +94,9 @@ async fn environment(
     own: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, Failure> {
     let mut env = surroundings(site);
-    let fenced = site.present_name().await? != site.target.name;
+    // Before the backup is restored that becomes production there is none: then its own name leads nowhere either.
+    let none = site.outline.is_one_way() && site.recall.exchanged.is_none();
+    let fenced = !none && site.present_name().await? != site.target.name;
     let info = if fenced { site.live().await? } else { site.config.database.url.clone() };
     let url = info.to_url();
     crate::redact::register(&url);

@@ -6,6 +6,8 @@ mod approve;
 mod backup;
 mod checklist;
 pub mod command;
+mod downgrade;
+mod exchange;
 pub mod health;
 pub mod lint;
 mod migrate;
@@ -14,6 +16,7 @@ pub mod preflight;
 mod preview;
 mod put_back;
 mod record;
+mod released;
 mod replicas;
 mod roots;
 mod schedule;
@@ -23,7 +26,9 @@ mod site;
 mod verify;
 mod watch;
 mod window;
+mod writes;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -35,13 +40,15 @@ use crate::runbook::{GuardKind, StepKind};
 
 pub use approve::{Approval, How, Planned};
 pub(crate) use backup::{restore_options, write_options};
+pub use downgrade::steps_back;
 pub use preview::Pending;
 pub(crate) use preview::{commit_of, hash as sql_hash};
-pub use put_back::would_drop_writes;
+pub use released::Released;
 pub use replicas::{Left, Stranded};
 pub use roots::{migrator, roots};
 pub use scratch::{Root, Roots, every_root, look_for_drift, own_database, try_out, view};
-pub use site::{BackupFacts, Outline, Recall, Site, direct, session_options};
+pub use site::{BackupFacts, Exchanged, Outline, Recall, Site, direct, session_options};
+pub use writes::{bookkeeping, would_drop_writes};
 
 /// What a line does: a step of the runbook, a line of the window, or a line of the way back.
 #[derive(Debug, Clone)]
@@ -59,6 +66,18 @@ pub enum Action {
     Close,
     /// A guard that is proven equal.
     Guard(GuardKind),
+    /// A rollback takes migrations back.
+    Downgrade {
+        /// Where to, by migration root.
+        targets: BTreeMap<String, String>,
+    },
+    /// A rollback restores a backup beside production.
+    RestoreAside {
+        /// Which.
+        backup: String,
+    },
+    /// A rollback puts another database in production's place, behind the fence.
+    Exchange,
     /// Everybody can reach it again.
     Open,
     /// The database is the one it should be, a new session can write, and, if asked, health checks pass.
@@ -109,7 +128,12 @@ pub enum Probe {
 impl Action {
     /// Whether this line may change the database's content or schema while it is ours alone.
     pub fn may_change_database(&self) -> bool {
-        matches!(self, Action::Step(StepKind::Migrate { .. } | StepKind::Command(_)))
+        matches!(
+            self,
+            Action::Step(StepKind::Migrate { .. } | StepKind::Command(_))
+                | Action::Downgrade { .. }
+                | Action::Exchange
+        )
     }
 }
 
@@ -138,7 +162,8 @@ pub async fn prepare(action: &Action, site: &mut Site<'_>) -> Result<Value, Fail
         Action::Close => window::prepare_close(site).await,
         Action::Guard(_) => Ok(window::prepare_guard(site)),
         Action::Open => window::prepare_open(site).await,
-        Action::Swap { .. } => put_back::prepare_swap(site).await,
+        Action::Exchange => exchange::prepare(site).await,
+        Action::Swap { opened } => put_back::prepare_swap(*opened, site).await,
         _ => Ok(Value::Null),
     }
 }
@@ -153,6 +178,9 @@ pub async fn perform(action: &Action, intent: &Value, site: &mut Site<'_>) -> Re
         Action::RaiseFlag { max, .. } => window::raise_flag(site, *max).await,
         Action::Close => window::close(site).await,
         Action::Guard(kind) => window::guard(*kind, intent, site).await,
+        Action::Downgrade { targets } => downgrade::perform(targets, site).await,
+        Action::RestoreAside { backup } => exchange::restore_aside(backup, site).await,
+        Action::Exchange => exchange::perform(intent, site).await,
         Action::Open => window::open(site).await,
         Action::Prove { health } => window::prove(*health, site).await,
         Action::ClearFlag => window::clear_flag(site).await,
@@ -172,6 +200,7 @@ async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Fa
         StepKind::Approve => approve::perform(site).await,
         StepKind::Checklist { asks } => checklist::perform(asks, site).await,
         StepKind::Migrate { to, root } => migrate::perform(to, root.as_deref(), site).await,
+        StepKind::Rollback { .. } => Err(downgrade::untold()),
         StepKind::Command(command) => command::perform(command, site).await,
         StepKind::Health { http, sql } => health::perform(http, sql, site).await,
         StepKind::Verify(expected) => verify::perform(expected, site).await,
@@ -192,6 +221,8 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
         Action::ClearFlag => window::probe_flag(site, false).await,
         Action::Close => window::probe_close(site).await,
         Action::Open => window::probe_open(site).await,
+        Action::Exchange => exchange::probe(intent, site).await,
+        Action::Downgrade { targets } => downgrade::probe(targets, site).await,
         Action::Swap { .. } => put_back::probe_swap(intent, site).await,
         Action::Step(StepKind::Migrate { to, root }) => migrate::probe(to, root.as_deref(), site).await,
         Action::Step(StepKind::Command(command)) => Ok(command::probe(command, left, site)),
@@ -199,6 +230,7 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
             Ok(Probe::NotDone("it changes nothing and is done again".into()))
         }
         Action::Guard(_) => Ok(Probe::NotDone("the guard is made anew".into())),
+        Action::RestoreAside { .. } => Ok(Probe::NotDone("the backup is restored anew".into())),
         Action::Reopen | Action::Undo { .. } => {
             Ok(Probe::NotDone("it is idempotent and is done again".into()))
         }

@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::process::{self, Program};
 use crate::runbook::RecordStep;
 use crate::store::Created;
+use crate::rollback::Order;
 use crate::time::now;
 
 /// How long git may take: a tag is one small file.
@@ -189,6 +190,9 @@ async fn git(arguments: &[&str], site: &Site<'_>) -> Result<String, process::Pro
 
 fn line(site: &Site<'_>) -> String {
     let applied = match site.recall.applied.as_slice() {
+        [] if site.outline.rollback.is_some() => {
+            site.outline.rollback.as_ref().map(Order::words).unwrap_or_default()
+        }
         [] => "no migrations".to_string(),
         revisions => format!("migrations {}", revisions.join(", ")),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Left;
 use crate::answers::Answers;
 use crate::backup::Level;
 use crate::backup::attributes::DatabaseAttributes;
@@ -18,6 +19,7 @@ use crate::machine::Machine;
 use crate::migrate::Database;
 use crate::pg::{ConnInfo, SessionOptions};
 use crate::process::orphans::Owner;
+use crate::rollback::Order;
 use crate::runbook::CommandStep;
 use crate::store::{Spool, Store};
 use crate::window::admin::Admin;
@@ -80,6 +82,8 @@ pub struct Outline {
     pub may_shrink: Vec<String>,
     /// There is no earlier application.
     pub first_deploy: bool,
+    /// What a rollback was told.
+    pub rollback: Option<Order>,
     /// The targets of the migrate steps: root (or all) and target.
     pub migrations: Vec<(Option<String>, String)>,
     /// The commands of the plan, by line: an undo runs where its command ran.
@@ -114,6 +118,10 @@ pub struct Recall {
     /// What the window must not open without: how far each backup before it must be proven, and which it is
     /// (nothing, where its line left nothing that can be read).
     pub proven: Vec<(Level, Option<BackupFacts>)>,
+    /// The backup that a rollback restored beside production.
+    pub aside: Option<Guard>,
+    /// The database that a rollback put in production's place.
+    pub exchanged: Option<Exchanged>,
     /// The swap took place: production is the guard now.
     pub swapped: bool,
     /// Somebody decided that others' writes go to the ledger, by config or by word.
@@ -176,6 +184,39 @@ pub struct Preview {
 pub struct BackupFacts {
     /// The backup's id.
     pub backup: String,
+    /// A transaction id (64 bit) of before its snapshot: what it has not is younger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub xid: Option<i64>,
+}
+
+/// What a rollback left that put another database in production's place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exchanged {
+    /// The database that is production now, by id.
+    pub database: u32,
+    /// The name that it had before.
+    pub name: String,
+    /// The backup that it was restored from, if it is no clone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<String>,
+    /// The name under which the database of before is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept_as: Option<String>,
+    /// What is left to be done, and where on the store the writes are that the kept one alone has.
+    #[serde(flatten)]
+    pub left: Left,
+}
+
+impl Outline {
+    /// Whether another database takes production's place.
+    pub fn exchanges(&self) -> bool {
+        self.rollback.as_ref().is_some_and(Order::exchanges)
+    }
+
+    /// Whether there is no database that could be closed or gone back to.
+    pub fn is_one_way(&self) -> bool {
+        self.rollback.as_ref().is_some_and(|order| order.gone)
+    }
 }
 
 impl Site<'_> {
@@ -224,6 +265,8 @@ impl Site<'_> {
     /// If it is gone, or was swapped out and is kept: nobody may touch it then.
     pub async fn present_name(&self) -> Result<String, Failure> {
         match self.admin.name_of(self.live_oid()).await? {
+            // An exchange of which no record tells: its answer was lost.
+            Some(name) if self.is_exchanged_out(&name) => Ok(self.window_name()),
             Some(name) => self.refuse_swapped_out(&name).map(|()| name),
             None => Err(Failure::refused(format!("find database {}", self.target.name))
                 .because_of("it does not exist any more")
@@ -245,10 +288,18 @@ impl Site<'_> {
             .then(format!("backstay status -e {}", self.config.environment)))
     }
 
-    /// The id of the database that production is now: the guard's after a swap.
+    /// Whether `name` says that a rollback took that database out of production's place.
+    fn is_exchanged_out(&self, name: &str) -> bool {
+        self.outline.exchanges()
+            && self.recall.exchanged.is_none()
+            && names::is(&self.target.name, name, Role::Failed)
+    }
+
+    /// The id of the database that production is now: the guard's after a swap, another's after an exchange.
     pub fn live_oid(&self) -> u32 {
-        match (&self.recall.guard, self.recall.swapped) {
-            (Some(facts), true) => facts.guard.oid,
+        match (&self.recall.guard, &self.recall.exchanged, self.recall.swapped) {
+            (Some(facts), _, true) => facts.guard.oid,
+            (_, Some(exchanged), false) => exchanged.database,
             _ => self.target.oid,
         }
     }

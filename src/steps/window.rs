@@ -194,9 +194,9 @@ pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> 
     // A session of an earlier line that is still ending would add what it wrote to the counters after the
     // mark, and a child that a command left behind could write on: neither is others' writing.
     let timeout = site.config.database.close_timeout;
-    fence::end_sessions(site.admin.session(), site.target.oid, timeout).await?;
+    fence::end_sessions(site.admin.session(), site.live_oid(), timeout).await?;
     // Committed after the mark, what it wrote would be older than the mark.
-    survivors::expect_none(site.admin.session(), site.target.oid).await?;
+    survivors::expect_none(site.admin.session(), site.live_oid()).await?;
     let live = site.live().await?;
     let session = pg::connect(&live, &site.session("open")).await?;
     let counters = site.recall.guard.as_ref().map(|facts| facts.counters.clone()).unwrap_or_default();
@@ -204,7 +204,7 @@ pub(super) async fn prepare_open(site: &mut Site<'_>) -> Result<Value, Failure> 
 }
 
 pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {
-    fence::open(site.admin, site.target.oid, &site.target.name, site.config.database.close_timeout).await?;
+    fence::open(site.admin, site.live_oid(), &site.target.name, site.config.database.close_timeout).await?;
     let resumed = pooler::resume(site).await?;
     Ok(Report::saying(format!("{} is called so again and lets sessions in{resumed}", site.target.name)))
 }
@@ -212,7 +212,7 @@ pub(super) async fn open(site: &mut Site<'_>) -> Result<Report, Failure> {
 /// A line that opens and was cut off may leave the database without its users and without us: nobody was in, so it
 /// is ours alone again.
 pub(super) async fn close_if_half_open(site: &mut Site<'_>) -> Result<(), Failure> {
-    let Some(database) = site.admin.by_oid(site.target.oid).await? else { return Ok(()) };
+    let Some(database) = site.admin.by_oid(site.live_oid()).await? else { return Ok(()) };
     // What was swapped out is closed as well, and must stay as it is.
     site.refuse_swapped_out(&database.name)?;
     if database.allow_connections {
@@ -223,7 +223,7 @@ pub(super) async fn close_if_half_open(site: &mut Site<'_>) -> Result<(), Failur
 }
 
 pub(super) async fn probe_open(site: &mut Site<'_>) -> Result<Probe, Failure> {
-    let database = site.admin.by_oid(site.target.oid).await?;
+    let database = site.admin.by_oid(site.live_oid()).await?;
     database.as_ref().map_or(Ok(()), |db| site.refuse_swapped_out(&db.name))?;
     match database {
         Some(db) if db.name == site.target.name && db.allow_connections => {
@@ -279,6 +279,13 @@ fn flag_of<'a>(site: &Site<'a>) -> Result<&'a Flag, Failure> {
 
 /// The guard that an earlier line finished.
 pub(super) fn guard_of(site: &Site<'_>) -> Result<Guard, Failure> {
+    // What a rollback goes back to is the database that it took out of production's place.
+    if let Some(exchanged) = site.recall.exchanged.as_ref().filter(|_| site.outline.exchanges()) {
+        let name = exchanged.kept_as.clone().unwrap_or_default();
+        let (relations, sampled, copy_millis) = (0, 0, 0);
+        let backup = exchanged.backup.clone();
+        return Ok(Guard { oid: site.target.oid, name, relations, sampled, copy_millis, backup });
+    }
     let facts = site.recall.guard.as_ref();
     facts
         .map(|facts| facts.guard.clone())

@@ -17,6 +17,7 @@ mod elsewhere;
 mod lost_store;
 mod orphans;
 mod rivals;
+mod rollback;
 mod secrets;
 mod signals;
 mod stage;

@@ -120,6 +120,7 @@ async fn earlier_run(project: &Project, name: &str, took: Duration) {
         target: Target { system: "1".into(), name: "x".into(), oid: 1 },
         driver: Box::new(Driver::this_process()),
         lines,
+        rollback: None,
     };
     let millis = u64::try_from(took.as_millis()).expect("a short time");
     let (summary, facts) = (String::new(), Value::Null);

@@ -79,6 +79,7 @@ impl Tale {
             target: Target { system: "1".into(), name: "shop".into(), oid: 16760 },
             driver: driver("maria", "runner-7"),
             lines,
+            rollback: None,
         });
         tale
     }

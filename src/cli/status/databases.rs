@@ -87,6 +87,10 @@ async fn fence(scene: &Scene<'_>, production: Option<&Database>, found: &[Leftov
             let fact = Fact::new(FENCE, text, json!({ "closed": null }));
             fact.mended_by(match scene.unfinished() {
                 Some(run) => mend::resume(config, &run.id),
+                // There was one, and the store may have it.
+                None if scene.last.as_ref().is_ok_and(Option::is_some) => {
+                    format!("backstay rollback --by backup -e {}", config.environment)
+                }
                 None => format!(
                     "backstay migrate upgrade heads --create-database -e {}, or correct [database] url",
                     config.environment

@@ -1,5 +1,7 @@
 //! A simulated world: lines succeed or fail as told, drivers die at any record, probes answer either way.
 
+mod rollback;
+
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -43,7 +45,7 @@ fn release() -> Plan {
         .zip(lines)
         .map(|(n, (phase, action))| Line { id: LineId::Line(n), phase, name: format!("line {n}"), action })
         .collect();
-    Plan { lines, first_deploy: false, on_writes: OnWrites::Ask }
+    Plan { lines, first_deploy: false, on_writes: OnWrites::Ask, rollback: None }
 }
 
 /// How the simulated world answers.

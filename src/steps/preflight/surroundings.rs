@@ -14,7 +14,8 @@ pub(super) async fn examine(premises: &Premises<'_>) -> Vec<Check> {
     let mut checks = vec![store(premises).await];
     if premises.outline.window {
         checks.push(flag_check(premises.config).await);
-        if !premises.outline.first_deploy {
+        // A release is taken back because its application is ill.
+        if !premises.outline.first_deploy && premises.outline.rollback.is_none() {
             checks.push(healthy(premises.config).await);
         }
     }

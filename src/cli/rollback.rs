@@ -1,0 +1,117 @@
+//! `backstay rollback [RUN]`: a release that has ended is taken back.
+
+mod show;
+
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::run::{Screening, bring_what_waits, drive};
+use super::{Shell, Trouble, left_behind, stop};
+use crate::config::Config;
+use crate::engine::begin::{self, Means};
+use crate::engine::rollback::{Advice, Survey, Wanted, survey};
+use crate::failure::{Failure, Verdict};
+use crate::rollback::{By, Order};
+use crate::runbook::{Runbook, StepKind};
+use crate::store::Store;
+
+/// The runbook that is run: the project's own of this name, or the shipped one.
+const RUNBOOK: &str = "emergency-rollback";
+
+/// Take a release back that has ended: by downgrade, by its guard, or from a backup
+#[derive(Debug, Args)]
+pub struct Rollback {
+    /// The release: its run's id, a unique prefix of one, or latest; by default the last that put a new version into
+    /// production
+    run: Option<String>,
+    /// The way back: downgrade, guard or backup; by default the one that is recommended
+    #[arg(long, value_name = "WAY")]
+    by: Option<By>,
+    /// Where to: a run (as production was before it), a backup, or a revision
+    #[arg(long, value_name = "RUN|BACKUP|REVISION")]
+    to: Option<String>,
+    /// Go that way without asking
+    #[arg(long)]
+    yes: bool,
+}
+
+pub(super) async fn run(shell: &Shell, command: &Rollback) -> Result<Verdict, Trouble> {
+    let config = shell.config()?;
+    let runbook = shell.runbook(RUNBOOK, &config)?;
+    let by_runbook = way_of(&runbook)?;
+    let spool = shell.spool(&config);
+    bring_what_waits(shell, &spool).await?;
+    let store: Arc<dyn Store> = spool.clone();
+    let wanted = Wanted { run: command.run.clone(), by: command.by, to: command.to.clone() };
+    let (survey, by) = survey(&config, &*store, &wanted).await?;
+    let order = choose(shell, &config, &survey, by.or(by_runbook))?;
+    confirm(shell, &config, &order, command.yes).await?;
+
+    let (events, screen) = Screening::open(shell, &store);
+    let stop = stop::listen();
+    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
+    let begun = begin::begin_told(means, &runbook, Some(&order));
+    let begun = stop::unless_asked(stop, "begin the rollback", begun).await;
+    let verdict = drive(begun, shell, command.yes, None).await;
+    drop(events);
+    screen.close().await;
+    left_behind::offer(shell, &config);
+    verdict
+}
+
+/// The way that the runbook names, if it takes a release back at all.
+fn way_of(runbook: &Runbook) -> Result<Option<By>, Failure> {
+    match runbook.rollback().map(|step| &step.kind) {
+        Some(StepKind::Rollback { by }) => Ok(*by),
+        _ => Err(Failure::usage(format!("roll back by the runbook {}", runbook.origin))
+            .because_of("it has no step = \"rollback\" in [[during]]")
+            .leaving("nothing was changed")
+            .then("add one, or rename the file: the shipped emergency-rollback takes its place")),
+    }
+}
+
+/// Shows what there is; gives what a run is to be told.
+fn choose(shell: &Shell, config: &Config, survey: &Survey, by: Option<By>) -> Result<Order, Failure> {
+    let advice = Advice::of(survey);
+    let chosen = by.or(advice.as_ref().map(|advice| advice.by));
+    let text = show::text(survey, advice.as_ref(), chosen);
+    match shell.json() {
+        true => shell.tell(&text, show::document(survey, advice.as_ref(), chosen, &config.environment)),
+        false => shell.note(&text),
+    }
+    let Some(chosen) = chosen else {
+        let failure = Failure::refused(format!("roll back {}", config.environment));
+        let failure = failure.because_of(survey.no_release.clone().unwrap_or("no way back is left".into()));
+        return Err(failure.leaving("nothing was changed"));
+    };
+    match survey.way(chosen).map(|way| way.order.clone()) {
+        Some(Ok(order)) => Ok(order),
+        Some(Err(why)) => Err(barred(survey, chosen, why)),
+        None => Err(Failure::internal(format!("find the way by {chosen}"))),
+    }
+}
+
+fn barred(survey: &Survey, chosen: By, why: String) -> Failure {
+    let failure = Failure::refused(format!("roll back by {chosen}")).because_of(why);
+    let failure = survey.no_release.iter().fold(failure, |failure, why| failure.because_of(why.as_str()));
+    let others = survey.ways.iter().filter(|way| way.order.is_ok());
+    let failure = failure.leaving("nothing was changed");
+    others.fold(failure, |failure, way| {
+        failure.then(format!("backstay rollback --by {}: {}", way.by, way.cost))
+    })
+}
+
+async fn confirm(shell: &Shell, config: &Config, order: &Order, yes: bool) -> Result<(), Failure> {
+    let environment = &config.environment;
+    let question = format!(
+        "{} of {environment}: users see the maintenance page meanwhile. Type {environment} to go that way",
+        order.words()
+    );
+    if shell.confirm_by_name(&question, environment, yes).await? {
+        return Ok(());
+    }
+    Err(Failure::refused(format!("roll back {environment}"))
+        .because_of("it was not agreed to")
+        .leaving("nothing was changed"))
+}
