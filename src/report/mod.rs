@@ -7,12 +7,13 @@
 //! | room | its job |
 //! | --- | --- |
 //! | `evidence` | what a run left on the store, as it is there |
-//! | `model` | what the page tells; the `--json` document |
+//! | `model`, `told` | what the page tells, and how it is made of the evidence; the `--json` document |
 //! | `fold`, `lines` | records to lines with their tries, and to what else happened. **Pure** |
 //! | `outcome` | how the run ended or stands, in words. **Pure** |
 //! | `spoken` | what commands printed, out of the log, within bounds. **Pure** |
-//! | `html`, `timeline`, `sql` | the page. **Pure**; every text of others passes one function that escapes it |
+//! | `html`, `timeline`, `checklist`, `sections`, `sql` | the page. **Pure**; every text of others passes one function that escapes it |
 
+mod checklist;
 mod escape;
 mod evidence;
 mod fold;
@@ -24,6 +25,7 @@ mod sections;
 mod spoken;
 mod sql;
 mod timeline;
+mod told;
 mod words;
 
 pub use evidence::{BackupSeen, Evidence, gather};

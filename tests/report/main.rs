@@ -2,7 +2,6 @@
 //! there is one (`make test-report`); and of a real run.
 
 #[path = "../common/mod.rs"]
-#[allow(dead_code, reason = "other binaries use the rest")]
 mod common;
 
 mod browser;
