@@ -21,6 +21,7 @@ use crate::engine::state::State;
 use crate::engine::stop::{Asked, Stop};
 use crate::failure::Failure;
 use crate::forecast::Forecast;
+use crate::runbook::Runbook;
 use crate::schedule::{Schedule, Span};
 use crate::store::Store;
 use crate::time::{between, now, show_duration};
@@ -45,6 +46,8 @@ pub struct Timing {
 /// A run that is to begin, or to go on.
 #[derive(Clone, Copy)]
 pub(super) struct Charge<'a> {
+    /// What it follows.
+    pub runbook: &'a Runbook,
     /// Its plan.
     pub plan: &'a Plan,
     /// What its journal adds up to.
@@ -55,6 +58,7 @@ pub(super) struct Charge<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Admitted {
     forecast: Forecast,
+    bound: bool,
     outside: Option<Outside>,
 }
 
@@ -63,6 +67,7 @@ impl Admitted {
     pub fn given_to<'a>(self, mut driving: Driving<'a>, answers: Answers) -> Driving<'a> {
         driving.answers = answers;
         driving.forecast = self.forecast;
+        driving.bound = self.bound;
         driving.outside_schedule = self.outside;
         driving
     }
@@ -82,7 +87,7 @@ impl Timing {
         verb: &str,
         mut stop: Stop,
     ) -> Result<Admitted, Failure> {
-        if !admission::is_bound(charge.plan, charge.state) {
+        if !admission::is_bound(charge.runbook, charge.plan, charge.state) {
             return Ok(Admitted::default());
         }
         let schedule = config.schedule.as_ref();
@@ -90,11 +95,11 @@ impl Timing {
         loop {
             let at = now();
             let Err(not_now) = admission::admit(charge.plan, schedule, &forecast, at) else {
-                return Ok(Admitted { forecast, outside: None });
+                return Ok(Admitted { forecast, bound: true, outside: None });
             };
             if let Some(why) = &self.outside_schedule {
                 let (why, was) = (why.trim().to_string(), not_now.words(schedule, &forecast, at));
-                return Ok(Admitted { forecast, outside: Some(Outside { why, was }) });
+                return Ok(Admitted { forecast, bound: false, outside: Some(Outside { why, was }) });
             }
             let (Some(schedule), Some(span), true) = (schedule, next(&not_now), self.wait) else {
                 return Err(not_now.failure(verb, schedule, &forecast, at));

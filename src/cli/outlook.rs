@@ -12,6 +12,7 @@ use crate::engine::plan::{Line, Plan};
 use crate::engine::state::State;
 use crate::failure::Failure;
 use crate::forecast::Forecast;
+use crate::runbook::Runbook;
 use crate::time::{now, show_duration};
 
 /// See the module.
@@ -24,7 +25,7 @@ pub(super) struct Outlook {
 
 impl Outlook {
     /// Reads the journals of earlier runs. A store that is out of reach is told, and stops nothing.
-    pub async fn of(shell: &Shell, config: &Config, plan: &Plan) -> Self {
+    pub async fn of(shell: &Shell, config: &Config, runbook: &Runbook, plan: &Plan) -> Self {
         let (store, anew) = (shell.store(config), State::default());
         let forecast = history::forecast(&*store, &config.environment, plan, &anew).await;
         let mut outlook =
@@ -35,7 +36,7 @@ impl Outlook {
             }
             Err(failure) => format!("not known: {failure}"),
         };
-        if admission::is_bound(plan, &anew) {
+        if admission::is_bound(runbook, plan, &anew) {
             outlook.read_schedule(config, plan);
         }
         outlook.lines.push(format!("estimate: {estimate}"));

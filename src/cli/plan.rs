@@ -43,7 +43,7 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     }
     let Pending { sql, revisions: pending, .. } = read;
     let preview = preview(&pending, &judgement);
-    let outlook = Outlook::of(shell, &config, &plan).await;
+    let outlook = Outlook::of(shell, &config, &runbook, &plan).await;
     let checklist = checklist(&runbook.description, &plan, &outlook);
     let annotated = judgement.annotate(&sql);
     if let Some(actions) = shell.actions() {

@@ -88,7 +88,7 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
             answers => answers?,
         },
     };
-    let charge = Charge { plan: &plan, state: &state };
+    let charge = Charge { runbook: &runbook, plan: &plan, state: &state };
     let admitted = command.timing.admit(shell, &config, charge, &store, "resume it", stop.clone()).await;
     let admitted = admitted.map_err(as_it_stands)?;
     let (events, screen) = Screening::open(shell, &store);

@@ -67,7 +67,7 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     let admitted = command.timing.admit(
         shell,
         &config,
-        Charge { plan: &plan, state: &anew },
+        Charge { runbook: &runbook, plan: &plan, state: &anew },
         &store,
         &verb,
         stop.clone(),

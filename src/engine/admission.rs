@@ -9,6 +9,7 @@ use super::plan::Plan;
 use super::state::State;
 use crate::failure::Failure;
 use crate::forecast::Forecast;
+use crate::runbook::Runbook;
 use crate::schedule::{Refusal, Schedule, Why};
 use crate::steps::Action;
 use crate::time::show_duration;
@@ -22,11 +23,13 @@ pub enum NotNow {
     LongerThanMax(Duration),
 }
 
-/// Whether the schedule binds a run: it opens a window, and has not yet.
-pub fn is_bound(plan: &Plan, state: &State) -> bool {
+/// Whether the schedule binds a run: it opens a window, not at any time, and has not yet; and nobody decided otherwise.
+pub fn is_bound(runbook: &Runbook, plan: &Plan, state: &State) -> bool {
+    let minds = runbook.window.as_ref().is_some_and(|window| !window.any_time);
     let flag = plan.find(|action| matches!(action, Action::RaiseFlag { .. }));
     let opens = flag.is_some_and(|flag| !state.ever_started(flag.id));
-    opens && !decide::entered_window(plan, state) && !state.putting_back
+    let decided = state.outside_schedule || state.putting_back;
+    minds && opens && !decided && !decide::entered_window(plan, state)
 }
 
 /// Whether a run that is bound may begin at `now`. What must fit into the schedule's window is all until the flag is down
@@ -196,11 +199,15 @@ mod tests {
 
     #[test]
     fn a_runbook_without_a_window_is_not_bound() {
+        let read = |text: &str| Runbook::parse(text, "x", &Default::default()).expect("a runbook");
+        let of = |text: &str| is_bound(&read(text), &plan(), &State::default());
+        const STEP: &str = "[[before]]\nstep = \"preflight\"\n";
+        assert!(!of(STEP));
+        assert!(of(&format!("{STEP}[window]\n")));
+        assert!(!of(&format!("{STEP}[window]\nany_time = true\n")), "what puts production back");
         let mut state = State::default();
-        assert!(is_bound(&plan(), &state));
-        let none = Plan { lines: Vec::new(), ..plan() };
-        assert!(!is_bound(&none, &state));
+        assert!(is_bound(&read(&format!("{STEP}[window]\n")), &plan(), &state));
         state.putting_back = true;
-        assert!(!is_bound(&plan(), &state));
+        assert!(!is_bound(&read(&format!("{STEP}[window]\n")), &plan(), &state));
     }
 }

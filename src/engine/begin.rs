@@ -165,6 +165,7 @@ async fn set_out<'a>(
         way_on: None,
         answers: Default::default(),
         forecast: Default::default(),
+        bound: false,
         outside_schedule: None,
         window: None,
         killed_at: None,

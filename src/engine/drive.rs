@@ -66,6 +66,8 @@ pub struct Driving<'a> {
     pub answers: Answers,
     /// How long it is likely to take.
     pub forecast: Forecast,
+    /// The schedule is asked again before its window opens.
+    pub bound: bool,
     /// What a person decided about the schedule before this driver began.
     pub outside_schedule: Option<Outside>,
     /// The clock of the window, while the flag may be up.
@@ -360,6 +362,7 @@ impl Driving<'_> {
             outline: &self.outline,
             answers: &self.answers,
             forecast: &self.forecast,
+            bound: self.bound,
         }
     }
 }

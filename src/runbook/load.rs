@@ -183,6 +183,7 @@ fn window(value: Value<'_>) -> Read<Window> {
         let max = table.take("max", Value::duration);
         let put_back_after = table.take("put_back_after", Value::duration);
         let first_deploy = table.take("first_deploy", Value::boolean);
+        let any_time = table.take("any_time", Value::boolean);
         let (max, put_back_after) = (max?.unwrap_or(WINDOW_MAX), put_back_after?);
         if put_back_after.is_some_and(|after| after < max) {
             let finding = Finding::new("`put_back_after` is shorter than `max`, at which people are told");
@@ -193,6 +194,7 @@ fn window(value: Value<'_>) -> Read<Window> {
             guard: guard?.unwrap_or(GuardKind::Clone),
             max,
             put_back_after,
+            any_time: any_time?.unwrap_or(false),
             first_deploy: first_deploy?.unwrap_or(false),
             during: Vec::new(),
             open: Vec::new(),

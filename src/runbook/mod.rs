@@ -55,6 +55,8 @@ pub struct Window {
     pub max: Duration,
     /// How long it may last before production is put back by itself; never, if not set.
     pub put_back_after: Option<Duration>,
+    /// The environment's schedule does not hold for it: what puts production back waits for nothing.
+    pub any_time: bool,
     /// The database is closed: it is ours alone.
     pub during: Vec<Step>,
     /// Open again, flag still up.

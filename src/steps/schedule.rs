@@ -6,7 +6,7 @@ use crate::time::now;
 
 /// What is ahead, for whoever approves: how long the window is likely to take, and how long it may be open.
 pub(super) fn outlook(site: &Site<'_>) -> Vec<String> {
-    let open = site.config.schedule.as_ref().filter(|_| site.outline.window).and_then(|schedule| {
+    let open = site.config.schedule.as_ref().filter(|_| site.bound).and_then(|schedule| {
         let until = schedule.admit(now(), site.forecast.window.high);
         until.ok().map(|until| format!("the schedule: {}", schedule.show_open(until, now())))
     });
@@ -18,7 +18,9 @@ pub(super) fn outlook(site: &Site<'_>) -> Vec<String> {
 /// # Errors
 /// No window is open any more, or it closes before this one is likely to be over. Nothing was changed.
 pub(super) fn expect_open(site: &Site<'_>) -> Result<(), Failure> {
-    let Some(schedule) = site.config.schedule.as_ref().filter(|_| !site.recall.outside_schedule) else {
+    let Some(schedule) =
+        site.config.schedule.as_ref().filter(|_| site.bound && !site.recall.outside_schedule)
+    else {
         return Ok(());
     };
     let (now, needs) = (now(), site.forecast.window.high);

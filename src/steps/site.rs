@@ -63,6 +63,8 @@ pub struct Site<'a> {
     pub answers: &'a Answers,
     /// How long the run is likely to take.
     pub forecast: &'a Forecast,
+    /// The schedule holds for it.
+    pub bound: bool,
 }
 
 /// What a line needs to know of the plan as a whole.
