@@ -31,6 +31,7 @@ pub mod schema;
 pub mod steps;
 pub mod store;
 pub mod time;
+pub mod tunnel;
 pub mod ui;
 pub mod uptime;
 mod web;

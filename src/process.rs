@@ -1,6 +1,7 @@
 //! Child processes: started without a shell, bounded, heard line by line, and never left behind.
 
 mod group;
+pub mod keeper;
 pub mod orphans;
 
 use std::collections::BTreeMap;
@@ -192,6 +193,20 @@ pub async fn collect(program: &Program, heard: impl FnMut(&str)) -> Result<Strin
     ended.map(|()| String::from_utf8_lossy(&text).into_owned())
 }
 
+/// As [`run`], with the program's standard input held open for as long as somebody waits: a program that ends with its
+/// input, as [`keeper::keep`] does, is not left behind, however we end.
+///
+/// # Errors
+/// As [`run`].
+pub async fn hold(program: &Program, heard: impl FnMut(&str)) -> Result<(), ProcessError> {
+    let (sender, lines) = mpsc::channel(256);
+    let mut child = start_reading(program, Stdio::piped())?;
+    let group = Group::of(&child);
+    let _held = child.stdin.take();
+    listen(child.stdout.take(), sender.clone());
+    attend(program, child, group, sender, lines, heard).await
+}
+
 /// Sees a child through to its end.
 async fn attend(
     program: &Program,
@@ -252,6 +267,10 @@ impl Program {
 }
 
 fn start(program: &Program) -> Result<Child, ProcessError> {
+    start_reading(program, Stdio::null())
+}
+
+fn start_reading(program: &Program, input: Stdio) -> Result<Child, ProcessError> {
     let failed = |source| ProcessError::Start { program: program.name(), source };
     let Some((name, arguments)) = program.argv.split_first() else {
         return Err(failed(std::io::Error::new(std::io::ErrorKind::InvalidInput, "no program is named")));
@@ -267,7 +286,7 @@ fn start(program: &Program) -> Result<Child, ProcessError> {
         .args(arguments)
         .current_dir(&program.directory)
         .envs(&program.env)
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)

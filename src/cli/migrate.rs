@@ -158,6 +158,11 @@ pub(super) async fn run(shell: &Shell, command: &Migrate) -> Result<Verdict, Tro
 }
 
 impl Migrate {
+    /// Whether it may ask the database: what only reads or writes files does not.
+    pub fn asks_a_server(&self) -> bool {
+        !matches!(&self.verb, Verb::Heads | Verb::Branches | Verb::Revision(_) | Verb::Merge(_))
+    }
+
     /// Whether its verb tells more with `-v`, as Alembic's does.
     pub fn has_details(&self) -> bool {
         matches!(&self.verb, Verb::Current | Verb::History(_) | Verb::Heads | Verb::Branches)

@@ -7,6 +7,7 @@ mod backup;
 mod cleanup;
 mod demo;
 mod doctor;
+mod keep;
 mod left_behind;
 mod maintenance;
 mod migrate;
@@ -24,6 +25,7 @@ mod shell;
 mod statements;
 mod status;
 mod stop;
+mod tunnel;
 mod unread;
 mod work;
 
@@ -109,6 +111,9 @@ enum Command {
     /// The programs of the demo's shop
     #[command(hide = true)]
     DemoApp(demo::DemoApp),
+    /// The process between a command and its tunnel
+    #[command(hide = true)]
+    Keep(keep::Keep),
 }
 
 /// Runs the program; gives its exit code.
@@ -140,7 +145,7 @@ pub fn main() -> ExitCode {
     let ended = match runtime {
         Ok(runtime) => {
             let ended = runtime.block_on(async {
-                let ended = dispatch(&shell, arguments.command).await;
+                let ended = tunnel::around(&shell, arguments.command).await;
                 crate::process::settle().await;
                 ended
             });
@@ -182,5 +187,6 @@ async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
         Command::Migrate(command) => migrate::run(shell, &command).await,
         Command::Backup(command) => backup::run(shell, &command).await,
         Command::Schema(command) => schema::run(shell, &command),
+        Command::Keep(command) => keep::run(&command).await,
     }
 }

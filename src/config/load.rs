@@ -103,6 +103,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
     let lease = table.require("lease", "[lease]", sections::lease);
     let stop = table.require("stop", "[stop]", sections::stop);
     let notify = table.require("notify", "[notify]", notify::notify);
+    let tunnel = table.take("tunnel", sections::tunnel);
     let health = table.take_own("health", health::checks);
     let (store, spool) = store?;
     let ((env_file, variables), database) = (variables?, database?);
@@ -131,6 +132,7 @@ fn read(table: &mut Table<'_>, at: &Origin<'_>, process: &BTreeMap<String, Strin
         stop: stop?,
         health: health?.unwrap_or_default(),
         notify: notify?,
+        tunnel: tunnel?.flatten(),
         env_file,
         variables,
     })

@@ -76,6 +76,8 @@ pub struct Config {
     pub health: Health,
     /// Who tells people what can't wait.
     pub notify: Notify,
+    /// The program by which the server is reached.
+    pub tunnel: Option<Tunnel>,
     /// The env file that the config names, whether it exists or not; absolute.
     pub env_file: Option<PathBuf>,
     /// The variables of `env_file`, given to commands beside our own environment.
@@ -110,6 +112,17 @@ impl Database {
     pub fn maintenance(&self) -> ConnInfo {
         self.admin_url.with_database(&self.maintenance_database)
     }
+}
+
+/// `[tunnel]`: a program that listens on this machine and leads to the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tunnel {
+    /// The program and its arguments; no shell.
+    pub run: Vec<String>,
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    /// How long it may take until it does.
+    pub timeout: Duration,
 }
 
 /// `[database] pooler`: what holds its clients back, and lets them go on (argument vectors, no shell).

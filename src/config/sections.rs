@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{
     Backup, Compression, Database, DriftPolicy, Flag, FreeDisk, LeasePolicy, OnSignal, OnWrites, Pooler,
-    Replica, SpoolPolicy, StopPolicy, StoreLocation, WindowPolicy,
+    Replica, SpoolPolicy, StopPolicy, StoreLocation, Tunnel, WindowPolicy,
 };
 use crate::document::{Finding, Read, Value, absolute};
 use crate::pg::ConnInfo;
@@ -245,6 +245,27 @@ fn one_flag(value: Value<'_>, root: &Path) -> Read<Flag> {
             (Some(_), ..) => Err(table.wrong_at(
                 "file",
                 Finding::new("a flag is a file or commands, not both").label("a file").help(FORMS),
+            )),
+        }
+    })
+}
+
+/// `[tunnel]`.
+pub(super) fn tunnel(value: Value<'_>) -> Read<Option<Tunnel>> {
+    value.table(|table| {
+        let run = table.take("run", Value::command);
+        let port = table.take("port", |v| v.number(1..=65535));
+        let timeout = table.require("timeout", "timeout = \"30s\"", Value::duration);
+        let timeout = timeout?;
+        match (run?, port?) {
+            (Some(run), Some(port)) => {
+                Ok(Some(Tunnel { run, port: u16::try_from(port).unwrap_or_default(), timeout }))
+            }
+            (None, None) => Ok(None),
+            _ => Err(table.wrong(
+                Finding::new("a tunnel needs both `run` and `port`").label("one is missing").help(
+                    "write run = [\"ssh\", \"-N\", \"-L\", \"5433:db.internal:5432\", \"bastion\"] and port = 5433",
+                ),
             )),
         }
     })

@@ -272,6 +272,21 @@ fn an_env_file_that_others_can_read_or_change_is_refused_with_what_mends_it() {
 }
 
 #[test]
+fn a_tunnel_has_a_program_and_a_port() {
+    let config = parse(&with_database("[tunnel]\nrun = [\"ssh\", \"-N\"]\nport = 5433"), &[]).unwrap();
+    let tunnel = Tunnel {
+        run: vec!["ssh".into(), "-N".into()],
+        port: 5433,
+        timeout: std::time::Duration::from_secs(30),
+    };
+    assert_eq!(config.tunnel, Some(tunnel));
+    assert_eq!(parse(&with_database(""), &[]).unwrap().tunnel, None);
+    for wrong in ["run = [\"x\"]", "port = 1", "run = [\"x\"]\nport = 0", "run = \"x\"\nport = 1"] {
+        assert!(parse(&with_database(&format!("[tunnel]\n{wrong}")), &[]).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_program_to_notify_is_an_argument_vector() {
     let config = parse(&with_database("[notify]\nrun = [\"/opt/app/notify\", \"a b\"]"), &[]).unwrap();
     assert_eq!(config.notify.run.as_deref(), Some(&["/opt/app/notify".to_string(), "a b".to_string()][..]));

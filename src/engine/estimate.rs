@@ -46,6 +46,7 @@ mod tests {
             timeout: Duration::from_secs(600),
             directory: None,
             env: Default::default(),
+            url: None,
         };
         let raise = Action::RaiseFlag { max: Duration::from_secs(60), put_back_after: None };
         let actions = [raise, Action::Close, Action::Step(StepKind::Command(command))];

@@ -147,6 +147,8 @@ pub struct CommandStep {
     pub directory: Option<PathBuf>,
     /// Variables beside ours.
     pub env: BTreeMap<String, String>,
+    /// Where what it deploys is to be seen, for the summary.
+    pub url: Option<String>,
 }
 
 /// What takes a command back. A command inside the window must say one.

@@ -123,6 +123,7 @@ fn command(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
     let timeout = table.take("timeout", Value::duration);
     let directory = table.take("directory", Value::line);
     let env = table.take("env", |v| v.table(|names| names.every(variable)));
+    let url = table.take("url", Value::line);
     let undo = match undo? {
         Some(undo) => undo,
         None if phase.in_window() => return Err(no_undo(table)),
@@ -134,6 +135,7 @@ fn command(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
         timeout: timeout?.unwrap_or(COMMAND_TIMEOUT),
         directory: directory?.map(PathBuf::from),
         env: env?.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
+        url: url?,
     }))
 }
 

@@ -24,7 +24,11 @@ pub(super) async fn perform(command: &CommandStep, site: &mut Site<'_>) -> Resul
         env: environment(site, &command.env).await?,
         timeout: command.timeout,
     };
-    run(&program, site).await
+    let report = run(&program, site).await?;
+    match &command.url {
+        Some(url) => Report::with(format!("{}; {url}", report.summary), &serde_json::json!({ "url": url })),
+        None => Ok(report),
+    }
 }
 
 /// Runs the undo of the command on `line`; idempotent by contract.
@@ -88,7 +92,8 @@ async fn run(program: &Program, site: &mut Site<'_>) -> Result<Report, Failure> 
 }
 
 /// The environment's variables, the step's own, and what the contract promises. `DATABASE_URL` is the
-/// window's while the database is fenced: its own name would lead nowhere.
+/// window's while the database is fenced: its own name would lead nowhere. Then libpq's variables say the same, so that
+/// `psql` needs no argument, in which others could read a password.
 async fn environment(
     site: &Site<'_>,
     own: &BTreeMap<String, String>,
@@ -98,6 +103,9 @@ async fn environment(
     let none = site.outline.is_one_way() && site.recall.exchanged.is_none();
     let fenced = !none && site.present_name().await? != site.target.name;
     let info = if fenced { site.live().await? } else { site.config.database.url.clone() };
+    if fenced {
+        env.extend(info.tool_env());
+    }
     let url = info.to_url();
     crate::redact::register(&url);
     env.insert("DATABASE_URL".into(), url);

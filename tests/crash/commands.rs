@@ -109,3 +109,39 @@ async fn a_person_is_notified_of_a_run_that_stopped_in_its_window() {
     let ended = project.run(&["resume", "--yes"]);
     stage.expect(&ended, 4, "stopped in deploy").and_production().await;
 }
+
+/// Data is loaded behind the migration by `psql` alone, and two services are deployed: a failure of the second takes back
+/// the first, and the data with the guard.
+#[tokio::test]
+async fn a_data_load_and_two_services_are_lines_of_a_release() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let psql = crate::common::cluster().binaries().join("psql");
+    let load = format!(
+        "[[during]]\nstep = \"command\"\nname = \"load products\"\nundo = \"none\"\n\
+         run = [\"{}\", \"-X\", \"-1\", \"-v\", \"ON_ERROR_STOP=1\", \"-f\", \"products.sql\"]\n\n",
+        psql.display()
+    );
+    let web = "[[open]]\nstep = \"command\"\nname = \"web\"\nrun = [\"sh\", \"web\"]\nundo = [\"rm\", \"-f\", \"web-is-new\"]\n\
+               url = \"https://www.example.org\"\n\n";
+    let mark = "# The revision is the head";
+    project.edit("runbooks/release.toml", mark, &format!("{load}{mark}"));
+    let mark = "# The environment's health checks, through";
+    project.edit("runbooks/release.toml", mark, &format!("{web}{mark}"));
+    project.write(
+        "products.sql",
+        "INSERT INTO products (sku, name, price, stock) VALUES ('new', 'new', 1, 1);\n",
+    );
+    project.write("web", "touch web-is-new; exit 3\n");
+    let ended = project.run(&["run", "release", "--yes"]);
+    stage.expect(&ended, 4, "the second service fails").and_production().await;
+    assert!(!project.path("web-is-new").exists(), "its undo was not run");
+
+    project.write("web", "touch web-is-new\n");
+    let ended = project.run(&["run", "release", "--yes"]).expect(0);
+    assert!(ended.err.contains("exit 0; https://www.example.org"), "{}", ended.err);
+    let owner = crate::common::session(&project.url()).await;
+    let loaded =
+        owner.query_one("SELECT count(*) FROM products WHERE sku = 'new'", &[]).await.expect("a count");
+    assert_eq!(loaded.get::<_, i64>(0), 1);
+}

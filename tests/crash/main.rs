@@ -22,6 +22,7 @@ mod secrets;
 mod signals;
 mod stage;
 mod status;
+mod tunnel;
 mod twice;
 
 /// Waits for what a whole release may take.

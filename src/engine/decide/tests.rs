@@ -18,6 +18,7 @@ fn command(undo: &str) -> Action {
         timeout: Duration::from_secs(1),
         directory: None,
         env: Default::default(),
+        url: None,
     }))
 }
 

@@ -95,6 +95,7 @@ run = ["sh", "-c", "curl -H \"Authorization: $DISK_TOKEN\" https://example.com"]
             timeout: Duration::from_secs(1),
             directory: None,
             env: BTreeMap::new(),
+            url: None,
         };
         let outline =
             Outline { commands: BTreeMap::from([(LineId::Line(9), command)]), ..Outline::default() };

@@ -1,0 +1,61 @@
+//! The environment's tunnel, open around a command.
+
+use super::{Command, Shell, Trouble, dispatch};
+use crate::failure::{Failure, Verdict};
+use crate::tunnel::{NoTunnel, Open};
+
+/// Does what the command says, with the tunnel open where it asks a server.
+///
+/// A tunnel that does not open is told, and the command goes on: it knows best what a server that can't be reached means
+/// for its exit code.
+///
+/// # Errors
+/// The command's; or somebody else listens at the tunnel's port.
+pub(super) async fn around(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
+    let open = match asks_a_server(&command) {
+        true => open(shell, &command).await?,
+        false => None,
+    };
+    let ended = dispatch(shell, command).await;
+    if let Some(open) = open {
+        open.close().await;
+    }
+    ended
+}
+
+async fn open(shell: &Shell, command: &Command) -> Result<Option<Open>, Trouble> {
+    // What is wrong with the config is the command's to tell.
+    let Ok(config) = shell.config() else { return Ok(None) };
+    let keeper = match std::env::current_exe() {
+        Ok(program) => vec![program.display().to_string(), "keep".into(), "--".into()],
+        Err(error) => {
+            return Err(Failure::internal("find this program, to keep the tunnel").caused_by(&error).into());
+        }
+    };
+    let tell = |text: String| super::output::complain(&crate::redact::redact(&text));
+    match Open::of(&config, keeper, tell).await {
+        Ok(open) => Ok(open),
+        Err(NoTunnel::Closed(failure)) => {
+            shell.note(&crate::ui::error::tell(&failure, shell.look));
+            Ok(None)
+        }
+        // What became of a run is not known here, and not to be said.
+        Err(NoTunnel::Taken(failure)) if matches!(command, Command::Resume(_)) => {
+            Err(Trouble::Verdict(failure, Verdict::Internal))
+        }
+        Err(NoTunnel::Taken(failure)) => Err(failure.into()),
+    }
+}
+
+/// Whether it may ask a server: what only reads files or the store needs no tunnel.
+fn asks_a_server(command: &Command) -> bool {
+    match command {
+        Command::Runs(_)
+        | Command::Maintenance(_)
+        | Command::Demo(_)
+        | Command::DemoApp(_)
+        | Command::Keep(_) => false,
+        Command::Migrate(migrate) => migrate.asks_a_server(),
+        _ => true,
+    }
+}
