@@ -26,7 +26,8 @@ pub(super) struct Outlook {
 impl Outlook {
     /// Reads the journals of earlier runs. A store that is out of reach is told, and stops nothing.
     pub async fn of(shell: &Shell, config: &Config, runbook: &Runbook, plan: &Plan) -> Self {
-        let (store, anew) = (shell.store(config), State::default());
+        // The spool is not needed, but its bound on every call is: a store that hangs must not hold a plan.
+        let (store, anew) = (shell.spool(config), State::default());
         let forecast = history::forecast(&*store, &config.environment, plan, &anew).await;
         let mut outlook =
             Self { forecast: forecast.map_err(Failure::from), lines: Vec::new(), schedule: Value::Null };

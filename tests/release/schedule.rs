@@ -108,7 +108,7 @@ async fn the_schedule_is_asked_again_before_the_flag() {
 
 /// A run that ended well, whose one line took so long.
 async fn earlier_run(project: &Project, name: &str, took: Duration) {
-    let store: Arc<dyn Store> = Arc::new(Directory::new(&project.path("backstay-store")));
+    let store: Arc<dyn Store> = Arc::new(Directory::new(project.path("backstay-store")));
     let line = LineId::Line(1);
     let runbook =
         RunbookCopy { name: "x".into(), origin: "x".into(), text: String::new(), hash: String::new() };
