@@ -72,6 +72,9 @@ fn approval_is_asked_for() {
     let mut script = begin();
     script.preflight().start(LineId::Line(4)).ask();
     insta::assert_snapshot!("approval", shown(script, WIDE, 0));
+    let mut script = begin();
+    script.preflight().start(LineId::Line(4)).ask();
+    insta::assert_snapshot!("approval_narrow", shown(script, NARROW, 0));
 }
 
 #[test]
@@ -97,16 +100,48 @@ fn failed_before_the_window() {
 fn failed_and_put_back() {
     insta::assert_snapshot!("put_back_wide", shown(script::put_back(start()), WIDE, 0));
     insta::assert_snapshot!("put_back_ascii", shown(script::put_back(start()), ASCII, 0));
+    insta::assert_snapshot!("put_back_narrow", shown(script::put_back(start()), NARROW, 0));
 }
 
 #[test]
 fn failed_and_not_put_back() {
     insta::assert_snapshot!("not_put_back", shown(script::not_put_back(start()), WIDE, 0));
+    insta::assert_snapshot!("not_put_back_narrow", shown(script::not_put_back(start()), NARROW, 0));
 }
 
 #[test]
 fn interrupted_in_the_window() {
     insta::assert_snapshot!("interrupted_in_window", shown(script::interrupted_in_window(start()), WIDE, 0));
+}
+
+/// A run whose words are longer than any terminal is wide.
+fn long_words() -> Script {
+    const URL: &str =
+        "file:///var/backups/backstay/production/runs/20251120-230512-k3x9/artifacts/preview.sql";
+    let mut script = begin();
+    script.start(LineId::Line(1)).note(&format!("see {URL} before you go on")).wait(900).finish(URL);
+    script.start(LineId::Line(2)).progress(1, Some(2), Unit::Items, URL).wait(100);
+    script.fail(Failure::refused(format!("read {URL}")).because_of(URL));
+    script.start(LineId::Line(3)).progress(1, Some(2), Unit::Bytes, URL).output(URL);
+    script
+}
+
+#[test]
+fn words_that_are_too_long_are_cut() {
+    insta::assert_snapshot!("long_words_narrow", shown(long_words(), NARROW, 300));
+    for look in [WIDE, NARROW, ASCII, Look { unicode: false, ..NARROW }, Look { width: 40, ..WIDE }] {
+        // The emulator is wider than the page thinks, so that a row that is too long shows.
+        let (terminal, mut now) = (InMemoryTerm::new(60, 240), start());
+        let mut page = Page::new(look, 60, ProgressDrawTarget::term_like(Box::new(terminal.clone())));
+        for beat in long_words().beats {
+            now += SignedDuration::from_millis(beat.after_millis);
+            page.take(&beat.event, now);
+            page.draw(now);
+        }
+        let text = terminal.contents();
+        let longest = text.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+        assert!(longest <= look.width, "{longest} columns of {}\n{text}", look.width);
+    }
 }
 
 /// The verdict alone, at the end of `script`.

@@ -35,15 +35,17 @@ pub(super) async fn run(shell: &Shell, command: &Runs) -> Result<Verdict, Troubl
     Ok(Verdict::Done)
 }
 
+const RUNS: [Column; 6] = [
+    Column::id("run"),
+    Column::text("environment"),
+    Column::text("runbook"),
+    Column::number("took"),
+    // Cut it would say nothing.
+    Column::id("verdict"),
+    Column::text("first cause"),
+];
+
 async fn list(shell: &Shell, store: &dyn crate::store::Store, runs: &[String]) -> Result<(), Failure> {
-    const COLUMNS: [Column; 6] = [
-        Column::id("run"),
-        Column::text("environment"),
-        Column::text("runbook"),
-        Column::number("took"),
-        Column::text("verdict"),
-        Column::text("first cause"),
-    ];
     let mut rows = Vec::new();
     let mut documents = Vec::new();
     for run in runs.iter().rev() {
@@ -67,7 +69,7 @@ async fn list(shell: &Shell, store: &dyn crate::store::Store, runs: &[String]) -
     let text = if rows.is_empty() {
         format!("no runs in {}", store.url())
     } else {
-        render(&COLUMNS, &rows, shell.look)
+        render(&RUNS, &rows, shell.look)
     };
     shell.tell(&text, json!(documents));
     Ok(())
@@ -144,5 +146,30 @@ fn words(entry: &Entry) -> String {
         Entry::Ended { verdict } => {
             format!("ended: exit {}, production is {}", verdict.exit_code(), verdict.production())
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::Look;
+
+    #[test]
+    fn sixty_columns_are_enough() {
+        let row = |run: &str, took: &str, verdict: &str, cause: &str| {
+            [run, "production", "release", took, verdict, cause].map(String::from).to_vec()
+        };
+        let rows = vec![
+            row("20261121t004450z-3xp5", "14 s", "done", ""),
+            row(
+                "20261121t004217z-5kqw",
+                "9.2 s",
+                "interrupted_in_window",
+                "could not upgrade 56d701cf2472 at one_booking_each.sql:6",
+            ),
+        ];
+        let narrow = render(&RUNS, &rows, Look { width: 60, unicode: true, ..Look::BARE });
+        assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+        insta::assert_snapshot!("runs_narrow", narrow);
     }
 }

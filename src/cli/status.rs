@@ -17,6 +17,8 @@ use super::{Shell, Trouble};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
 use crate::time::{between, now, show_duration};
+use crate::ui::Look;
+use crate::ui::layout::fold;
 use databases::{INVALID, LEFTOVER, ORPHANED};
 use scene::Scene;
 
@@ -64,7 +66,7 @@ pub(super) async fn run(shell: &Shell, command: &Status) -> Result<Verdict, Trou
     }
     let config = shell.config()?;
     let facts = facts(shell, &config).await;
-    shell.tell(&text(&config, &facts), document(&config, &facts));
+    shell.tell(&text(&config.environment, &facts, shell.look), document(&config, &facts));
     Ok(Verdict::Done)
 }
 
@@ -86,11 +88,15 @@ async fn facts(shell: &Shell, config: &Config) -> Vec<Fact> {
     facts
 }
 
-fn text(config: &Config, facts: &[Fact]) -> String {
-    let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0);
-    let mut lines = vec![format!("{:width$}  {}", "environment", config.environment)];
+/// The facts, one below the other. Texts are wrapped; what mends them stays whole, for it will be copied.
+fn text(environment: &str, facts: &[Fact], look: Look) -> String {
+    const FIRST: &str = "environment";
+    let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0).max(FIRST.len());
+    let mut lines = vec![format!("{FIRST:width$}  {environment}")];
     for fact in facts {
-        lines.push(format!("{:width$}  {}", fact.name, fact.text));
+        for (at, row) in fold(&fact.text, look.width.saturating_sub(width + 2)).iter().enumerate() {
+            lines.push(format!("{:width$}  {row}", if at == 0 { fact.name } else { "" }));
+        }
         lines.extend(fact.mends.iter().map(|command| format!("{:width$}  -> {command}", "")));
     }
     lines.join("\n")
@@ -149,4 +155,29 @@ fn lock(scene: &Scene<'_>) -> Option<Fact> {
     let holder = scene.server.as_ref().ok()?.holder.as_ref()?;
     let told = scene.unfinished().is_some();
     (!told).then(|| Fact::new("lock", format!("held by {holder}"), json!({ "holder": holder.to_string() })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixty_columns_are_enough() {
+        let run = "20261121t004217z-5kqw: unfinished, last record 2 h 04 m ago; its driver deploy@ci-7 was last heard 2 h \
+                   04 m ago";
+        let facts = [
+            Fact::new("run", run, Value::Null)
+                .mended_by("backstay resume 20261121t004217z-5kqw -e production"),
+            Fact::new(
+                "flag",
+                "up for 2 h 04 m, for run 20261121t004217z-5kqw, 1 h 49 m over its max",
+                Value::Null,
+            ),
+            Fact::new("orphaned files", "none", Value::Null),
+        ];
+        let narrow = text("production", &facts, Look { width: 60, ..Look::BARE });
+        assert!(narrow.lines().filter(|line| !line.contains("-> ")).all(|line| line.len() <= 60), "{narrow}");
+        insta::assert_snapshot!("status_narrow", narrow);
+        assert_eq!(text("production", &facts, Look::BARE).lines().count(), 5);
+    }
 }

@@ -37,13 +37,45 @@ pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines
 }
 
-/// A text in lines of at most `width` columns. Prose is wrapped; a text that has lines of its own
-/// keeps them as they are, for a caret under a statement must stay under it; a command to type stays
-/// whole, for it will be copied.
+/// As [`wrap`], for rows that are looked at and not copied: a word that is too long (a URL, a path) has its middle cut
+/// out, for a terminal would break it anywhere, and the row with it.
+pub(crate) fn wrap_cut(text: &str, width: usize, look: Look) -> Vec<String> {
+    let short: Vec<String> = words(text).into_iter().map(|word| cut_middle(word, width, look)).collect();
+    wrap(&short.join(" "), width)
+}
+
+/// `text` in at most `width` columns: its beginning and its end, which tell most of a URL.
+pub(crate) fn cut_middle(text: &str, width: usize, look: Look) -> String {
+    if width_of(text) <= width {
+        return text.to_string();
+    }
+    let room = width.saturating_sub(width_of(look.marks().cut));
+    let (mut tail, mut taken) = (text.len(), 0);
+    for (at, c) in text.char_indices().rev() {
+        taken += width_of(c.encode_utf8(&mut [0; 4]));
+        if taken > room / 2 {
+            break;
+        }
+        tail = at;
+    }
+    let head = console::truncate_str(text, width.saturating_sub(width_of(&text[tail..])), look.marks().cut);
+    format!("{head}{}", &text[tail..])
+}
+
+/// A text in lines of at most `width` columns. Prose is wrapped; of a text that has lines of its own, those that are
+/// indented or have a caret under them stay as they are, for the caret must stay where it points; a command to type
+/// stays whole, for it will be copied.
 pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
     let text = text.trim_end();
     if text.contains('\n') {
-        text.split('\n').map(|line| line.trim_end().to_string()).collect()
+        let lines: Vec<&str> = text.split('\n').map(str::trim_end).collect();
+        let below = |at: usize| lines.get(at + 1).is_some_and(|line| line.trim() == "^");
+        let stays = |at: usize, line: &str| line.starts_with(' ') || below(at) || width_of(line) <= width;
+        let folded = lines.iter().enumerate().flat_map(|(at, line)| match stays(at, line) {
+            true => vec![(*line).to_string()],
+            false => wrap(line, width),
+        });
+        folded.collect()
     } else if text.starts_with("backstay ") {
         vec![text.to_string()]
     } else {
@@ -95,8 +127,23 @@ mod tests {
     }
 
     #[test]
+    fn a_word_that_is_too_long_loses_its_middle() {
+        let look = Look { colour: false, unicode: true, width: 20 };
+        assert_eq!(cut_middle("file:///var/backups/preview.sql", 20, look), "file:///va…eview.sql");
+        assert_eq!(cut_middle("表表表表", 5, look), "表…表");
+        assert_eq!(cut_middle("short", 5, look), "short");
+        assert_eq!(cut_middle("anything", 1, look), "…");
+        assert_eq!(cut_middle("abcdefghij", 7, Look { unicode: false, ..look }), "ab...ij");
+        let rows = wrap_cut("see https://example.com/a/very/long/address now", 20, look);
+        assert_eq!(rows, ["see", "https://ex…g/address", "now"]);
+        assert!(rows.iter().all(|row| width_of(row) <= 20));
+        assert_eq!(wrap_cut("a b", usize::MAX, look), ["a b"]);
+    }
+
+    #[test]
     fn own_lines_and_commands_are_kept() {
         assert_eq!(fold("backstay resume latest", 5), ["backstay resume latest"]);
         assert_eq!(fold("LINE 1: drop\n        ^\n", 5), ["LINE 1: drop", "        ^"]);
+        assert_eq!(fold("one two\n  three four\nfive", 5), ["one", "two", "  three four", "five"]);
     }
 }

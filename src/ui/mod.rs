@@ -15,6 +15,7 @@ mod paper;
 pub mod plain;
 mod prompt;
 pub mod rate;
+mod said;
 pub mod table;
 mod terminal;
 pub mod verdict;

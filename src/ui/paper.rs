@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::checklist::{Checklist, Line, State, Window};
-use super::layout::{cut, pad, pad_left, width_of, wrap};
+use super::layout::{cut, cut_middle, pad, pad_left, width_of, wrap_cut};
 use super::look::{Ink, Look};
 use super::rate::Gauge;
 use crate::event::{Phase, Unit};
@@ -59,7 +59,7 @@ pub(super) fn opening(list: &Checklist, look: Look) -> Vec<String> {
     facts.retain(|f| !f.is_empty());
     let between = format!(" {} ", marks.dot);
     let mut row = String::new();
-    for fact in facts {
+    for fact in facts.iter().flat_map(|fact| wrap_cut(fact, look.width, look)) {
         if !row.is_empty() && width_of(&row) + width_of(&between) + width_of(&fact) > look.width {
             rows.push(look.paint(Ink::Faint, &std::mem::take(&mut row)));
         }
@@ -131,7 +131,7 @@ pub(super) fn skipped(list: &Checklist, way: &[Line], look: Look) -> Vec<String>
     let indent = columns.indent();
     let text = format!("not run: {}", names.join(", "));
     let mut rows = Vec::new();
-    for (i, row) in wrap(&text, look.width.saturating_sub(indent)).iter().enumerate() {
+    for (i, row) in wrap_cut(&text, look.width.saturating_sub(indent), look).iter().enumerate() {
         let mark = if i == 0 { format!("  {}", look.marks().skipped) } else { String::new() };
         rows.push(look.paint(Ink::Faint, &format!("{}{row}", pad(&mark, indent))));
     }
@@ -178,7 +178,7 @@ pub(super) fn live(list: &Checklist, now: Timestamp, look: Look, height: usize) 
     live
 }
 
-/// `window open 00:42 of 15:00`
+/// `window open 00:42 of 15:00, 14:18 left`
 pub(super) fn clock(window: &Window, now: Timestamp, look: Look) -> String {
     let open = window.open_for(now);
     let (words, ink) = match window.max {
@@ -186,8 +186,11 @@ pub(super) fn clock(window: &Window, now: Timestamp, look: Look) -> String {
         Some(max) if open > max => {
             (format!(" of {}, {} over", minutes(max), minutes(open.saturating_sub(max))), Ink::Bad)
         }
-        Some(max) if open * 5 > max * 4 => (format!(" of {}", minutes(max)), Ink::Warn),
-        Some(max) => (format!(" of {}", minutes(max)), Ink::Strong),
+        Some(max) => {
+            let left = minutes(max.saturating_sub(open));
+            let ink = if open * 5 > max * 4 { Ink::Warn } else { Ink::Strong };
+            (format!(" of {}, {left} left", minutes(max)), ink)
+        }
     };
     look.paint(ink, &format!("  window open {}{words}", minutes(open)))
 }
@@ -303,6 +306,9 @@ impl Columns {
     fn row(&self, start: &str, name: &str, took: &str, words: &str, ink: Ink) -> Vec<String> {
         let paint = |row: &str| self.look.paint(ink, row);
         let took = self.look.paint(Ink::Faint, &pad_left(took, TOOK));
+        // A name beside which nothing fits still leaves its time on the same row.
+        let longest = self.look.width.saturating_sub(self.indent() + 2 + TOOK);
+        let name = &cut_middle(name, longest, self.look);
         let head = format!("{start}{}  {took}", pad(name, self.name));
         if words.is_empty() {
             return vec![head.trim_end().to_string()];
@@ -310,7 +316,7 @@ impl Columns {
         let beside = self.indent() + self.name + 2 + TOOK + 2;
         let fits = width_of(name) <= self.name && self.wide;
         let at = if fits { beside } else { self.indent() };
-        let text = wrap(words, self.look.width.saturating_sub(at));
+        let text = wrap_cut(words, self.look.width.saturating_sub(at), self.look);
         let mut text = text.iter().map(|row| format!("{}{}", " ".repeat(at), paint(row)));
         match (fits, text.next()) {
             (true, Some(first)) => {
@@ -344,7 +350,8 @@ impl Columns {
         let mut rows = Vec::new();
         let at = self.indent() + 2;
         for note in &line.notes {
-            let text = note.split('\n').flat_map(|l| wrap(l, self.look.width.saturating_sub(at)));
+            let text =
+                note.split('\n').flat_map(|l| wrap_cut(l, self.look.width.saturating_sub(at), self.look));
             for (i, row) in text.enumerate() {
                 let mark = if i == 0 { self.look.marks().note } else { " " };
                 rows.push(self.look.paint(Ink::Warn, &format!("{}{mark} {row}", " ".repeat(at - 2))));

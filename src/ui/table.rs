@@ -6,6 +6,8 @@ use super::look::{Ink, Look};
 
 /// Spaces between columns.
 const GAP: usize = 2;
+/// What stands before a cell that found no room beside the others.
+const BELOW: &str = "    ";
 /// A column that gives way is not made narrower than this.
 const NARROWEST: usize = 8;
 
@@ -35,7 +37,8 @@ impl Column {
 }
 
 /// `rows` under the headings of `columns`, each line at most as wide as the look where that can be
-/// had by cutting text. Cells that are missing are empty, cells without a column are left out; line
+/// had by cutting text. Where even that is too narrow, the last columns stand below their row, each on a line of its own
+/// with its heading. Cells that are missing are empty, cells without a column are left out; line
 /// ends, control characters and secrets in cells do not come through. Ends with a line end, unless
 /// there are no rows: then it is empty.
 ///
@@ -56,14 +59,35 @@ pub fn render(columns: &[Column], rows: &[Vec<String>], look: Look) -> String {
             (0..columns.len()).map(|i| row.get(i).map(|cell| one_line(cell)).unwrap_or_default()).collect()
         })
         .collect();
-    let widths = widths(columns, &cells, look.width);
-    let headings: Vec<String> = columns.iter().map(|c| c.heading.to_string()).collect();
-    let mut out = look.paint(Ink::Strong, &line(columns, &headings, &widths, look)) + "\n";
+    let (beside, below) = columns.split_at(that_fit(columns, &cells, look.width));
+    let widths = widths(beside, &cells, look.width);
+    let headings: Vec<String> = beside.iter().map(|c| c.heading.to_string()).collect();
+    let mut out = look.paint(Ink::Strong, &line(beside, &headings, &widths, look)) + "\n";
     for row in &cells {
-        out.push_str(&line(columns, row, &widths, look));
+        out.push_str(&line(beside, row, &widths, look));
         out.push('\n');
+        for (column, cell) in below.iter().zip(&row[beside.len()..]).filter(|(_, cell)| !cell.is_empty()) {
+            out.push_str(&cut(&format!("{BELOW}{}: {cell}", column.heading), look.width, look));
+            out.push('\n');
+        }
     }
     look.last_pass(&out)
+}
+
+/// How many columns can stand beside each other in `room`, the first one always.
+fn that_fit(columns: &[Column], rows: &[Vec<String>], room: usize) -> usize {
+    let mut taken = 0usize;
+    let fits = |(i, column): &(usize, &Column)| {
+        let width = full_width(column, *i, rows);
+        let least = if column.gives { width.min(NARROWEST) } else { width };
+        taken = taken.saturating_add(least + if *i == 0 { 0 } else { GAP });
+        taken <= room
+    };
+    columns.iter().enumerate().take_while(fits).count().max(1).min(columns.len())
+}
+
+fn full_width(column: &Column, at: usize, rows: &[Vec<String>]) -> usize {
+    rows.iter().map(|row| width_of(&row[at])).max().unwrap_or(0).max(width_of(column.heading))
 }
 
 fn line(columns: &[Column], cells: &[String], widths: &[usize], look: Look) -> String {
@@ -77,9 +101,8 @@ fn line(columns: &[Column], cells: &[String], widths: &[usize], look: Look) -> S
 /// The widest cell of each column; where that is too much, the widest column that gives way gives one
 /// after another.
 fn widths(columns: &[Column], rows: &[Vec<String>], room: usize) -> Vec<usize> {
-    let widest = |i: usize| rows.iter().map(|row| width_of(&row[i])).max().unwrap_or(0);
     let mut widths: Vec<usize> =
-        columns.iter().enumerate().map(|(i, c)| widest(i).max(width_of(c.heading))).collect();
+        columns.iter().enumerate().map(|(i, column)| full_width(column, i, rows)).collect();
     let room = room.saturating_sub(GAP * columns.len().saturating_sub(1));
     while widths.iter().sum::<usize>() > room {
         let over = widths.iter().sum::<usize>() - room;
@@ -120,8 +143,20 @@ mod tests {
     fn text_gives_way_and_ids_do_not() {
         let text = render(&COLUMNS, &rows(), Look { width: 40, ..Look::BARE });
         assert!(text.contains("20251120-k3x9  4.2 s  a long story of...\n"), "{text}");
-        let text = render(&COLUMNS, &rows(), Look { width: 5, ..Look::BARE });
+        let text = render(&COLUMNS, &rows(), Look { width: 30, ..Look::BARE });
         assert!(text.contains("20251120-k3x9  4.2 s  a lon...\n"), "{text}");
+    }
+
+    #[test]
+    fn what_has_no_room_stands_below_its_row() {
+        let text = render(&COLUMNS, &rows(), Look { width: 28, ..Look::BARE });
+        assert_eq!(
+            text,
+            "run             took\n20251120-k3x9  4.2 s\n    what: a long story of...\n\
+             ?              12 s\n    what: two lines\nshort\n"
+        );
+        let narrowest = render(&COLUMNS, &rows(), Look { width: 1, ..Look::BARE });
+        assert!(narrowest.starts_with("run\n20251120-k3x9\n"), "{narrowest}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tokio::time::MissedTickBehavior;
 use super::checklist::{Checklist, State};
 use super::look::{Ink, Look};
 use super::prompt::Prompt;
+use super::said::Said;
 use super::{foreign, layout, paper, plain, verdict};
 use crate::event::{Event, LineId, Phase};
 use crate::time::now;
@@ -23,7 +24,7 @@ use crate::time::now;
 const FRAME: Duration = Duration::from_millis(100);
 /// The bar's length in indicatif's own units; the real counts are in the words beside it.
 const FINE: u64 = 10_000;
-/// Rows that are written again after a resize: more than a screen holds.
+/// What is written again after a resize: more than a screen holds.
 const REMEMBERED: usize = 300;
 
 /// Reads `events` to their end and shows them on standard error.
@@ -110,9 +111,9 @@ pub struct Page {
     phase: Option<Phase>,
     window_told: bool,
     /// What waits to be written until a question is out of the way.
-    held: Option<Vec<String>>,
-    /// The last rows written, to write them again.
-    said: VecDeque<String>,
+    held: Option<Vec<Said>>,
+    /// What was written last, to write it again.
+    said: VecDeque<Said>,
 }
 
 #[derive(Default)]
@@ -161,14 +162,16 @@ impl Page {
         let _ = Term::stderr().clear_screen();
         let live = paper::live(&self.list, now, self.look, self.height);
         let mut room = self.height.saturating_sub(live.below.len() + 3);
-        let rows = |text: &String| layout::width_of(text).div_ceil(self.look.width.max(1)).max(1);
-        let fits = |text: &&String| {
-            room = room.saturating_sub(rows(text));
+        // A row that is too long all the same takes several of the terminal's.
+        let high = |row: &String| layout::width_of(row).div_ceil(self.look.width.max(1)).max(1);
+        let rows: Vec<String> = self.said.iter().flat_map(|said| said.rows(&self.list, self.look)).collect();
+        let fits = |row: &&String| {
+            room = room.saturating_sub(high(row));
             room > 0
         };
-        let last: Vec<String> = self.said.iter().rev().take_while(fits).cloned().collect();
-        for row in last.iter().rev() {
-            let _ = self.multi.println(row);
+        let shown = rows.iter().rev().take_while(fits).count();
+        for row in &rows[rows.len() - shown..] {
+            let _ = self.multi.println(self.look.last_pass(row.trim_end()));
         }
     }
 
@@ -179,7 +182,7 @@ impl Page {
             Event::RunBegan { .. } => self.begin(),
             Event::LineStarted { line, .. } => self.enter(*line),
             Event::LineFinished { line, .. } | Event::LineFailed { line, .. } => self.settle(*line),
-            Event::Note { line: None, text } => self.say_note(text),
+            Event::Note { line: None, text } => self.tell(Said::Note(foreign::clean(text))),
             // Told below the line that took the flag down, when that is ticked.
             Event::WindowEnded { .. } if self.list.running().is_none() => self.tell_window(),
             Event::PutBackBegan { .. } => self.leave_off(false),
@@ -196,8 +199,7 @@ impl Page {
 
     fn begin(&mut self) {
         self.phase = None;
-        let opening = paper::opening(&self.list, self.look);
-        self.say_all(opening);
+        self.tell(Said::Opening);
         let done: Vec<LineId> =
             self.list.lines.iter().filter(|l| matches!(l.state, State::Done { .. })).map(|l| l.id).collect();
         for id in done {
@@ -209,53 +211,39 @@ impl Page {
     fn enter(&mut self, id: LineId) {
         let Some(phase) = self.list.line(id).map(|l| l.phase) else { return };
         if self.phase.replace(phase) != Some(phase) {
-            let heading = paper::heading(phase, self.look);
-            self.say_all(vec![String::new(), heading]);
+            self.tell(Said::Heading(phase));
         }
     }
 
     fn settle(&mut self, id: LineId) {
         self.enter(id);
-        let rows = self.list.line(id).map(|l| paper::settled(&self.list, l, self.look));
-        self.say_all(rows.unwrap_or_default());
+        self.tell(Said::Line(id));
         self.tell_window();
     }
 
     /// Writes once that the flag is down.
     fn tell_window(&mut self) {
-        let Some(window) = self.list.window.filter(|w| w.ended.is_some()) else { return };
-        if !std::mem::replace(&mut self.window_told, true) {
-            self.say(paper::window_closed(&self.list, &window, self.look));
+        let ended = self.list.window.is_some_and(|window| window.ended.is_some());
+        if ended && !std::mem::replace(&mut self.window_told, true) {
+            self.tell(Said::WindowClosed);
         }
     }
 
     /// Writes the lines that were given up: of the checklist, or of the way back.
     fn leave_off(&mut self, back: bool) {
         let way = if back { &self.list.back } else { &self.list.lines };
-        let skipped = paper::skipped(&self.list, way, self.look);
         let unfinished: Vec<LineId> =
             way.iter().filter(|l| l.state == State::Unfinished).map(|l| l.id).collect();
         unfinished.into_iter().for_each(|id| self.settle(id));
-        self.say_all(skipped);
-    }
-
-    fn say_note(&mut self, text: &str) {
-        let text = foreign::clean(text);
-        for row in layout::fold(&text, self.look.width.saturating_sub(4)) {
-            self.say(self.look.paint(Ink::Warn, &format!("  {} {row}", self.look.marks().note)));
-        }
+        self.tell(Said::Skipped { back });
     }
 
     fn say_question(&mut self, now: Timestamp) {
         let Some(asked) = self.list.asking.clone() else { return };
-        let mut rows = vec![String::new()];
-        for row in asked.text.split('\n').flat_map(|l| layout::fold(l, self.look.width.saturating_sub(4))) {
-            rows.push(format!("    {row}"));
-        }
+        self.tell(Said::Question(asked.text));
         if let Some(window) = self.list.window.filter(|w| w.ended.is_none()) {
-            rows.push(format!("  {}", paper::clock(&window, now, self.look)));
+            self.say(format!("  {}", paper::clock(&window, now, self.look)));
         }
-        self.say_all(rows);
     }
 
     /// A question stands below everything from here, or no longer.
@@ -266,15 +254,14 @@ impl Page {
         } else {
             self.list.answered();
             let held = self.held.take().unwrap_or_default();
-            self.say_all(held);
+            held.into_iter().for_each(|said| self.tell(said));
         }
     }
 
     fn end(&mut self) {
         self.clear();
         self.leave_off(!self.list.back.is_empty());
-        let text = verdict::tell(&self.list, self.look);
-        self.say_all([String::new()].into_iter().chain(text.lines().map(str::to_string)).collect());
+        self.tell(Said::Verdict);
     }
 
     fn close(&mut self) {
@@ -284,22 +271,23 @@ impl Page {
         }
     }
 
-    fn say_all(&mut self, rows: Vec<String>) {
-        rows.into_iter().for_each(|row| self.say(row));
+    fn say(&mut self, row: String) {
+        self.tell(Said::Row(row));
     }
 
-    fn say(&mut self, row: String) {
+    fn tell(&mut self, said: Said) {
         if let Some(held) = &mut self.held {
-            held.push(row);
+            held.push(said);
             return;
         }
-        let row = self.look.last_pass(row.trim_end());
-        // A terminal that is gone is no reason to stop a release.
-        let _ = self.multi.println(&row);
+        for row in said.rows(&self.list, self.look) {
+            // A terminal that is gone is no reason to stop a release.
+            let _ = self.multi.println(self.look.last_pass(row.trim_end()));
+        }
         if self.said.len() == REMEMBERED {
             self.said.pop_front();
         }
-        self.said.push_back(row);
+        self.said.push_back(said);
     }
 
     /// Draws what is live, as it is at `now`. Nothing, while a question stands and after the end.
