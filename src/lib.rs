@@ -14,6 +14,7 @@ pub mod event;
 pub mod failure;
 pub mod forecast;
 pub mod id;
+pub mod init;
 pub mod journal;
 pub mod log;
 pub mod machine;

@@ -4,6 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Shell, Trouble};
+use crate::config::Config;
 use crate::engine::plan::Plan;
 use crate::engine::recall::outline;
 use crate::event::Progress;
@@ -20,18 +21,29 @@ pub struct Doctor {
 
 pub(super) async fn run(shell: &Shell, command: &Doctor) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
-    let runbook = shell.runbook(&command.runbook, &config)?;
-    let store = shell.store(&config);
-    let outline = outline(&Plan::compile(&runbook, &config), &runbook.name);
-    let premises = Premises { config: &config, store: &store, outline: &outline };
-    let checks = examine(&premises, &Progress::none()).await;
-    let blocked = checks.iter().flat_map(|check| &check.findings).any(|finding| finding.blocks);
+    let checks = checks(shell, &config, &command.runbook).await?;
+    let blocked = is_blocked(&checks);
     let document = json!({ "environment": config.environment, "ready": !blocked, "checks": checks });
     shell.tell(&text(shell, &checks, blocked), document);
     Ok(if blocked { Verdict::Refused } else { Verdict::Done })
 }
 
-fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
+/// Every precondition of a release by `runbook`.
+pub(super) async fn checks(shell: &Shell, config: &Config, runbook: &str) -> Result<Vec<Check>, Trouble> {
+    let runbook = shell.runbook(runbook, config)?;
+    let store = shell.store(config);
+    let outline = outline(&Plan::compile(&runbook, config), &runbook.name);
+    let premises = Premises { config, store: &store, outline: &outline };
+    Ok(examine(&premises, &Progress::none()).await)
+}
+
+/// Whether anything stands in the way.
+pub(super) fn is_blocked(checks: &[Check]) -> bool {
+    checks.iter().flat_map(|check| &check.findings).any(|finding| finding.blocks)
+}
+
+/// What a person is told of them.
+pub(super) fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
     let (good, bad, odd) = if shell.look.unicode { ("✓", "✗", "!") } else { ("ok", "NO", "!!") };
     let mut lines = Vec::new();
     for check in checks {

@@ -5,11 +5,15 @@ mod answers;
 mod approve;
 mod backup;
 mod cleanup;
+mod completions;
 mod demo;
 mod doctor;
+mod examples;
+mod init;
 mod keep;
 mod left_behind;
 mod maintenance;
+mod man;
 mod migrate;
 mod outlook;
 mod output;
@@ -32,7 +36,7 @@ mod work;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::failure::{Failure, Verdict};
 use shell::Shell;
@@ -78,6 +82,8 @@ pub(crate) struct Global {
 enum Command {
     /// A throw-away PostgreSQL, a good release, and two bad ones that are put back
     Demo(demo::Demo),
+    /// Ask, find out what can be found out, and write config, runbook and migrations; never overwrites
+    Init(init::Init),
     /// Check every precondition of a release; changes nothing
     Doctor(doctor::Doctor),
     /// Show the checklist as it would run, and the SQL; changes nothing
@@ -108,6 +114,11 @@ enum Command {
     Backup(backup::Backup),
     /// JSON Schemas of runbooks, configs, events, and of what every command prints with --json
     Schema(schema::Schema),
+    /// Print the completions for a shell: bash, zsh, fish
+    Completions(completions::Completions),
+    /// Write the manual pages into a folder, one a command
+    #[command(hide = true)]
+    Man(man::Man),
     /// The programs of the demo's shop
     #[command(hide = true)]
     DemoApp(demo::DemoApp),
@@ -116,9 +127,23 @@ enum Command {
     Keep(keep::Keep),
 }
 
+/// The program's name, as it is typed.
+const PROGRAM: &str = "backstay";
+
+/// The whole command line, with its examples.
+fn command() -> clap::Command {
+    examples::attach(Arguments::command())
+}
+
+fn parse() -> Result<Arguments, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
+}
+
 /// Runs the program; gives its exit code.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match parse() {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -173,6 +198,9 @@ async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {
     match command {
         Command::Demo(command) => demo::run(shell, command).await,
         Command::DemoApp(command) => demo::run_app(command).await,
+        Command::Init(command) => init::run(shell, command).await,
+        Command::Completions(command) => completions::run(shell, &command),
+        Command::Man(command) => man::run(shell, &command),
         Command::Doctor(command) => doctor::run(shell, &command).await,
         Command::Plan(command) => plan::run(shell, &command).await,
         Command::Approve(command) => approve::run(shell, &command).await,

@@ -83,6 +83,16 @@ impl Shell {
         Self { global, variables, look, actions, terminal }
     }
 
+    /// The project's root, as it was given.
+    pub fn root(&self) -> &Path {
+        &self.global.directory
+    }
+
+    /// The environment that was named, if one was.
+    pub fn environment(&self) -> Option<&str> {
+        self.global.environment.as_deref()
+    }
+
     /// Whether a person is there to be asked.
     pub fn can_ask(&self) -> bool {
         // Statements would be written across a live screen.
@@ -138,11 +148,6 @@ impl Shell {
     /// As [`Config::load`].
     pub fn config_of(&self, name: &str) -> Result<Config, ConfigError> {
         Config::load(&self.global.directory, name, &self.variables)
-    }
-
-    /// The project's root, as it was typed.
-    pub fn root(&self) -> &Path {
-        &self.global.directory
     }
 
     /// The runbook called `name`, found fit for the environment.

@@ -9,6 +9,7 @@ mod backend;
 
 mod check;
 mod commands;
+mod init;
 mod project;
 mod reset;
 mod roots;

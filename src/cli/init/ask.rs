@@ -1,0 +1,142 @@
+//! The questions of `init`. Each shows what is taken if nothing is typed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use dialoguer::{Confirm, Input, Password, Select};
+
+use super::{Init, answer};
+use crate::cli::Shell;
+use crate::document::register_variable;
+use crate::failure::Failure;
+use crate::init::Found;
+use crate::init::files::{Answers, Kept, Tool, Url};
+use crate::pg::ConnInfo;
+use crate::redact::redact;
+
+/// What a database's URL must look like.
+const URL: &str = "postgresql://user:password@host:5432/database";
+
+/// The environment's name.
+pub(super) fn environment(usual: &str) -> Result<String, Failure> {
+    line("What is the environment called?", usual)
+}
+
+/// Asks for all that no option says; gives whether the files are to be written.
+///
+/// # Errors
+/// The terminal went away.
+pub(super) fn all(
+    shell: &Shell,
+    answers: &mut Answers,
+    found: &Found,
+    command: &Init,
+) -> Result<bool, Failure> {
+    if command.url_env.is_none() {
+        database(answers, found)?;
+    }
+    if command.tool.is_none() && found.alembic.is_some() {
+        let migrations = ["Alembic runs them, as until now", "plain SQL files in migrations/"];
+        if select("Who runs the migrations?", &migrations)? == 1 {
+            answers.tool = Tool::Sql;
+        }
+    }
+    if command.deploy.is_none() {
+        answers.deploy = optional(
+            "How is the new version put in place? (a line for a shell; - for nothing)",
+            answers.deploy.as_deref(),
+        )?;
+    }
+    if command.undo.is_none() && answers.deploy.is_some() {
+        answers.undo =
+            optional("And the old one put back? (must be right to run twice; - for nothing)", None)?;
+    }
+    if command.flag.is_none() {
+        answers.flag = line("Which file tells the application that it is in maintenance?", &answers.flag)?;
+    }
+    if command.health_url.is_none() {
+        let usual = answers.health.clone().unwrap_or_else(|| "http://127.0.0.1:8000/health".into());
+        answers.health =
+            optional("At which address does it answer 200 when it serves? (- for none)", Some(&usual))?;
+    }
+    if command.store.is_none() {
+        answers.store = line("Where do backups and journals go?", &answers.store)?;
+    }
+    let question = format!("Write config/{}.toml and what belongs to it?", answers.environment);
+    shell.note("");
+    Confirm::new().with_prompt(question).default(true).interact().map_err(gone)
+}
+
+/// Offers to keep an env file from others: backstay refuses one that they can read.
+///
+/// # Errors
+/// The terminal went away; the mode can't be changed.
+pub(super) fn keep_private(shell: &Shell, file: &Path) -> Result<(), Failure> {
+    let open =
+        fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o066 != 0);
+    let name = file.display();
+    let question =
+        format!("Others can read {name}, and backstay refuses such a file. Keep it for its owner alone?");
+    if !open || !shell.confirm(&question, false)? {
+        return Ok(());
+    }
+    fs::set_permissions(file, fs::Permissions::from_mode(0o600))
+        .map_err(|error| Failure::refused(format!("change the mode of {name}")).caused_by(&error))
+}
+
+/// One of the URLs that were found, or another.
+fn database(answers: &mut Answers, found: &Found) -> Result<(), Failure> {
+    let mut choices: Vec<String> = found
+        .urls
+        .iter()
+        .map(|url| redact(&format!("{}: {}", answer::described(url), answer::place(url))).into_owned())
+        .collect();
+    choices.push("another one: type its URL".to_string());
+    let chosen = if choices.len() == 1 { 0 } else { select("Which database is released to?", &choices)? };
+    if let Some(url) = found.urls.get(chosen) {
+        answers.url = answer::url(url);
+        answers.free_disk = answer::disk_of(&url.url);
+        return Ok(());
+    }
+    let typed = Password::new()
+        .with_prompt(format!("The database's URL ({URL}; not shown; empty for later)"))
+        .allow_empty_password(true)
+        .validate_with(|typed: &String| match typed.trim() {
+            "" => Ok(()),
+            typed => ConnInfo::parse(typed).map(|_| ()).map_err(|error| error.problem.to_string()),
+        })
+        .interact()
+        .map_err(gone)?;
+    let typed = typed.trim().to_string();
+    let kept = match typed.is_empty() {
+        true => Kept::Nowhere,
+        false => {
+            register_variable("DATABASE_URL", &typed, true);
+            answers.free_disk = answer::disk_of(&typed);
+            Kept::Write(typed)
+        }
+    };
+    answers.url = Url { variable: "DATABASE_URL".into(), kept };
+    Ok(())
+}
+
+fn line(question: &str, usual: &str) -> Result<String, Failure> {
+    let typed: String =
+        Input::new().with_prompt(question).default(usual.to_string()).interact_text().map_err(gone)?;
+    Ok(typed.trim().to_string())
+}
+
+/// A line, or nothing: `-`.
+fn optional(question: &str, usual: Option<&str>) -> Result<Option<String>, Failure> {
+    let typed = line(question, usual.unwrap_or("-"))?;
+    Ok((typed != "-" && !typed.is_empty()).then_some(typed))
+}
+
+fn select<S: std::fmt::Display>(question: &str, choices: &[S]) -> Result<usize, Failure> {
+    Select::new().with_prompt(question).items(choices).default(0).interact().map_err(gone)
+}
+
+fn gone(error: dialoguer::Error) -> Failure {
+    Failure::usage("get an answer").caused_by(&error).leaving("nothing was written")
+}
