@@ -95,6 +95,10 @@ fuzz: ## The parsers, fuzzed: TIME=60 seconds for each target, JOBS=1 at a time;
 fuzz-min: ## What fuzzing learned, without what says nothing new: below target/fuzz-corpus
 	@.ci/fuzz-min $(TARGET)
 
+.PHONY: release
+release: ## A static binary, a Debian package and a Containerfile below target/dist; manual pages and completions are in them
+	@CARGO='$(CARGO)' CARGO_FLAGS='$(CARGO_FLAGS)' .ci/release
+
 .PHONY: doc-tests
 doc-tests: ## The examples in the documentation
 	$(CARGO) test $(CARGO_FLAGS) --doc
