@@ -187,7 +187,8 @@ pub(super) fn clock(window: &Window, now: Timestamp, look: Look) -> String {
             (format!(" of {}, {} over", minutes(max), minutes(open.saturating_sub(max))), Ink::Bad)
         }
         Some(max) => {
-            let left = minutes(max.saturating_sub(open));
+            // Of whole seconds, so that both add up to the whole.
+            let left = minutes(max.saturating_sub(Duration::from_secs(open.as_secs())));
             let ink = if open * 5 > max * 4 { Ink::Warn } else { Ink::Strong };
             (format!(" of {}, {left} left", minutes(max)), ink)
         }

@@ -34,7 +34,7 @@ pub(super) fn all(
     command: &Init,
 ) -> Result<bool, Failure> {
     if command.url_env.is_none() {
-        database(answers, found)?;
+        database(shell, answers, found)?;
     }
     if command.tool.is_none() && found.alembic.is_some() {
         let migrations = ["Alembic runs them, as until now", "plain SQL files in migrations/"];
@@ -42,26 +42,27 @@ pub(super) fn all(
             answers.tool = Tool::Sql;
         }
     }
+    // What is asked stands above a short prompt: a prompt that is wider than the terminal is drawn twice.
     if command.deploy.is_none() {
-        answers.deploy = optional(
-            "How is the new version put in place? (a line for a shell; - for nothing)",
-            answers.deploy.as_deref(),
-        )?;
+        shell.note("\nHow is the new version put in place? A line for a shell, - for nothing.");
+        answers.deploy = optional("deploy", answers.deploy.as_deref())?;
     }
     if command.undo.is_none() && answers.deploy.is_some() {
-        answers.undo =
-            optional("And the old one put back? (must be right to run twice; - for nothing)", None)?;
+        shell.note("\nHow is the old version put back? It must be right to run twice; - for nothing.");
+        answers.undo = optional("undo", None)?;
     }
     if command.flag.is_none() {
-        answers.flag = line("Which file tells the application that it is in maintenance?", &answers.flag)?;
+        shell.note("\nWhich file tells the application that it is in maintenance?");
+        answers.flag = line("flag", &answers.flag)?;
     }
     if command.health_url.is_none() {
+        shell.note("\nAt which address does it answer 200 when it serves? - for none.");
         let usual = answers.health.clone().unwrap_or_else(|| "http://127.0.0.1:8000/health".into());
-        answers.health =
-            optional("At which address does it answer 200 when it serves? (- for none)", Some(&usual))?;
+        answers.health = optional("health", Some(&usual))?;
     }
     if command.store.is_none() {
-        answers.store = line("Where do backups and journals go?", &answers.store)?;
+        shell.note("\nWhere do backups and journals go? file://… or gs://bucket/prefix.");
+        answers.store = line("store", &answers.store)?;
     }
     let question = format!("Write config/{}.toml and what belongs to it?", answers.environment);
     shell.note("");
@@ -86,7 +87,7 @@ pub(super) fn keep_private(shell: &Shell, file: &Path) -> Result<(), Failure> {
 }
 
 /// One of the URLs that were found, or another.
-fn database(answers: &mut Answers, found: &Found) -> Result<(), Failure> {
+fn database(shell: &Shell, answers: &mut Answers, found: &Found) -> Result<(), Failure> {
     let mut choices: Vec<String> = found
         .urls
         .iter()
@@ -99,8 +100,9 @@ fn database(answers: &mut Answers, found: &Found) -> Result<(), Failure> {
         answers.free_disk = answer::disk_of(&url.url);
         return Ok(());
     }
+    shell.note(&format!("\nThe database's URL, {URL}\nIt is not shown; nothing for later."));
     let typed = Password::new()
-        .with_prompt(format!("The database's URL ({URL}; not shown; empty for later)"))
+        .with_prompt("url")
         .allow_empty_password(true)
         .validate_with(|typed: &String| match typed.trim() {
             "" => Ok(()),
