@@ -11,6 +11,7 @@ use crate::failure::{Failure, Verdict};
 use crate::journal::Driver;
 use crate::steps::{Approval, How};
 use crate::time::now;
+use crate::ui::foreign::clean;
 use crate::words::count;
 
 /// Show a plan file, and write into it who agrees to it
@@ -30,7 +31,11 @@ pub struct Approve {
 
 pub(super) async fn run(shell: &Shell, command: &Approve) -> Result<Verdict, Trouble> {
     let mut proposal = plan_file::read(&command.file)?;
-    let question = format!("{}\nType {} to approve it:", show(&proposal), proposal.environment);
+    if shell.can_ask() && !command.yes {
+        // It comes from a file: nothing in it may move the cursor over what is to be read.
+        shell.note(&clean(&show(&proposal)));
+    }
+    let question = format!("Is this to be released to {}?", clean(&proposal.environment));
     if !shell.confirm_by_name(&question, &proposal.environment, command.yes).await? {
         return Err(Failure::refused(format!("approve {}", command.file.display()))
             .because_of(format!("the answer was not {}", proposal.environment))

@@ -170,6 +170,10 @@ impl Proposal {
         differs(pending, format!("pending: planned {}, now {}", list(&self.pending), list(&found.pending)));
         let rewritten = self.sql_hash != found.sql_hash && !pending && !moved;
         differs(rewritten, text("the SQL of the migrations", &self.sql_hash, &found.sql_hash));
+        // SQL files are what is hashed, so what a person was shown can be held against it too.
+        let fixed = journal::hash(found.sql.as_bytes()) == found.sql_hash;
+        let shown = fixed && self.sql_hash == found.sql_hash && self.sql != found.sql;
+        differs(shown, "the SQL in the file is not that of its migrations".to_string());
         told
     }
 
@@ -305,6 +309,17 @@ mod tests {
         };
         assert!(withheld("a:1").differences(&withheld("a:1")).is_empty());
         assert!(withheld("a:1").differences(&withheld("b:1"))[0].starts_with("database:"));
+    }
+
+    #[test]
+    fn what_is_shown_is_what_is_hashed() {
+        let sql = |sql: &str, of: &str| Proposal { sql: sql.into(), sql_hash: sql_hash(of), ..proposal() };
+        let found = sql("DROP TABLE users", "DROP TABLE users");
+        let told = sql("SELECT 1", "DROP TABLE users").differences(&found);
+        assert_eq!(told, ["the SQL in the file is not that of its migrations"]);
+        assert!(sql("DROP TABLE users", "DROP TABLE users").differences(&found).is_empty());
+        // What Alembic writes may be another text each time; its files are what is hashed.
+        assert!(sql("uuid 1", "files").differences(&sql("uuid 2", "files")).is_empty());
     }
 
     #[test]

@@ -24,7 +24,7 @@ const REQUIRED: [(&str, &str); 5] = [
 ];
 
 pub(super) fn schema() -> Value {
-    let mut root = table("");
+    let mut root = table();
     root["required"] = json!(["database"]);
     let mut at: Vec<String> = Vec::new();
     let mut said: Vec<String> = Vec::new();
@@ -37,23 +37,30 @@ pub(super) fn schema() -> Value {
             said.push(comment.to_string());
         } else if let Some(header) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             at = header.split('.').map(String::from).collect();
-            place(&mut root, &at)["description"] = said.join(" ").into();
+            describe(place(&mut root, &at), &said);
             fresh = true;
         } else if let Some((key, value, is_default)) = setting(line) {
-            let path = [at.as_slice(), &[key.clone()]].concat().join(".");
+            let path = at.iter().chain([&key]).map(String::as_str).collect::<Vec<_>>().join(".");
             let mut property = kind(&path, &value);
-            property["description"] = said.join(" ").into();
+            describe(&mut property, &said);
             if is_default {
                 property["default"] = value;
             }
             place(&mut root, &at)["properties"][key] = property;
             fresh = true;
         } else {
-            fresh = true;
+            said.clear();
         }
     }
     finish(&mut root);
     root
+}
+
+/// What stands above a line of the file is what it means; keys that follow each other share it.
+fn describe(schema: &mut Value, said: &[String]) {
+    if !said.is_empty() {
+        schema["description"] = said.join(" ").into();
+    }
 }
 
 /// `key = value`, or `#key = value` of one without a default.
@@ -64,8 +71,8 @@ fn setting(line: &str) -> Option<(String, Value, bool)> {
     Some((key, serde_json::to_value(value).ok()?, shown.is_none()))
 }
 
-fn table(description: &str) -> Value {
-    json!({ "type": "object", "description": description, "additionalProperties": false, "properties": {} })
+fn table() -> Value {
+    json!({ "type": "object", "additionalProperties": false, "properties": {} })
 }
 
 /// The table at this path, made if it is not there.
@@ -73,7 +80,7 @@ fn place<'s>(root: &'s mut Value, path: &[String]) -> &'s mut Value {
     path.iter().fold(root, |table_, key| {
         let inner = &mut table_["properties"][key];
         if inner.is_null() {
-            *inner = table("");
+            *inner = table();
         }
         inner
     })
@@ -164,15 +171,9 @@ fn finish(root: &mut Value) {
     for path in LISTS {
         let path: Vec<String> = path.split('.').map(String::from).collect();
         let one = place(root, &path);
-        let description = one["description"].take();
+        let description = one.as_object_mut().and_then(|one| one.remove("description"));
         let table = one.take();
         *one = json!({ "description": description, "anyOf": [table, { "type": "array", "items": table }] });
-        if let Some(table) = one["anyOf"][0].as_object_mut() {
-            table.remove("description");
-        }
-        if let Some(table) = one["anyOf"][1]["items"].as_object_mut() {
-            table.remove("description");
-        }
     }
     let Value::Object(body) = root.take() else { return };
     let mut whole = Map::new();
