@@ -240,7 +240,7 @@ mod tests {
         let all = of_commands.flat_map(|(words, examples)| examples.iter().map(move |e| (*words, e.1)));
         for (above, line) in all.chain(FIRST.iter().map(|(_, line)| ("", *line))) {
             let said = words(line);
-            assert!(line.starts_with(&format!("backstay {above}").trim_end()), "{line} is under {above}");
+            assert!(line.starts_with(format!("backstay {above}").trim_end()), "{line} is under {above}");
             Arguments::command()
                 .try_get_matches_from(&said)
                 .unwrap_or_else(|error| panic!("{line}\n{error}"));

@@ -1,5 +1,5 @@
-//! What `backstay init` finds out about an application ([`look`]), the files that follow from it ([`files`], pure),
-//! and their writing ([`write`]), which replaces nothing.
+//! What `backstay init` finds out about an application ([`look()`]), the files that follow from it ([`files`], pure),
+//! and their writing ([`mod@write`]), which replaces nothing.
 
 pub mod compose;
 pub mod files;
