@@ -15,9 +15,9 @@ use crate::backup::schema::schema_of;
 use crate::backup::time_of_id;
 use crate::failure::Failure;
 use crate::process::{self, Program};
+use crate::rollback::Order;
 use crate::runbook::RecordStep;
 use crate::store::Created;
-use crate::rollback::Order;
 use crate::time::now;
 
 /// How long git may take: a tag is one small file.
