@@ -103,6 +103,13 @@ fn examples_of_the_configuration_are_read() {
     for text in labelled("docs/configuration.md", "runbook") {
         Runbook::parse(&text, "docs/configuration.md", &BTreeMap::new()).unwrap();
     }
+    let variables =
+        BTreeMap::from([("DATABASE_URL".to_string(), "postgresql://app@127.0.0.1:5433/shop".to_string())]);
+    let configs: Vec<Config> = labelled("docs/configuration.md", "config")
+        .iter()
+        .map(|text| Config::parse(text, Path::new("/srv"), "production", &variables).unwrap())
+        .collect();
+    assert!(configs.iter().any(|config| config.tunnel.as_ref().is_some_and(|tunnel| tunnel.port == 5433)));
     for text in labelled("docs/configuration.md", "migration") {
         script::parse(&text, Path::new("example.sql")).unwrap();
     }
