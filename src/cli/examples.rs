@@ -63,6 +63,8 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("The last one, record by record", "backstay runs latest"),
         ],
     ),
+    ("approve", &[("See what a plan file holds, and agree to it", "backstay approve plan.json")]),
+    ("schema", &[("For an editor that knows TOML schemas", "backstay schema config")]),
     ("report", &[("The last run as one HTML page", "backstay report latest")]),
     (
         "cleanup",

@@ -106,6 +106,25 @@ fn kind(path: &str, shown: &Value) -> Value {
     }
 }
 
+/// A day, or what begins with one.
+const DAY: &str = "^\\s*\\d{4}-\\d{2}-\\d{2}";
+
+fn one_or_more() -> Value {
+    json!({ "anyOf": [{ "$ref": "#/definitions/text" }, { "$ref": "#/definitions/texts" }] })
+}
+
+/// One table, or a list of them.
+fn tables(properties: Value) -> Value {
+    let mut one = table();
+    one["properties"] = properties;
+    json!({ "anyOf": [one, { "type": "array", "items": one }] })
+}
+
+fn described(mut schema: Value, text: &str) -> Value {
+    schema["description"] = text.into();
+    schema
+}
+
 fn known(path: &str) -> Option<Value> {
     let words =
         |words: &[&str]| json!({ "anyOf": [{ "enum": words }, { "$ref": "#/definitions/variable" }] });
@@ -127,8 +146,26 @@ fn known(path: &str) -> Option<Value> {
         "health.http.successes" => number(1, 1000),
         "health.http.headers" => json!({ "type": "object", "additionalProperties": { "type": "string" } }),
         "health.http.json" => json!({ "type": "object", "propertyNames": { "pattern": "^(/.*)?$" } }),
-        "database.pooler.pause" | "database.pooler.resume" | "notify.run" | "migrations.command" => {
-            reference("command")
+        "database.pooler.pause"
+        | "database.pooler.resume"
+        | "notify.run"
+        | "migrations.command"
+        | "tunnel.run" => reference("command"),
+        "tunnel.port" => number(1, u16::MAX.into()),
+        "schedule.days" | "schedule.times" => one_or_more(),
+        "schedule.also" => tables(json!({
+            "days": described(one_or_more(), "Days, and ranges of them; all, if not set."),
+            "times": described(one_or_more(), "From when to when; the whole day, if not set."),
+        })),
+        "schedule.freezes" => {
+            let mut freezes = tables(json!({
+                "from": { "type": "string", "pattern": DAY, "description": "The first day, or a day and a time." },
+                "to": { "type": "string", "pattern": DAY, "description": "The last day, or a day and a time; the first, if not set." },
+                "why": described(reference("text"), "What is said of it."),
+            }));
+            freezes["anyOf"][0]["required"] = json!(["from"]);
+            freezes["anyOf"][1]["items"]["required"] = json!(["from"]);
+            freezes
         }
         "database.free_disk" => json!({ "anyOf": [
             { "$ref": "#/definitions/text" },
