@@ -69,6 +69,8 @@ async fn every_answer_is_as_its_schema_says() {
     let told = events(&project.run(&["run", "release", "--yes", "--json"]).expect(0).out);
     let run = told[0]["run"].as_str().expect("a run").to_string();
     held.hold(&project, "runs", &[], 0);
+    held.hold(&project, "report", &[&run], 0);
+    held.hold(&project, "init", &["--yes"], 0);
     let one = held.hold(&project, "runs", &[&run], 0);
     let records = Validator::strict(schema::record());
     one["records"].as_array().expect("records").iter().for_each(|record| records.holds(record));
@@ -154,8 +156,8 @@ fn every_command_has_a_schema() {
     let known = schema::commands();
     let commands = below(&help(&[]));
     assert!(commands.len() > 10, "{commands:?}");
-    // Events.
-    let streams = ["run", "resume"];
+    // Events, and a script for a shell.
+    let streams = ["run", "resume", "rollback", "completions"];
     for command in
         commands.iter().filter(|command| !streams.contains(&command.as_str()) && *command != "maintenance")
     {
