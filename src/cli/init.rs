@@ -139,6 +139,7 @@ async fn write(root: &Path, answers: &Answers, made: &mut Made) -> Result<(), Fa
     }
     let file = |path: &str, text: String| NewFile { path: path.to_string(), text, private: false };
     made.create(root, &file("runbooks/release.toml", files::runbook(answers)))?;
+    made.create(root, &file("runbooks/emergency-rollback.toml", files::emergency(answers)))?;
     if answers.tool == files::Tool::Sql {
         std::fs::create_dir_all(root.join("migrations"))
             .map_err(|error| Failure::usage("make the folder migrations").caused_by(&error))?;

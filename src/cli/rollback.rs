@@ -15,6 +15,7 @@ use crate::failure::{Failure, Verdict};
 use crate::rollback::{By, Order};
 use crate::runbook::{Runbook, StepKind};
 use crate::store::Store;
+use crate::ui::layout::fold;
 
 /// The runbook that is run: the project's own of this name, or the shipped one.
 const RUNBOOK: &str = "emergency-rollback";
@@ -38,14 +39,16 @@ pub struct Rollback {
 
 pub(super) async fn run(shell: &Shell, command: &Rollback) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
-    let runbook = shell.runbook(RUNBOOK, &config)?;
-    let by_runbook = way_of(&runbook)?;
+    // Held back if it can't be read: what there is to take back is shown all the same.
+    let runbook = shell.runbook(RUNBOOK, &config);
+    let by_runbook = runbook.as_ref().map_or(Ok(None), way_of)?;
     let spool = shell.spool(&config);
     bring_what_waits(shell, &spool).await?;
     let store: Arc<dyn Store> = spool.clone();
     let wanted = Wanted { run: command.run.clone(), by: command.by, to: command.to.clone() };
     let (survey, by) = survey(&config, &*store, &wanted).await?;
     let order = choose(shell, &config, &survey, by.or(by_runbook))?;
+    let runbook = runbook?;
     confirm(shell, &config, &order, command.yes).await?;
 
     let (events, screen) = Screening::open(shell, &store);
@@ -75,7 +78,7 @@ fn way_of(runbook: &Runbook) -> Result<Option<By>, Failure> {
 fn choose(shell: &Shell, config: &Config, survey: &Survey, by: Option<By>) -> Result<Order, Failure> {
     let advice = Advice::of(survey);
     let chosen = by.or(advice.as_ref().map(|advice| advice.by));
-    let text = show::text(survey, advice.as_ref(), chosen);
+    let text = show::text(survey, advice.as_ref(), chosen, shell.look.width);
     match shell.json() {
         true => shell.tell(&text, show::document(survey, advice.as_ref(), chosen, &config.environment)),
         false => shell.note(&text),
@@ -108,6 +111,7 @@ async fn confirm(shell: &Shell, config: &Config, order: &Order, yes: bool) -> Re
         "{} of {environment}: users see the maintenance page meanwhile. Type {environment} to go that way",
         order.words()
     );
+    let question = fold(&question, shell.look.width).join("\n");
     if shell.confirm_by_name(&question, environment, yes).await? {
         return Ok(());
     }

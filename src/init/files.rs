@@ -223,6 +223,33 @@ fn deploy_step(answers: &Answers) -> String {
     format!("{WHAT}[[open]]\nstep = \"command\"\nname = \"deploy\"\nrun = {}\nundo = {undo}", shell(deploy))
 }
 
+/// `runbooks/emergency-rollback.toml`: the shipped one with the way back of the application's own deploy.
+pub fn emergency(answers: &Answers) -> String {
+    let shipped = SHIPPED.iter().find(|(name, _)| *name == "emergency-rollback").map_or("", |(_, text)| text);
+    let lines = shipped.lines().filter(|line| !line.starts_with("# A copy of this file"));
+    let text = lines.collect::<Vec<_>>().join("\n").replace("\n#\n\n", "\n\n");
+    let paragraphs = text.split("\n\n").map(|paragraph| match paragraph.contains("${DEPLOY}") {
+        true => start_step(answers),
+        false => paragraph.to_string(),
+    });
+    let text = paragraphs.collect::<Vec<_>>().join("\n\n") + "\n";
+    text.replace(" rollback -e production ", &format!(" rollback -e {} ", answers.environment))
+}
+
+fn start_step(answers: &Answers) -> String {
+    const WHAT: &str =
+        "# The old code is put in place: the deploy step of the release, the other way round.\n";
+    let (Some(deploy), Some(undo)) = (&answers.deploy, &answers.undo) else {
+        return format!(
+            "{WHAT}#[[open]]\n#step = \"command\"\n#name = \"start the old code\"\n\
+             #run = [\"systemctl\", \"restart\", \"api@previous\"]\n#undo = [\"systemctl\", \"restart\", \"api\"]"
+        );
+    };
+    let shell = |line: &str| format!("[\"sh\", \"-c\", {}]", quoted(line));
+    let (run, undo) = (shell(undo), shell(deploy));
+    format!("{WHAT}[[open]]\nstep = \"command\"\nname = \"start the old code\"\nrun = {run}\nundo = {undo}")
+}
+
 /// The environment's env file, where one is to be written.
 pub fn env_file(answers: &Answers) -> Option<String> {
     let head = format!(
@@ -289,12 +316,14 @@ pub fn missing(answers: &Answers) -> Vec<Missing> {
     if answers.deploy.is_none() {
         missing.push(Missing::new(
             "nothing says how the new version is put in place: the release will migrate, and restart nothing",
-            "write the deploy step of runbooks/release.toml: run = [\"systemctl\", \"restart\", \"api\"]",
+            "write the deploy step of runbooks/release.toml: run = [\"systemctl\", \"restart\", \"api\"]; and of \
+             runbooks/emergency-rollback.toml the step that starts the old code",
         ));
     } else if answers.undo.is_none() {
         missing.push(Missing::new(
             "nothing says how the old version is put back in place: undo = \"none\"",
-            "write the undo of the deploy step in runbooks/release.toml",
+            "write the undo of the deploy step in runbooks/release.toml, and the step that starts the old code in \
+             runbooks/emergency-rollback.toml",
         ));
     }
     if answers.health.is_none() {

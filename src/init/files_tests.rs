@@ -102,6 +102,19 @@ fn the_runbook_is_the_shipped_one_but_for_its_deploy_step() {
 }
 
 #[test]
+fn the_way_back_is_the_deploy_the_other_way_round() {
+    for (answers, steps) in [(full(), 2), (bare(), 1)] {
+        let (config, _) = read(&answers);
+        let text = emergency(&answers);
+        assert!(!text.contains("${DEPLOY") && !text.contains("A copy of this file"), "{text}");
+        let runbook = Runbook::parse(&text, "emergency-rollback", &config.variables).unwrap();
+        runbook.check_against(&config).unwrap();
+        assert!(runbook.rollback().is_some());
+        assert_eq!(runbook.window.unwrap().open.len(), steps, "{text}");
+    }
+}
+
+#[test]
 fn nothing_shows_the_url() {
     let text = format!("{:?}", full());
     assert!(!text.contains("p%20w") && !config(&full()).contains("p%20w"), "{text}");

@@ -4,63 +4,80 @@ use serde_json::{Value, json};
 
 use crate::engine::rollback::{Advice, Release, Survey, Way, Written};
 use crate::rollback::By;
+use crate::ui::layout::fold;
 
 /// How many objects that were written to are named.
 const MOST: usize = 12;
 
-/// For a person: the release, what was written since, the ways.
-pub(super) fn text(survey: &Survey, advice: Option<&Advice>, chosen: Option<By>) -> String {
+/// How wide the names of what is told are.
+const NAMES: usize = 11;
+
+/// For a person, at most `width` columns wide: the release, what was written since, the ways.
+pub(super) fn text(survey: &Survey, advice: Option<&Advice>, chosen: Option<By>, width: usize) -> String {
+    let told = |name: &str, text: &str| beside(name, text, width);
     let mut lines = match (&survey.release, &survey.no_release) {
-        (Some(release), _) => released(release),
-        (None, why) => vec![format!("no release: {}", why.clone().unwrap_or_default())],
+        (Some(release), _) => told("release", &released(release)),
+        (None, why) => told("release", &format!("none: {}", why.clone().unwrap_or_default())),
     };
+    lines.extend(survey.release.iter().flat_map(|release| told("applied", &applied(release))));
     if survey.gone {
-        lines.push("database   gone: there is none of production's name on this server".into());
+        lines.extend(told("database", "gone: there is none of production's name on this server"));
     } else if survey.release.is_some() {
-        lines.extend(written(&survey.written));
+        lines.extend(written(&survey.written).iter().flat_map(|(name, text)| told(name, text)));
     }
     lines.push(String::new());
-    lines.extend(survey.ways.iter().map(|way| of_way(way, chosen)));
+    lines.extend(survey.ways.iter().flat_map(|way| {
+        let mark = if chosen == Some(way.by) { ">" } else { " " };
+        told(&format!("{mark} {}", way.by), &of_way(way))
+    }));
     if let Some(Advice { by, why }) = advice {
-        lines.push(format!("\nrecommended: {by}, because {why}"));
+        lines.push(String::new());
+        lines.extend(fold(&format!("recommended: {by}, because {why}"), width));
     }
     lines.join("\n")
 }
 
-fn released(release: &Release) -> Vec<String> {
+/// A name, and what is told of it beside and below.
+fn beside(name: &str, text: &str, width: usize) -> Vec<String> {
+    let rows = fold(text, width.saturating_sub(NAMES + 1));
+    let rows = rows.iter().enumerate().map(|(at, row)| (if at == 0 { name } else { "" }, row));
+    rows.map(|(name, row)| format!("{name:NAMES$} {row}")).collect()
+}
+
+fn released(release: &Release) -> String {
     let left = &release.left;
     let ended = left.ended.as_ref().map(|(verdict, at)| {
         format!(", ended {} with exit {}", at.strftime("%Y-%m-%d %H:%M UTC"), verdict.exit_code())
     });
-    let applied = match left.applied.is_empty() {
-        true => "no migrations; its commands may have changed the database".to_string(),
-        false => format!("migrations {}", left.applied.join(", ")),
-    };
-    vec![
-        format!("release    {} ({}){}", release.run, left.runbook, ended.unwrap_or_default()),
-        format!("it applied {applied}"),
-    ]
+    format!("{} ({}){}", release.run, left.runbook, ended.unwrap_or_default())
 }
 
-fn written(written: &Written) -> Vec<String> {
+fn applied(release: &Release) -> String {
+    match release.left.applied.is_empty() {
+        true => "no migrations; its commands may have changed the database".to_string(),
+        false => format!("migrations {}", release.left.applied.join(", ")),
+    }
+}
+
+/// What was written since, in lines with a name each.
+fn written(written: &Written) -> Vec<(&'static str, String)> {
     match written {
-        Written::Nothing => vec!["since then nothing was written".into()],
-        Written::Unknown(why) => vec![format!("since then unknown: {why}")],
+        Written::Nothing => vec![("since then", "nothing was written".into())],
+        Written::Unknown(why) => vec![("since then", format!("unknown: {why}"))],
         Written::Some { since, words, .. } => {
-            let mut lines = vec![format!("since {}", since.strftime("%Y-%m-%d %H:%M:%S UTC"))];
-            lines.extend(words.iter().take(MOST).map(|one| format!("           {one}")));
+            let mut lines = vec![("since then", since.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())];
+            lines.extend(words.iter().take(MOST).map(|one| ("", one.clone())));
             let more = words.len().saturating_sub(MOST);
-            lines.extend((more > 0).then(|| format!("           and {more} more")));
+            lines.extend((more > 0).then(|| ("", format!("and {more} more"))));
             lines
         }
     }
 }
 
-fn of_way(way: &Way, chosen: Option<By>) -> String {
-    let mark = if chosen == Some(way.by) { ">" } else { " " };
+fn of_way(way: &Way) -> String {
     match &way.order {
-        Ok(_) => format!("{mark} {:<9}  {}", way.by.word(), way.cost),
-        Err(why) => format!("{mark} {:<9}  not possible: {why}", way.by.word()),
+        Ok(_) => way.cost.clone(),
+        Err(why) => format!("not possible: {why}"),
     }
 }
 
@@ -141,7 +158,7 @@ mod tests {
                 ),
                 way(
                     By::Backup,
-                    "restores 20261121t140000z-fghij: 450 rows, 12 kB; 3 s when it was last proven; production has nothing of later then",
+                    "restores 20261121t140000z-fghij: 450 rows, 12 kB; 3 s when it was last proven; production then lacks all that is later",
                 ),
             ],
         }
@@ -151,15 +168,15 @@ mod tests {
     fn a_person_sees_all_there_is_to_choose_from() {
         let survey = survey();
         let advice = Advice::of(&survey);
-        insta::assert_snapshot!(text(&survey, advice.as_ref(), Some(By::Guard)));
+        insta::assert_snapshot!(text(&survey, advice.as_ref(), Some(By::Guard), 80));
         let gone = Survey { gone: true, ..survey.clone() };
         let advice = Advice::of(&gone);
         let none =
             Survey { release: None, no_release: Some("no run of production has ended".into()), ..survey };
         insta::assert_snapshot!(format!(
             "{}\n\n---\n\n{}",
-            text(&gone, advice.as_ref(), advice.as_ref().map(|advice| advice.by)),
-            text(&none, None, None)
+            text(&gone, advice.as_ref(), advice.as_ref().map(|advice| advice.by), 60),
+            text(&none, None, None, 60)
         ));
     }
 

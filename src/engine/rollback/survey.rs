@@ -294,7 +294,8 @@ impl Look<'_> {
         };
         let stored = show_bytes(summary.entry.bytes);
         let rows = count(summary.rows.unwrap_or_default(), "row", "rows");
-        let cost = format!("restores {id}: {rows}, {stored}; {took}; production has nothing of later then");
+        let cost =
+            format!("restores {id}: {rows}, {stored}; {took}; production then lacks all that is later");
         let order = Order { backup: Some(id), ..self.order(By::Backup) };
         Ok(way(Ok(order), cost, summary.restore_millis))
     }
