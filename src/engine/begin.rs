@@ -14,7 +14,7 @@ use super::{lock, recall};
 use crate::config::Config;
 use crate::event::{Event, Events};
 use crate::failure::{Failure, Verdict};
-use crate::journal::{self, Driver, Entry, Journal, Onward, RunbookCopy, Target};
+use crate::journal::{self, Driver, Entry, Journal, JournalError, Onward, RunbookCopy, Target};
 use crate::pg::Session;
 use crate::pg::catalog::Database;
 use crate::rollback::Order;
@@ -119,9 +119,20 @@ pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Resul
     same_lines(&plan, &history.records)?;
     let mut journal = Journal::take_over(store.clone(), run.to_string(), &history);
     state.add(&journal.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await?);
-    let admin = lock.take(config).await?;
+    let claim = journal.claim();
     let earlier = journal::last_driver(&history.records);
-    set_out(means, runbook, Charge { plan, journal, state, target, admin }, earlier).await
+    let driving = async {
+        let admin = lock.take(config).await?;
+        set_out(means, runbook, Charge { plan, journal, state, target, admin }, earlier).await
+    };
+    match driving.await {
+        Ok(driving) => Ok(driving),
+        // Asleep for too long it finds its sessions ended, and that is not what there is to say.
+        Err(failure) => match claim.expect_ours().await {
+            Err(lost @ JournalError::Lost { .. }) => Err(lost.into()),
+            _ => Err(failure),
+        },
+    }
 }
 
 /// A run in a driver's hands.
