@@ -8,6 +8,7 @@ mod common;
 
 mod after;
 mod app;
+mod asleep;
 mod cancelled;
 mod commands;
 mod debris;

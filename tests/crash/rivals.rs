@@ -40,7 +40,7 @@ async fn a_lost_lock_is_had_again_while_a_command_works() {
     let stage = Stage::of(Release::Good).await;
     lease(&stage, "100ms", "10s");
     let driver = in_its_deploy(&stage).await;
-    end_sessions_of(&stage.project).await;
+    end_sessions_of(&stage.project.name).await;
     let admin = session(&cluster().url("postgres", "postgres")).await;
     let query = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'backstay % 1 lock' AND usename = $1";
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(10);
@@ -58,7 +58,7 @@ async fn a_driver_whose_lock_a_rival_has_stops_at_once() {
     lease(&stage, "100ms", "2s");
     let mut driver = in_its_deploy(&stage).await;
     driver.signal(Signal::STOP);
-    end_sessions_of(&stage.project).await;
+    end_sessions_of(&stage.project.name).await;
     let rival = Driver::start(&stage.project, &["resume", "--yes"]);
     let resumed = rival.ended();
     let resumed = stage.expect(&resumed, 4, "a rival that found the lock free");
@@ -88,7 +88,7 @@ async fn a_driver_that_lost_its_lock_leaves_nothing_running() {
         admin.batch_execute(&change).await.expect("a changed role");
     };
     let_in("NOLOGIN").await;
-    end_sessions_of(project).await;
+    end_sessions_of(&project.name).await;
     let ended = driver.ended();
     assert_eq!(ended.code, 8, "{}", ended.err);
     assert!(!crate::runs_on(project, "orphan"), "what the deploy started goes on");
@@ -103,10 +103,10 @@ fn lease(stage: &Stage, heartbeat: &str, expires: &str) {
     stage.project.write("config/production.toml", &format!("{config}{lease}"));
 }
 
-async fn end_sessions_of(project: &Project) {
+pub async fn end_sessions_of(role: &str) {
     let query = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = $1";
     let admin = session(&cluster().url("postgres", "postgres")).await;
-    admin.execute(query, &[&project.name]).await.expect("ended sessions");
+    admin.execute(query, &[&role]).await.expect("ended sessions");
 }
 
 fn refused_by_a_living_driver(project: &Project) {
