@@ -2,7 +2,9 @@
 //!
 //! pg_dump's own order holds, with one exception: indexes and constraints that follow each other run side by
 //! side, and so do foreign keys after them. Everything else keeps its place and waits for what stands before
-//! it. No two run at once of which one would wait for the other's lock.
+//! it. No two run at once of which one would wait for the other's lock, and the foreign keys of one table keep
+//! their order: for each partition of a table that one refers to, the server itself adds a constraint to the
+//! table that refers, under the first name that is free, which may be that of a later one.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +32,8 @@ pub(super) enum Stage {
 /// Statements that run one after another on one session: an index or constraint with what belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Task {
+    /// Where it stands among the plan's tasks.
+    pub place: usize,
     /// Which of the plan's settings it needs.
     pub settings: usize,
     /// Each in a transaction of its own.
@@ -69,7 +73,7 @@ impl Plan {
     pub fn of(statements: impl IntoIterator<Item = String>, bytes: impl Fn(&TableName) -> u64) -> Self {
         let mut plan = Self::default();
         let mut settings = BTreeMap::new();
-        let mut last = None;
+        let (mut last, mut places) = (None, 0);
         for statement in statements {
             let kind = Kind::of(&statement);
             if let Kind::Setting(name) = kind {
@@ -91,7 +95,8 @@ impl Plan {
                 | Kind::ForeignKey { table, name, .. } => Some((table.schema.clone(), name.clone())),
                 _ => None,
             };
-            let task = Task::of(&kind, statement, plan.settings.len(), &bytes);
+            let mut task = Task::of(&kind, statement, plan.settings.len(), &bytes);
+            (task.place, places) = (places, places + 1);
             plan.push(task);
         }
         plan
@@ -140,7 +145,7 @@ impl Task {
             _ => (Work::Other, Vec::new()),
         };
         let weight = locks.iter().map(|(table, _)| bytes(table)).sum();
-        Self { settings, statements: vec![statement], work, locks, weight }
+        Self { place: 0, settings, statements: vec![statement], work, locks, weight }
     }
 
     /// Takes a statement that belongs to this one's index or constraint.
@@ -149,6 +154,17 @@ impl Task {
         if locks {
             self.locks.iter_mut().for_each(|(_, lock)| *lock = Lock::Exclusive);
         }
+    }
+
+    /// Whether this one must be there before the other begins.
+    fn precedes(&self, other: &Task) -> bool {
+        let both = self.work == Work::ForeignKey && other.work == Work::ForeignKey;
+        both && self.place < other.place && self.table() == other.table()
+    }
+
+    /// The table that it alters.
+    fn table(&self) -> Option<&TableName> {
+        self.locks.first().map(|(table, _)| table)
     }
 
     fn blocks(&self, other: &Task) -> bool {
@@ -186,7 +202,10 @@ impl Schedule {
 
     /// The waiting task that may begin now.
     fn free(&self) -> Option<usize> {
-        let free = |task: &Task| !self.running.iter().any(|running| running.blocks(task));
+        let free = |task: &Task| {
+            !self.running.iter().any(|running| running.blocks(task))
+                && !self.waiting.iter().any(|waiting| waiting.precedes(task))
+        };
         self.waiting.iter().rposition(free)
     }
 

@@ -115,6 +115,21 @@ fn no_two_foreign_keys_touch_one_table() {
     assert_eq!(texts(&begin_all(&mut schedule)), [F_BC]);
 }
 
+/// The server may give the constraint that it adds for a partition the name of a later one.
+#[test]
+fn the_foreign_keys_of_one_table_keep_their_order() {
+    let refers = |name: &str, to: &str| {
+        format!("ALTER TABLE ONLY s.a ADD CONSTRAINT {name} FOREIGN KEY (x) REFERENCES s.{to}(id)")
+    };
+    // The second weighs more, for it refers to the larger table.
+    let (first, second) = (refers("a_x_fkey", "c"), refers("a_x_fkey1", "bb"));
+    let mut schedule = schedule(&[&first, &second, F_DE]);
+    let begun = begin_all(&mut schedule);
+    assert_eq!(texts(&begun), [first.as_str(), F_DE]);
+    schedule.end(&begun[0]);
+    assert_eq!(texts(&begin_all(&mut schedule)), [second]);
+}
+
 /// Whatever finishes first: everything runs once, and never two that block each other.
 #[test]
 fn any_order_of_ends_is_sound() {

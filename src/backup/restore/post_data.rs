@@ -70,13 +70,19 @@ impl Worker {
         Ok(())
     }
 
-    /// Runs a task's statements but for the first `done`, and counts those that it ran there: each is committed by
-    /// itself, so a task that must be run again goes on from there.
-    async fn run(&mut self, plan: &Plan, task: &Task, done: &mut usize) -> Result<(), BackupError> {
+    /// Runs a task's statements, each of which is committed by itself. One that the server gives up for a deadlock
+    /// is run again, for its opponent has gone on: what the statements do not show, such as the partitions of a
+    /// referenced table, is locked all the same.
+    async fn run(&mut self, plan: &Plan, task: &Task) -> Result<(), BackupError> {
         self.prepare(plan, task).await?;
-        for statement in task.statements.iter().skip(*done) {
-            execute(&self.session, statement, WHAT).await?;
-            *done += 1;
+        for statement in &task.statements {
+            loop {
+                match execute(&self.session, statement, WHAT).await {
+                    Err(error) if is_deadlock(&error) => {}
+                    Err(error) => return Err(error),
+                    Ok(()) => break,
+                }
+            }
         }
         Ok(())
     }
@@ -95,7 +101,6 @@ struct Building<'f, 'a> {
 impl Building<'_, '_> {
     async fn beside(&mut self, plan: &Plan, tasks: &[Task]) -> Result<(), BackupError> {
         let mut schedule = Schedule::new(tasks.to_vec());
-        let mut again = Vec::new();
         let mut running = FuturesUnordered::new();
         loop {
             while let Some(mut worker) = self.workers.pop() {
@@ -106,30 +111,18 @@ impl Building<'_, '_> {
                 self.report(&task);
                 let alone = schedule.alone() || self.workers.is_empty() && running.is_empty();
                 running.push(async move {
-                    let mut done = 0;
                     let result = match worker.allow_parallel(alone).await {
-                        Ok(()) => worker.run(plan, &task, &mut done).await,
+                        Ok(()) => worker.run(plan, &task).await,
                         refused => refused,
                     };
-                    (worker, task, done, result)
+                    (worker, task, result)
                 });
             }
-            let Some((worker, task, done, result)) = running.next().await else { break };
+            let Some((worker, task, result)) = running.next().await else { return Ok(()) };
             self.workers.push(worker);
             schedule.end(&task);
-            match result {
-                // What the statements do not show, such as the partitions of a referenced table.
-                Err(error) if is_deadlock(&error) => again.push((task, done)),
-                result => self.finish(task, result)?,
-            }
+            self.finish(task, result)?;
         }
-        for (task, mut done) in again {
-            if let Some(worker) = self.workers.first_mut() {
-                let result = worker.run(plan, &task, &mut done).await;
-                self.finish(task, result)?;
-            }
-        }
-        Ok(())
     }
 
     async fn in_order(&mut self, plan: &Plan, tasks: &[Task]) -> Result<(), BackupError> {
