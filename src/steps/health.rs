@@ -223,7 +223,8 @@ pub(super) async fn ask(
     let began = Instant::now();
     let failed = || Failure::failed(format!("find true: {}", check.expect));
     // The server bounds the statement; but a network that is gone tells nobody, and a pooler's session has no limit.
-    let rows = tokio::time::timeout(check.timeout + ANSWER, session.query(&check.expect, &[]))
+    // Nothing is prepared: a pooler may give each transaction another of the server's sessions.
+    let rows = tokio::time::timeout(check.timeout + ANSWER, session.query_typed(&check.expect, &[]))
         .await
         .map_err(|_| {
             failed().because_of(format!("no answer within {}", show_duration(check.timeout + ANSWER)))

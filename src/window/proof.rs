@@ -31,8 +31,9 @@ pub async fn can_write(
 async fn write(session: &mut Session, info: &ConnInfo, oid: u32) -> Result<(), Failure> {
     let what = format!("write to {} in a new session", info.describe());
     let failed = |error: tokio_postgres::Error| refused(&what, &error);
+    // Nothing is prepared here: a pooler may give each transaction another of the server's sessions.
     let row = session
-        .query_one(
+        .query_typed_one(
             "SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()",
             &[],
         )

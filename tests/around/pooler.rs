@@ -90,6 +90,21 @@ async fn a_resume_lets_those_go_on_whom_a_dead_driver_left_waiting() {
     all_are_there(&ground, &clients.stop().await).await;
 }
 
+/// As it happens to every session when many share the server's few: what one transaction prepared, the next one
+/// does not find.
+#[tokio::test]
+async fn the_application_s_way_in_needs_no_prepared_statements() {
+    let ground = Ground::with(&[]).await;
+    let forgets = "server_reset_query = DISCARD ALL\nserver_reset_query_always = 1";
+    let bouncer = Bouncer::before(&ground, forgets);
+    let name = ground.project.name.clone();
+    ground.connect_by(&format!("url = \"{}\"\nadmin_url = \"${{DATABASE_URL}}\"", bouncer.url(&name, &name)));
+    ground.add_to_config(&bouncer.commands(&name, "30s"));
+    ground.add_to_config("[[health.sql]]\nexpect = \"SELECT count(*) > 0 FROM customers\"");
+    let ended = ground.project.run(&["run", "release", "--yes"]).expect(0);
+    assert!(ended.err.contains("SQL check true"), "{}", ended.err);
+}
+
 #[tokio::test]
 async fn a_pause_that_hangs_turns_back_in_time_and_harms_nobody() {
     let (ground, bouncer) = behind_a_bouncer("1s").await;
