@@ -87,7 +87,10 @@ impl Actions {
     ) {
         let mut list = Checklist::default();
         while let Some(event) = events.recv().await {
-            list.fold(&event, now());
+            // The summary has none of what the screen cleans, line by line, of what programs print.
+            if !matches!(event, Event::Output { .. } | Event::Progress { .. }) {
+                list.fold(&event, now());
+            }
             let _ = screen.send(event);
         }
         let Some(end) = &list.end else { return };

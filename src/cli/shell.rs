@@ -283,9 +283,8 @@ impl Shell {
         actions.output_end(verdict, "", verdict.production());
         actions.summarize(&summary::refusal(failure, verdict));
         if !self.json() {
-            let text = format!("could not {}{}", failure.what, failure.because());
             let title = format!("backstay: exit {}", verdict.exit_code());
-            output::complain(&command::annotation(command::Weight::Error, &title, &text));
+            output::complain(&command::annotation(command::Weight::Error, &title, &failure.to_string()));
         }
     }
 }

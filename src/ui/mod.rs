@@ -60,7 +60,7 @@ pub async fn show_work(live: bool, look: Look, events: UnboundedReceiver<Event>)
 /// Asks a person to type `expects`; gives whether they did. Where there is no terminal nobody can.
 pub(crate) async fn is_typed(expects: &str, look: Look) -> bool {
     match prompt::Prompt::ask(expects, look) {
-        Some(mut prompt) => prompt.answered().await.is_some(),
+        Some(mut prompt) => prompt.answered().await.is_some_and(|typed| typed == expects),
         None => false,
     }
 }

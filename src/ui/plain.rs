@@ -31,7 +31,8 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
     }
 }
 
-fn write(look: Look, rows: &[String]) {
+/// Writes rows to standard error.
+pub(super) fn write(look: Look, rows: &[String]) {
     for row in rows {
         // Standard error that is gone is no reason to stop a release.
         let _ = writeln!(std::io::stderr(), "{}", look.last_pass(row));
@@ -111,7 +112,8 @@ impl Log {
         self.name(id).map(|name| format!("{name}: {text}")).into_iter().collect()
     }
 
-    fn name(&self, id: LineId) -> Option<String> {
+    /// `before 3/14 backup`; nothing for a line that is not on the checklist.
+    pub(super) fn name(&self, id: LineId) -> Option<String> {
         let (line, (n, of)) = (self.list.line(id)?, self.list.place(id)?);
         Some(format!("{} {n}/{of} {}", paper::phase_words(line.phase).0, line.name))
     }

@@ -1,6 +1,5 @@
 //! The screen of one piece of work without a checklist: a direct migration, a backup, a restore.
 
-use std::io::Write;
 use std::time::Duration;
 
 use console::Term;
@@ -11,7 +10,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::layout::cut;
 use super::look::{Ink, Look};
-use super::plain::PROGRESS_EVERY;
+use super::plain::{PROGRESS_EVERY, write};
 use super::rate::Gauge;
 use super::{foreign, paper};
 use crate::event::Event;
@@ -66,13 +65,6 @@ async fn tell(look: Look, mut events: UnboundedReceiver<Event>) {
         let mut lines = work.take(&event, now());
         lines.extend(work.now_and_then(now()));
         write(look, &lines);
-    }
-}
-
-fn write(look: Look, lines: &[String]) {
-    for line in lines {
-        // Standard error that is gone is no reason to stop the work.
-        let _ = writeln!(std::io::stderr(), "{}", look.last_pass(line));
     }
 }
 

@@ -156,6 +156,24 @@ impl Project {
         Ended::of(self.command(arguments).output().expect("a run"))
     }
 
+    /// Runs the binary in a terminal, within a minute, and types `keys`. What it says on either stream is in `out`.
+    pub fn type_into(&self, arguments: &[&str], keys: &str) -> Ended {
+        let program = self.command(&[]);
+        let line = format!("exec '{}' {}", program.get_program().display(), arguments.join(" "));
+        let mut script = Command::new("timeout");
+        script.args(["60", "script", "-qefc", &line, "/dev/null"]).current_dir(self.folder.path());
+        for (name, _) in program.get_envs().filter(|(_, value)| value.is_none()) {
+            script.env_remove(name);
+        }
+        script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = script.spawn().expect("script");
+        let mut stdin = child.stdin.take().expect("a pipe");
+        stdin.write_all(keys.as_bytes()).expect("typed");
+        let ended = Ended::of(child.wait_with_output().expect("an end"));
+        drop(stdin);
+        ended
+    }
+
     /// The schema as `pg_dump` has it, and the content of every table and sequence.
     pub async fn state(&self) -> (String, Content) {
         let (info, options) = (self.info(), fingerprint::Options::default());

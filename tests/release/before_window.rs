@@ -1,9 +1,7 @@
 //! Failures before the window: exit 3 (2 where files and arguments decide it), production and flag untouched.
 
-use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::common::project::Ended;
 use crate::scene::{Running, Scene};
 
 #[tokio::test]
@@ -104,34 +102,33 @@ async fn approval_needs_a_yes_or_the_right_answer() {
 
     let mut scene = Scene::open("approve: the wrong answer").await;
     // A slip is asked again; nothing is a no.
-    let ended = answer(&scene, "staging\r\r");
+    let ended = scene.project.type_into(&["run", "release"], "staging\r\r");
     assert_eq!(ended.code, 3, "{ended:?}");
     assert!(ended.out.contains("that is not production"), "{}", ended.out);
     assert!(ended.out.contains("nobody answered"), "{}", ended.out);
     scene.is_untouched().await;
 
     let mut scene = Scene::open("approve: the right answer").await;
-    let ended = answer(&scene, "production\r");
+    let ended = scene.project.type_into(&["run", "release"], "production\r");
     assert_eq!(ended.code, 0, "{ended:?}");
     scene.is_new("done").await;
 }
 
-/// Runs the release in a terminal, and types an answer.
-fn answer(scene: &Scene, typed: &str) -> Ended {
-    let binary = env!("CARGO_BIN_EXE_backstay");
-    let mut script = Command::new("timeout");
-    script.args(["60", "script", "-qefc", &format!("{binary} run release"), "/dev/null"]);
-    script
-        .current_dir(scene.project.path(""))
-        .stdin(Stdio::piped())
-        .env_remove("CI")
-        .env_remove("BACKSTAY_ENV");
-    let mut child = script.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("script");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    stdin.write_all(typed.as_bytes()).expect("typed");
-    let ended = Ended::of(child.wait_with_output().expect("an end"));
-    drop(stdin);
-    ended
+#[tokio::test]
+async fn a_typed_no_is_a_no() {
+    let mut scene = Scene::open("the word for no is typed").await;
+    let ended = scene.project.type_into(&["run", "release"], "nothing\r").expect(3);
+    assert!(ended.out.contains("the answer was not"), "{}", ended.out);
+    scene.run(&["plan", "release", "--out", "plan.json"], 0);
+    let plan = || std::fs::read_to_string(scene.project.path("plan.json")).expect("the plan");
+    let planned = plan();
+    let ended = scene.project.type_into(&["approve", "plan.json"], "nothing\r").expect(3);
+    assert!(ended.out.contains("the answer was not production"), "{}", ended.out);
+    assert_eq!(plan(), planned, "it was approved all the same");
+    scene.project.edit("config/production.toml", "protected = true", "protected = false");
+    let ended = scene.project.type_into(&["migrate", "reset", "--force"], "nothing\r").expect(3);
+    assert!(ended.out.contains("the answer was no"), "{}", ended.out);
+    scene.is_untouched().await;
 }
 
 #[tokio::test]

@@ -7,17 +7,14 @@
 pub mod command;
 pub mod summary;
 
-use std::io::Write;
-
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::checklist::{Checklist, End};
 use super::look::Look;
-use super::plain::Log;
-use super::{paper, verdict};
+use super::plain::{Log, write};
+use super::{foreign, verdict};
 use crate::event::{Event, LineId};
-use crate::failure::Failure;
 use crate::time::now;
 use command::{Weight, annotation, disarm};
 
@@ -29,13 +26,6 @@ pub(super) async fn show(look: Look, mut events: UnboundedReceiver<Event>) {
         write(look, &console.take(&event, now()));
     }
     write(look, &console.end());
-}
-
-fn write(look: Look, rows: &[String]) {
-    for row in rows {
-        // Standard error that is gone is no reason to stop a release.
-        let _ = writeln!(std::io::stderr(), "{}", look.last_pass(row));
-    }
 }
 
 /// What stands in the job's log: **pure**.
@@ -56,9 +46,10 @@ impl Console {
     pub fn take(&mut self, event: &Event, now: Timestamp) -> Vec<String> {
         let rows: Vec<String> = self.log.take(event, now).iter().map(|row| disarm(row)).collect();
         let list = &self.log.list;
+        let title = |id: LineId| self.log.name(id).unwrap_or_else(|| format!("line {id}"));
         match event {
             Event::LineStarted { line, .. } => {
-                let group = command::group(&title(list, *line));
+                let group = command::group(&title(*line));
                 let before = self.unfold();
                 self.folded = true;
                 before.into_iter().chain([group]).chain(rows).collect()
@@ -66,13 +57,14 @@ impl Console {
             // The result stands outside of the fold, where it is seen.
             Event::LineFinished { .. } => self.unfold().into_iter().chain(rows).collect(),
             Event::LineFailed { line, failure, .. } => {
-                let told =
-                    annotation(Weight::Error, &format!("{} failed", title(list, *line)), &tell(failure));
+                let failure = foreign::clean_failure(failure).to_string();
+                let told = annotation(Weight::Error, &format!("{} failed", title(*line)), &failure);
                 self.unfold().into_iter().chain(rows).chain([told]).collect()
             }
-            Event::Note { line: None, text } => {
-                rows.into_iter().chain([annotation(Weight::Warning, "backstay", text)]).collect()
-            }
+            Event::Note { line: None, text } => rows
+                .into_iter()
+                .chain([annotation(Weight::Warning, "backstay", &foreign::clean(text))])
+                .collect(),
             Event::Ended { .. } => {
                 let verdict = verdict::tell(list, self.look);
                 let told = list.end.as_ref().map(|end| ending(list, end));
@@ -99,29 +91,17 @@ impl Console {
     }
 }
 
-/// `before 3/14 backup`.
-fn title(list: &Checklist, id: LineId) -> String {
-    match (list.line(id), list.place(id)) {
-        (Some(line), Some((n, of))) => format!("{} {n}/{of} {}", paper::phase_words(line.phase).0, line.name),
-        _ => format!("line {id}"),
-    }
-}
-
 /// The end as one annotation: what production is, why, and what to do.
 fn ending(list: &Checklist, end: &End) -> String {
     let weight = if end.exit == 0 { Weight::Notice } else { Weight::Error };
     let mut text = format!("Production is {}.", end.production);
     for cause in end.cause.iter().chain(&end.put_back_cause) {
-        text.push_str(&format!("\n{}", tell(cause)));
+        text.push_str(&format!("\n{cause}"));
     }
     if end.exit != 0 {
         end.next.iter().for_each(|next| text.push_str(&format!("\nNext: {next}")));
     }
     annotation(weight, &verdict::headline_words(list, end), &text)
-}
-
-fn tell(failure: &Failure) -> String {
-    format!("could not {}{}", failure.what, failure.because())
 }
 
 #[cfg(test)]

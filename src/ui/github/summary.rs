@@ -108,21 +108,19 @@ fn table(lines: &[Line]) -> String {
 fn row(line: &Line) -> String {
     let (mark, result, took) = match &line.state {
         State::Done { summary, took } => ("✅", summary.clone(), took.map(show_duration)),
-        State::Failed { failure, took } => {
-            ("❌", format!("could not {}{}", failure.what, failure.because()), Some(show_duration(*took)))
-        }
+        State::Failed { failure, took } => ("❌", failure.to_string(), Some(show_duration(*took))),
         State::Unfinished | State::Running { .. } => ("⚠️", "under way".into(), None),
         State::Skipped | State::Waiting => ("⬜", String::new(), None),
     };
-    let (phase, name) = (paper::phase_words(line.phase).0, text(&cut(&line.name)));
-    let result = text(&cut(&result));
+    let (phase, name) = (paper::phase_words(line.phase).0, cell(&line.name));
+    let result = cell(&result);
     format!("| {mark} | {} {name} | {phase} | {result} | {} |", line.id, took.unwrap_or_default())
 }
 
 fn failure(head: &str, failure: &Failure) -> String {
     let mut rows = vec![format!("**{head}:** could not {}", text(&failure.what))];
-    rows.extend(failure.causes.iter().map(|cause| format!("- because: {}", text(&cut(cause)))));
-    rows.extend(failure.state.iter().map(|state| format!("- now: {}", text(&cut(state)))));
+    rows.extend(failure.causes.iter().map(|cause| format!("- because: {}", cell(cause))));
+    rows.extend(failure.state.iter().map(|state| format!("- now: {}", cell(state))));
     // A list needs an empty line before it.
     rows.insert(1, String::new());
     rows.join("\n")
@@ -134,26 +132,30 @@ fn next(next: &[String]) -> Option<String> {
 }
 
 fn folded(head: &str, sql: &str) -> String {
+    // Masked before it is cut: a half of a secret is none that is known.
+    let sql = redact(sql);
     if sql.len() <= MOST_SQL {
-        return details(head, "sql", sql);
+        return details(head, "sql", &sql);
     }
-    let end = (0..=MOST_SQL).rev().find(|at| sql.is_char_boundary(*at)).unwrap_or(0);
+    let end = sql.floor_char_boundary(MOST_SQL);
     details(head, "sql", &format!("{}\n-- … {} bytes more are on the store", &sql[..end], sql.len() - end))
 }
 
 fn details(head: &str, language: &str, body: &str) -> String {
+    let body = redact(body);
     // A fence is ended by one as long: this one is longer than any that stands in the text.
     let longest = body.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
-    let body = redact(body);
     let body = body.trim_end();
     format!("<details><summary>{}</summary>\n\n{fence}{language}\n{body}\n{fence}\n\n</details>", text(head))
 }
 
-fn cut(cell: &str) -> String {
-    match cell.char_indices().nth(LONGEST_CELL) {
-        Some((end, _)) => format!("{}…", &cell[..end]),
-        None => cell.to_string(),
+/// A text of some length: masked before it is cut, for a half of a secret is none that is known.
+fn cell(raw: &str) -> String {
+    let masked = redact(raw);
+    match masked.char_indices().nth(LONGEST_CELL) {
+        Some((end, _)) => text(&format!("{}…", &masked[..end])),
+        None => text(&masked),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::event::{LineCard, Phase};
-use crate::failure::Verdict;
+use crate::failure::{Failure, Verdict};
 
 fn at(millis: i64) -> Timestamp {
     Timestamp::from_millisecond(1_763_679_912_000 + millis).expect("a time")
@@ -133,6 +133,37 @@ fn no_row_but_ours_is_a_command() {
         let depth = |word| log.lines().filter(|row| row.starts_with(word)).count();
         assert_eq!(depth("::group::"), depth("::endgroup::"), "{log}");
     }
+}
+
+/// A half of a secret is no secret that is known: it is masked before a text is cut.
+#[test]
+fn a_secret_is_masked_where_a_text_is_cut() {
+    const SECRET: &str = "cut-1n-the-m1ddle-0f-it";
+    crate::redact::register(SECRET);
+    for before in 385..=400 {
+        let cause = format!("{}{SECRET}", "x".repeat(before));
+        let told = summary::refusal(&Failure::refused("go on").because_of(cause), Verdict::Refused);
+        assert!(!told.contains("cut-1n"), "{before}: {told}");
+    }
+    for before in 200_000 - SECRET.len()..=200_000 {
+        let sql = format!("{}{SECRET}{}", "x".repeat(before), "y".repeat(100));
+        let told = summary::plan("release", "production", "", &[], "", &sql);
+        assert!(!told.contains("cut-1n"), "{before}");
+    }
+}
+
+/// What a server or a program said stands in the log without what would move a terminal's cursor.
+#[test]
+fn what_others_said_is_cleaned() {
+    let mut events = bad();
+    for event in &mut events {
+        if let Event::LineFailed { failure, .. } = event {
+            *failure = Failure::failed("apply").because_of("a \u{1b}[2Jcleared\u{7} screen");
+        }
+    }
+    events.push(Event::Note { line: None, text: "a \u{1b}]0;title\u{7} note".into() });
+    let log = log(&events);
+    assert!(!log.contains(['\u{1b}', '\u{7}']) && log.contains("cleared"), "{log:?}");
 }
 
 #[test]
