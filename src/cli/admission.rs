@@ -1,6 +1,5 @@
 //! `--wait` and `--outside-schedule`: when a run may begin, and the wait until then.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -10,17 +9,14 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::{Shell, output};
-use crate::answers::Answers;
 use crate::config::Config;
 use crate::engine::admission::{self, NotNow};
-use crate::engine::decisions::Outside;
-use crate::engine::drive::Driving;
+use crate::engine::decisions::{Outside, Told};
 use crate::engine::history;
 use crate::engine::plan::Plan;
 use crate::engine::state::State;
 use crate::engine::stop::{Asked, Stop};
 use crate::failure::Failure;
-use crate::forecast::Forecast;
 use crate::runbook::Runbook;
 use crate::schedule::{Schedule, Span};
 use crate::store::Store;
@@ -54,27 +50,9 @@ pub(super) struct Charge<'a> {
     pub state: &'a State,
 }
 
-/// That a run may begin.
-#[derive(Debug, Default)]
-pub(super) struct Admitted {
-    forecast: Forecast,
-    bound: bool,
-    outside: Option<Outside>,
-}
-
-impl Admitted {
-    /// The driver with what it needs to know of this, and with the answers to its checklist.
-    pub fn given_to<'a>(self, mut driving: Driving<'a>, answers: Answers) -> Driving<'a> {
-        driving.answers = answers;
-        driving.forecast = self.forecast;
-        driving.bound = self.bound;
-        driving.outside_schedule = self.outside;
-        driving
-    }
-}
-
 impl Timing {
-    /// Lets a run begin: at once, or once its window opens if it is to wait for that. `verb` is what is refused.
+    /// Lets a run begin: at once, or once its window opens if it is to wait for that; gives what its driver is to know
+    /// of it. `verb` is what is refused.
     ///
     /// # Errors
     /// The store's; a refusal with its figures; that the wait was stopped. Nothing was begun.
@@ -83,23 +61,24 @@ impl Timing {
         shell: &Shell,
         config: &Config,
         charge: Charge<'_>,
-        store: &Arc<dyn Store>,
+        store: &dyn Store,
         verb: &str,
         mut stop: Stop,
-    ) -> Result<Admitted, Failure> {
+    ) -> Result<Told, Failure> {
         if !admission::is_bound(charge.runbook, charge.plan, charge.state) {
-            return Ok(Admitted::default());
+            return Ok(Told::default());
         }
         let schedule = config.schedule.as_ref();
-        let forecast = history::forecast(&**store, &config.environment, charge.plan, charge.state).await?;
+        let forecast = history::forecast(store, &config.environment, charge.plan, charge.state).await?;
         loop {
             let at = now();
             let Err(not_now) = admission::admit(charge.plan, schedule, &forecast, at) else {
-                return Ok(Admitted { forecast, bound: true, outside: None });
+                return Ok(Told { forecast, bound: true, ..Told::default() });
             };
             if let Some(why) = &self.outside_schedule {
                 let (why, was) = (why.trim().to_string(), not_now.words(schedule, &forecast, at));
-                return Ok(Admitted { forecast, bound: false, outside: Some(Outside { why, was }) });
+                let outside_schedule = Some(Outside { why, was });
+                return Ok(Told { forecast, outside_schedule, ..Told::default() });
             }
             let (Some(schedule), Some(span), true) = (schedule, next(&not_now), self.wait) else {
                 return Err(not_now.failure(verb, schedule, &forecast, at));

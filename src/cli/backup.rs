@@ -82,6 +82,17 @@ pub struct Prune {
     yes: bool,
 }
 
+impl Backup {
+    /// Whether it asks the database's server: what only reads or clears the store does not.
+    pub fn asks_a_server(&self) -> bool {
+        match self {
+            Backup::Create { .. } | Backup::Restore { .. } => true,
+            Backup::Verify { level, .. } => matches!(level, Level::Restore),
+            Backup::List | Backup::Show { .. } | Backup::Prune(_) => false,
+        }
+    }
+}
+
 pub(super) async fn run(shell: &Shell, command: &Backup) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     match command {

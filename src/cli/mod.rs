@@ -8,6 +8,7 @@ mod cleanup;
 mod completions;
 mod demo;
 mod doctor;
+mod drive;
 mod examples;
 mod init;
 mod keep;

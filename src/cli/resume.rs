@@ -1,19 +1,17 @@
 //! `backstay resume [RUN]`.
 
-use std::sync::Arc;
-
 use clap::Args;
 use serde_json::json;
 
 use super::admission::{Charge, Timing};
 use super::answers::Answering;
-use super::run::{Screening, bring_what_waits, drive, expect_answers};
-use super::{Shell, Trouble, left_behind, stop, unread};
+use super::run::{bring_what_waits, expect_answers};
+use super::{Shell, Trouble, drive, stop, unread};
 use crate::answers::Answers;
 use crate::config::Config;
-use crate::engine::begin::{self, Means};
+use crate::engine::begin;
 use crate::engine::decide;
-use crate::engine::decisions::WayOn;
+use crate::engine::decisions::{Told, WayOn};
 use crate::engine::plan::Plan;
 use crate::engine::standing;
 use crate::engine::state::State;
@@ -53,58 +51,32 @@ pub struct Resume {
 pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     let spool = shell.spool(&config);
-    let store: Arc<dyn Store> = spool.clone();
     let known = match read(shell, &config, &spool, command.run.as_deref()).await {
         Ok(known) => known,
         Err(failure) => return Err(unread::told(failure, shell, &config, &spool).await),
     };
     let Known { run, history, brought } = known;
-    if let Some(verdict) = State::of(&history.records).ended.filter(|_| brought > 0) {
+    let state = State::of(&history.records);
+    if let Some(verdict) = state.ended.filter(|_| brought > 0) {
         let ended = ended(&run, verdict);
         shell.tell(&format!("run {run}: {}", verdict.production()), json!(ended));
         return Ok(verdict);
     }
     standing::refuse_ended(&run, &history.records)?;
     let runbook = runbook_of(shell, &config, &history.records)?;
-    expect_answers(
-        shell,
-        "resume",
-        &runbook,
-        standing::is_to_ask(&config, &runbook, &history.records),
-        command.yes,
-    )?;
+    let plan = standing::plan_of(&config, &runbook, &history.records);
+    expect_answers(shell, "resume", &runbook, standing::is_to_ask(&plan, &state), command.yes)?;
     let stop = stop::listen();
-    let (plan, state) = (Plan::compile(&runbook, &config), State::of(&history.records));
-    let as_it_stands =
-        |failure| not_taken_over(failure, standing::verdict(&config, &runbook, &history.records));
-    let back = command.decision().is_some() || state.putting_back;
-    let answers = match back {
-        true => Answers::default(),
-        // An answer that is missing is asked for before anything starts; but the window may be open already.
-        false => match command.answering.read(shell, "resume", &runbook.name, &plan, &state) {
-            Err(failure) if decide::in_window(&plan, &state) => {
-                return Err(Trouble::Verdict(failure, decide::interrupted(&plan, &state)));
-            }
-            answers => answers?,
-        },
-    };
+    let as_it_stands = |failure| not_taken_over(failure, standing::verdict(&plan, &state));
+    let answers = command.answers(shell, &runbook, &plan, &state)?;
     let charge = Charge { runbook: &runbook, plan: &plan, state: &state };
-    let admitted = command.timing.admit(shell, &config, charge, &store, "resume it", stop.clone()).await;
-    let admitted = admitted.map_err(as_it_stands)?;
-    let (events, screen) = Screening::open(shell, &store);
-    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
-    let begun = stop::unless_asked(stop, "take the run up", begin::resume(means, &runbook, &run)).await;
-    let verdict = match begun {
-        Err(failure) => Err(not_taken_over(failure, standing::verdict(&config, &runbook, &history.records))),
-        begun => {
-            let begun = begun.map(|driving| admitted.given_to(driving, answers));
-            drive(begun, shell, command.yes, command.decision()).await
-        }
-    };
-    drop(events);
-    screen.close().await;
-    left_behind::offer(shell, &config);
-    verdict
+    let admitted = command.timing.admit(shell, &config, charge, &*spool, "resume it", stop.clone()).await;
+    let told =
+        Told { yes: command.yes, answers, way_on: command.decision(), ..admitted.map_err(as_it_stands)? };
+    let driven = drive::on_screen(shell, &config, &spool, (told, stop), "take the run up", async |means| {
+        begin::resume(means, &runbook, &run).await
+    });
+    driven.await.map_err(as_it_stands)
 }
 
 /// What its driver would have said last, had he had the store.
@@ -139,6 +111,25 @@ async fn read(shell: &Shell, config: &Config, spool: &Spool, wanted: Option<&str
 }
 
 impl Resume {
+    /// The answers to its checklist. One that is missing is asked for before anything starts; but the window may be open
+    /// already.
+    fn answers(
+        &self,
+        shell: &Shell,
+        runbook: &Runbook,
+        plan: &Plan,
+        state: &State,
+    ) -> Result<Answers, Trouble> {
+        if self.decision().is_some() || state.putting_back {
+            return Ok(Answers::default());
+        }
+        let answers = self.answering.read(shell, "resume", &runbook.name, plan, state);
+        answers.map_err(|failure| match decide::in_window(plan, state) {
+            true => Trouble::Verdict(failure, decide::interrupted(plan, state)),
+            false => failure.into(),
+        })
+    }
+
     fn decision(&self) -> Option<WayOn> {
         match self {
             Resume { put_back: true, .. } => Some(WayOn::PutBack),

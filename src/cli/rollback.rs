@@ -2,19 +2,20 @@
 
 mod show;
 
-use std::sync::Arc;
-
 use clap::Args;
 
-use super::run::{Screening, bring_what_waits, drive};
-use super::{Shell, Trouble, left_behind, stop};
+use super::answers::Answering;
+use super::run::bring_what_waits;
+use super::{Shell, Trouble, drive, stop};
 use crate::config::Config;
-use crate::engine::begin::{self, Means};
+use crate::engine::begin;
+use crate::engine::decisions::Told;
+use crate::engine::plan::Plan;
 use crate::engine::rollback::{Advice, Survey, Wanted, survey};
+use crate::engine::state::State;
 use crate::failure::{Failure, Verdict};
 use crate::rollback::{By, Order};
 use crate::runbook::{Runbook, StepKind};
-use crate::store::Store;
 use crate::ui::layout::fold;
 
 /// The runbook that is run: the project's own of this name, or the shipped one.
@@ -35,6 +36,8 @@ pub struct Rollback {
     /// Go that way without asking
     #[arg(long)]
     yes: bool,
+    #[command(flatten)]
+    answering: Answering,
 }
 
 pub(super) async fn run(shell: &Shell, command: &Rollback) -> Result<Verdict, Trouble> {
@@ -44,23 +47,20 @@ pub(super) async fn run(shell: &Shell, command: &Rollback) -> Result<Verdict, Tr
     let by_runbook = runbook.as_ref().map_or(Ok(None), way_of)?;
     let spool = shell.spool(&config);
     bring_what_waits(shell, &spool).await?;
-    let store: Arc<dyn Store> = spool.clone();
     let wanted = Wanted { run: command.run.clone(), by: command.by, to: command.to.clone() };
-    let (survey, by) = survey(&config, &*store, &wanted).await?;
+    let (survey, by) = survey(&config, &*spool, &wanted).await?;
     let order = choose(shell, &config, &survey, by.or(by_runbook))?;
     let runbook = runbook?;
-    confirm(shell, &config, &order, command.yes).await?;
 
-    let (events, screen) = Screening::open(shell, &store);
-    let stop = stop::listen();
-    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
-    let begun = begin::begin_told(means, &runbook, Some(&order));
-    let begun = stop::unless_asked(stop, "begin the rollback", begun).await;
-    let verdict = drive(begun, shell, command.yes, None).await;
-    drop(events);
-    screen.close().await;
-    left_behind::offer(shell, &config);
-    verdict
+    let plan = Plan::of(&runbook, &config, Some(&order));
+    let answers = command.answering.read(shell, "run", &runbook.name, &plan, &State::default())?;
+    confirm(shell, &config, &order, command.yes).await?;
+    let told = Told { yes: command.yes, answers, ..Told::default() };
+    let listening = (told, stop::listen());
+    let driven = drive::on_screen(shell, &config, &spool, listening, "begin the rollback", async |means| {
+        begin::begin(means, &runbook, Some(&order)).await
+    });
+    Ok(driven.await?)
 }
 
 /// The way that the runbook names, if it takes a release back at all.

@@ -1,27 +1,22 @@
 //! `backstay run RUNBOOK`.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::Args;
 
 use super::admission::{Charge, Timing};
 use super::answers::Answering;
-use super::{Shell, Trouble, left_behind, plan_file, stop};
+use super::{Shell, Trouble, drive, plan_file, stop};
 use crate::config::Config;
-use crate::engine::begin::{self, Means};
-use crate::engine::decisions::WayOn;
-use crate::engine::drive::Driving;
+use crate::engine::begin;
+use crate::engine::decisions::Told;
 use crate::engine::plan::Plan;
 use crate::engine::proposal::Proposal;
 use crate::engine::state::State;
-use crate::event::Events;
 use crate::failure::{Failure, Verdict};
-use crate::log;
 use crate::runbook::{Runbook, StepKind};
 use crate::steps::direct;
-use crate::store::{Spool, SpoolError, Store};
-use crate::ui;
+use crate::store::{Spool, SpoolError};
 use crate::words::shell_path;
 
 /// Run a runbook
@@ -43,9 +38,24 @@ pub struct Run {
     timing: Timing,
 }
 
+impl Run {
+    /// The environment that is meant: the plan file's, if none is named.
+    pub fn environment(&self, shell: &Shell) -> Result<Config, Trouble> {
+        environment(shell, self.proposal()?.as_ref())
+    }
+
+    fn proposal(&self) -> Result<Option<Proposal>, Failure> {
+        self.plan.as_deref().map(plan_file::read).transpose()
+    }
+}
+
+fn environment(shell: &Shell, proposal: Option<&Proposal>) -> Result<Config, Trouble> {
+    shell.config_or(proposal.map(|proposal| proposal.environment.as_str()))
+}
+
 pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble> {
-    let proposal = command.plan.as_deref().map(plan_file::read).transpose()?;
-    let config = shell.config_or(proposal.as_ref().map(|proposal| proposal.environment.as_str()))?;
+    let proposal = command.proposal()?;
+    let config = environment(shell, proposal.as_ref())?;
     let name =
         command.runbook.as_deref().or(proposal.as_ref().map(|proposal| proposal.runbook.name.as_str()));
     let name = name.unwrap_or_default();
@@ -61,32 +71,16 @@ pub(super) async fn run(shell: &Shell, command: &Run) -> Result<Verdict, Trouble
     if let (Some(proposal), Some(file)) = (&proposal, &command.plan) {
         expect_as_planned(shell, &config, (&runbook, name), (proposal, file)).await?;
     }
-    let store: Arc<dyn Store> = spool.clone();
     let stop = stop::listen();
     let verb = format!("run {}", runbook.name);
-    let admitted = command.timing.admit(
-        shell,
-        &config,
-        Charge { runbook: &runbook, plan: &plan, state: &anew },
-        &store,
-        &verb,
-        stop.clone(),
-    );
-    let admitted = admitted.await?;
-    let (events, screen) = Screening::open(shell, &store);
-    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop: stop.clone() };
-    let begun = stop::unless_asked(stop, "begin the run", begin::begin(means, &runbook)).await;
+    let charge = Charge { runbook: &runbook, plan: &plan, state: &anew };
+    let admitted = command.timing.admit(shell, &config, charge, &*spool, &verb, stop.clone()).await?;
     let planned = proposal.as_ref().map(Proposal::planned);
-    let begun = begun.map(|driving| {
-        let mut driving = admitted.given_to(driving, answers);
-        driving.planned = planned;
-        driving
+    let told = Told { yes: command.yes, answers, planned, ..admitted };
+    let driven = drive::on_screen(shell, &config, &spool, (told, stop), "begin the run", async |means| {
+        begin::begin(means, &runbook, None).await
     });
-    let verdict = drive(begun, shell, command.yes, None).await;
-    drop(events);
-    screen.close().await;
-    left_behind::offer(shell, &config);
-    verdict
+    Ok(driven.await?)
 }
 
 /// Refuses to run anything but what the plan file holds.
@@ -119,20 +113,6 @@ fn refuse_rollback(runbook: &Runbook) -> Result<(), Failure> {
             .leaving("nothing was changed")
             .then("backstay rollback shows the ways back and runs emergency-rollback")),
     }
-}
-
-/// Drives a run that was begun or taken over.
-pub(super) async fn drive(
-    driving: Result<Driving<'_>, Failure>,
-    shell: &Shell,
-    yes: bool,
-    way_on: Option<WayOn>,
-) -> Result<Verdict, Trouble> {
-    let mut driving = driving?;
-    driving.yes = yes;
-    driving.attended = shell.can_ask();
-    driving.way_on = way_on;
-    Ok(driving.drive().await)
 }
 
 /// Brings the records to the store that a put-back without it left on this machine; gives how many there were.
@@ -171,33 +151,4 @@ pub(super) fn expect_answers(
         .because_of("its approve step is still to come, and there is no terminal to ask on")
         .leaving("nothing was changed")
         .then("give --yes, or run it in a terminal, or have a plan file approved: backstay approve FILE"))
-}
-
-/// The readers of a run's events: the log on the store, and behind it the screen.
-pub(super) struct Screening {
-    log: tokio::task::JoinHandle<()>,
-    actions: Option<tokio::task::JoinHandle<()>>,
-    screen: tokio::task::JoinHandle<()>,
-}
-
-impl Screening {
-    /// Opens the stream and starts its readers.
-    pub fn open(shell: &Shell, store: &Arc<dyn Store>) -> (Events, Self) {
-        let (events, stream) = Events::channel();
-        let (mut seen, log) = log::tee(store.clone(), stream);
-        let mut actions = None;
-        if let Some(step) = shell.actions() {
-            let (told, task) = step.clone().tee(store.clone(), seen);
-            (seen, actions) = (told, Some(task));
-        }
-        (events, Self { log, actions, screen: tokio::spawn(ui::show(shell.screen(), seen)) })
-    }
-
-    /// Waits until all that was said is shown and kept; every [`Events`] must have been dropped.
-    pub async fn close(self) {
-        let _ = tokio::join!(self.log, self.screen);
-        if let Some(actions) = self.actions {
-            let _ = actions.await;
-        }
-    }
 }

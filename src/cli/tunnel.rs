@@ -25,7 +25,11 @@ pub(super) async fn around(shell: &Shell, command: Command) -> Result<Verdict, T
 
 async fn open(shell: &Shell, command: &Command) -> Result<Option<Open>, Trouble> {
     // What is wrong with the config is the command's to tell.
-    let Ok(config) = shell.config() else { return Ok(None) };
+    let config = match command {
+        Command::Run(run) => run.environment(shell),
+        _ => shell.config(),
+    };
+    let Ok(config) = config else { return Ok(None) };
     let keeper = match std::env::current_exe() {
         Ok(program) => vec![program.display().to_string(), "keep".into(), "--".into()],
         Err(error) => {
@@ -50,12 +54,25 @@ async fn open(shell: &Shell, command: &Command) -> Result<Option<Open>, Trouble>
 /// Whether it may ask a server: what only reads files or the store needs no tunnel.
 fn asks_a_server(command: &Command) -> bool {
     match command {
-        Command::Runs(_)
+        Command::Migrate(migrate) => migrate.asks_a_server(),
+        Command::Backup(backup) => backup.asks_a_server(),
+        Command::Init(_)
+        | Command::Doctor(_)
+        | Command::Plan(_)
+        | Command::Run(_)
+        | Command::Resume(_)
+        | Command::Rollback(_)
+        | Command::Status(_)
+        | Command::Cleanup(_) => true,
+        Command::Approve(_)
+        | Command::Report(_)
+        | Command::Runs(_)
         | Command::Maintenance(_)
         | Command::Demo(_)
+        | Command::Schema(_)
+        | Command::Completions(_)
+        | Command::Man(_)
         | Command::DemoApp(_)
         | Command::Keep(_) => false,
-        Command::Migrate(migrate) => migrate.asks_a_server(),
-        _ => true,
     }
 }

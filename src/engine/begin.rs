@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::decide;
+use super::decisions::Told;
 use super::drive::Driving;
 use super::heart::Heart;
 use super::plan::{self, Plan};
@@ -43,23 +44,18 @@ pub struct Means<'a> {
     pub events: &'a Events,
     /// The person's stop.
     pub stop: Stop,
+    /// What it was told.
+    pub told: Told,
 }
 
-/// Begins a run: takes the lock, finds the database, refuses on traces of another, writes the first record.
+/// Begins a run: takes the lock, finds the database, refuses on traces of another, writes the first record. A rollback
+/// has an `order`.
 ///
 /// Nothing of production is changed. A crash leaves a journal of one record at most.
 ///
 /// # Errors
 /// The connection's failures; a refusal naming who holds the lock, or the run that is unfinished.
-pub async fn begin<'a>(means: Means<'a>, runbook: &Runbook) -> Result<Driving<'a>, Failure> {
-    begin_told(means, runbook, None).await
-}
-
-/// As [`begin`], with what a rollback was told.
-///
-/// # Errors
-/// As [`begin`].
-pub async fn begin_told<'a>(
+pub async fn begin<'a>(
     means: Means<'a>,
     runbook: &Runbook,
     order: Option<&Order>,
@@ -152,7 +148,7 @@ async fn set_out<'a>(
     charge: Charge,
     earlier: Option<Driver>,
 ) -> Result<Driving<'a>, Failure> {
-    let Means { config, store, spool, events, stop } = means;
+    let Means { config, store, spool, events, stop, told } = means;
     let Charge { plan, journal, state, target, admin } = charge;
     admin.sign(journal.run(), journal.epoch()).await?;
     let heart = Heart::start(config, spool.store(), journal.run(), journal.epoch(), &admin);
@@ -170,14 +166,7 @@ async fn set_out<'a>(
         target,
         admin,
         heart,
-        yes: false,
-        planned: None,
-        attended: false,
-        way_on: None,
-        answers: Default::default(),
-        forecast: Default::default(),
-        bound: false,
-        outside_schedule: None,
+        told,
         window: None,
         killed_at: None,
         at_work: Uptime::now(),

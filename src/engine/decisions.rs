@@ -2,9 +2,12 @@
 
 use super::drive::{Driving, Halt};
 use super::{decide, plan};
+use crate::answers::Answers;
 use crate::event::{Event, LineId};
 use crate::failure::{Failure, Verdict};
+use crate::forecast::Forecast;
 use crate::journal::{Driver, Entry};
+use crate::steps::Planned;
 use crate::time::now;
 
 /// What a person decided of a run that stopped on its way back.
@@ -27,10 +30,31 @@ pub struct Outside {
     pub was: String,
 }
 
+/// What a driver was told before it began.
+#[derive(Debug, Default)]
+pub struct Told {
+    /// Confirmations are answered with yes.
+    pub yes: bool,
+    /// A person is there to be asked.
+    pub attended: bool,
+    /// Answers to its checklist that were given ahead.
+    pub answers: Answers,
+    /// The plan file that this driver was given.
+    pub planned: Option<Planned>,
+    /// What a person decided about a run that stands still.
+    pub way_on: Option<WayOn>,
+    /// How long it is likely to take.
+    pub forecast: Forecast,
+    /// The schedule is asked again before its window opens.
+    pub bound: bool,
+    /// What a person decided about the schedule.
+    pub outside_schedule: Option<Outside>,
+}
+
 impl Driving<'_> {
     /// Journals and tells that this run goes on outside of the schedule, if somebody decided that.
     pub(super) async fn heed_override(&mut self) -> Result<(), Halt> {
-        let Some(Outside { why, was }) = self.outside_schedule.take() else { return Ok(()) };
+        let Some(Outside { why, was }) = self.told.outside_schedule.take() else { return Ok(()) };
         let who = Driver::this_process().to_string();
         let text = format!("outside of the schedule ({was}), as {who} decided: {why}");
         self.append(Entry::OutsideSchedule { who, why, was }).await?;
@@ -43,7 +67,7 @@ impl Driving<'_> {
     /// Fails where the new version can't be kept, because the database was never open again or is the old one already.
     pub(super) async fn heed_decision(&mut self) -> Result<(), Halt> {
         let who = Driver::this_process().to_string();
-        let entry = match self.way_on.take() {
+        let entry = match self.told.way_on.take() {
             None => return Ok(()),
             Some(WayOn::PutBack) => Entry::PutBackAnyway { who },
             Some(WayOn::FlagIsDown) => Entry::FlagIsDown { who },

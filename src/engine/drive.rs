@@ -7,20 +7,18 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::decide::{self, Decision};
-use super::decisions::{Outside, WayOn};
+use super::decisions::Told;
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
 use super::state::State;
 use super::stop::{Asked, Cut, Stop, WindowClock, until};
 use super::{farewell, lock, recall};
-use crate::answers::Answers;
 use crate::config::Config;
 use crate::event::{Event, Events, LineId, Phase, millis};
 use crate::failure::{Failure, Kind, Verdict};
-use crate::forecast::Forecast;
 use crate::journal::{Entry, Journal, Target};
 use crate::pg::explained;
-use crate::steps::{self, Action, Outline, Planned, Probe, Recall, Report, Site};
+use crate::steps::{self, Action, Outline, Probe, Recall, Report, Site};
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -54,22 +52,8 @@ pub struct Driving<'a> {
     pub(super) admin: Admin,
     /// The signs of life that this driver gives.
     pub(super) heart: Heart,
-    /// Confirmations are answered with yes.
-    pub yes: bool,
-    /// The plan file that this driver was given.
-    pub planned: Option<Planned>,
-    /// A person is there to be asked.
-    pub attended: bool,
-    /// What a person decided before this driver began.
-    pub way_on: Option<WayOn>,
-    /// Answers to its checklist that were given ahead.
-    pub answers: Answers,
-    /// How long it is likely to take.
-    pub forecast: Forecast,
-    /// The schedule is asked again before its window opens.
-    pub bound: bool,
-    /// What a person decided about the schedule before this driver began.
-    pub outside_schedule: Option<Outside>,
+    /// What whoever started this driver told it.
+    pub(super) told: Told,
     /// The clock of the window, while the flag may be up.
     pub(super) window: Option<WindowClock>,
     /// When the SIGKILL must be reckoned with that may follow a signal.
@@ -357,12 +341,12 @@ impl Driving<'_> {
             events: self.events,
             line,
             phase: recall::line_of(&self.plan, &back, line).map_or(Phase::Before, |line| line.phase),
-            yes: self.yes,
-            planned: self.planned.as_ref(),
+            yes: self.told.yes,
+            planned: self.told.planned.as_ref(),
             outline: &self.outline,
-            answers: &self.answers,
-            forecast: &self.forecast,
-            bound: self.bound,
+            answers: &self.told.answers,
+            forecast: &self.told.forecast,
+            bound: self.told.bound,
         }
     }
 }

@@ -78,7 +78,7 @@ impl Driving<'_> {
             Cut::Overran => ("the window was open for longer than its put_back_after", Onward::PutBack),
             _ => ("stopped by a signal", self.onward(asked).await?),
         };
-        if onward == Onward::PutBack && !self.attended {
+        if onward == Onward::PutBack && !self.told.attended {
             self.killed_at = asked.since.map(|since| since + self.config.stop.grace - FAREWELL);
         }
         Ok(self.append(Entry::Interrupted { how: how.into(), onward }).await?)
@@ -117,7 +117,7 @@ impl Driving<'_> {
 
     /// Whether a person is there, and has a terminal.
     fn can_ask(&self) -> bool {
-        self.attended && !self.stop.borrow().hung_up
+        self.told.attended && !self.stop.borrow().hung_up
     }
 
     /// Asks the person; nothing, if they went away.

@@ -62,21 +62,18 @@ pub fn refuse_ended(run: &str, records: &[journal::Record]) -> Result<(), Failur
 }
 
 /// What production is while nobody could take the run over: as the driver before left it.
-pub fn verdict(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Verdict {
-    let state = State::of(records);
-    state.ended.unwrap_or_else(|| decide::interrupted(&plan_of(config, runbook, records), &state))
+pub fn verdict(plan: &Plan, state: &State) -> Verdict {
+    state.ended.unwrap_or_else(|| decide::interrupted(plan, state))
 }
 
 /// Whether a run, once it is resumed, comes to its approve line.
-pub fn is_to_ask(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> bool {
-    let state = State::of(records);
-    let plan = plan_of(config, runbook, records);
+pub fn is_to_ask(plan: &Plan, state: &State) -> bool {
     let approve = plan.find(|action| matches!(action, Action::Step(StepKind::Approve)));
     approve.is_some_and(|line| state.status(line.id) != Status::Finished)
 }
 
 /// The plan of a run that was begun.
-fn plan_of(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Plan {
+pub fn plan_of(config: &Config, runbook: &Runbook, records: &[journal::Record]) -> Plan {
     Plan::of(runbook, config, order_of(records))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backstay::config::Config;
 use backstay::engine::begin::{self, Means};
+use backstay::engine::decisions::Told;
 use backstay::event::Events;
 use backstay::failure::Kind;
 use backstay::journal::{self, Entry, Journal};
@@ -87,7 +88,8 @@ async fn a_driver_that_lost_the_run_while_it_took_it_up_says_so() {
     let store: Arc<dyn Store> = Arc::new(Asleep { store: directory, run: run.clone(), role, slept });
     let spool = Arc::new(Spool::over(store.clone(), stage.project.path("spool"), Duration::from_secs(10)));
     let (_asking, stop) = tokio::sync::watch::channel(Default::default());
-    let means = Means { config: &config, store: &store, spool: &spool, events: &Events::unheard(), stop };
+    let (events, told) = (Events::unheard(), Told::default());
+    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop, told };
     let failure = begin::resume(means, &runbook, &run).await.err().expect("the run is another driver's");
     assert_eq!(failure.kind, Kind::Fenced, "{failure}");
     assert!(format!("{failure:?}").contains("another driver"), "{failure:?}");

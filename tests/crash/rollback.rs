@@ -298,3 +298,27 @@ async fn a_rollback_that_is_killed_is_gone_on_with() {
         }
     }
 }
+
+/// A rollback has other lines than its runbook alone tells: it takes no guard where another database takes production's
+/// place. What was answered before the death of its driver is not asked again.
+#[tokio::test]
+async fn a_rollback_with_a_checklist_is_gone_on_with() {
+    let project = Project::shop().await;
+    let shipped = include_str!("../../runbooks/emergency-rollback.toml");
+    let own = "\n[[after]]\nstep = \"checklist\"\nname = \"tell\"\nask = \"Is support told?\"\n\
+               [[after]]\nstep = \"command\"\nname = \"linger\"\nrun = [\"sh\", \"-c\", \"test -e quick || sleep 30\"]\n";
+    project.write("runbooks/emergency-rollback.toml", &format!("{shipped}{own}"));
+    let scene = Scene::release(project).await;
+    let refused = scene.rolls_back(&["--by", "guard", "--yes"], 2);
+    assert!(refused.err.contains("\"Is support told?\" = "), "{}", refused.err);
+    scene.project.write("answers.toml", "\"Is support told?\" = true\n");
+    let told = ["rollback", "--by", "guard", "--yes", "--answers", "answers.toml"];
+    let mut driver = Driver::start(&scene.project, &told);
+    scene.waits_for_a_run();
+    driver.starts(&scene.project, "linger");
+    driver.kill();
+    scene.project.write("quick", "");
+    scene.project.run(&["resume", "--yes"]).expect(0);
+    assert_eq!(scene.serves().await, (OLD.to_string(), 0));
+    scene.is_calm().await;
+}

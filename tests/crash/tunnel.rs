@@ -57,8 +57,25 @@ async fn it_is_open_around_a_command_and_gone_behind_it() {
     let ended = stage.project.run(&["migrate", "current"]).expect(0);
     assert!(ended.out.contains("989ceebf408f"), "{}", ended.out);
     assert!(!runs_on(&stage.project, "tunnel.pid"), "it was left behind");
-    stage.project.run(&["migrate", "heads"]).expect(0);
-    assert_eq!(starts(&stage), 1, "a command that asks no server opened it");
+    for idle in [
+        &["migrate", "heads"][..],
+        &["backup", "list"],
+        &["runs"],
+        &["schema", "plan"],
+        &["completions", "bash"],
+    ] {
+        stage.project.run(idle).expect(0);
+        assert_eq!(starts(&stage), 1, "{idle:?} asks no server and opened it");
+    }
+    // A plan names its environment; where there are two, nobody else does.
+    stage.project.run(&["plan", "release", "--out", "plan.json"]).expect(0);
+    stage.project.run(&["approve", "plan.json", "--by", "alice", "--yes"]).expect(0);
+    assert_eq!(starts(&stage), 2, "an approval asks no server");
+    std::fs::copy(stage.project.path("config/production.toml"), stage.project.path("config/staging.toml"))
+        .expect("another");
+    let ended = stage.project.run(&["run", "--plan", "plan.json"]).expect(0);
+    assert_eq!(starts(&stage), 3, "{}", ended.err);
+    std::fs::remove_file(stage.project.path("config/staging.toml")).expect("gone");
 
     // Somebody else listens there: nobody asks where that leads.
     let other = TcpListener::bind(("127.0.0.1", port)).expect("the port");
