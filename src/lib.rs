@@ -13,6 +13,7 @@ pub mod engine;
 pub mod event;
 pub mod failure;
 pub mod forecast;
+mod git;
 pub mod id;
 pub mod init;
 pub mod journal;

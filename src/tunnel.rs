@@ -3,7 +3,6 @@
 //! Started before a command's first connection and waited for by its port, started again if it ends in the middle, ended
 //! with the command. A keeper stands between us and it, so that it is not left behind by a command that is killed.
 
-use std::collections::VecDeque;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +15,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::config::{Config, Tunnel};
 use crate::failure::Failure;
-use crate::process::{self, Program};
+use crate::process::{self, ProcessError, Program};
 use crate::time::show_duration;
 
 /// The variable by which another command knows the same tunnel.
@@ -35,9 +34,6 @@ const HELD: Duration = Duration::from_secs(60);
 
 /// The pause before the first restart; the next are each twice as long.
 const PAUSE: Duration = Duration::from_millis(200);
-
-/// How many lines of its output a failure has.
-const LINES: usize = 10;
 
 /// No tunnel of ours takes longer: the command that needs it ends before.
 const AT_MOST: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -115,15 +111,8 @@ async fn keep_up(
         while is_there(&mark) {
             sleep(LOOK).await;
         }
-        let (began, mut last) = (Instant::now(), VecDeque::new());
-        let outcome = process::hold(&program, |line| {
-            last.push_back(line.to_string());
-            if last.len() > LINES {
-                last.pop_front();
-            }
-        })
-        .await;
-        let failure = gone(&tunnel, outcome.err().and_then(|error| error.code()), &last);
+        let began = Instant::now();
+        let failure = gone(&tunnel, process::hold(&program, |_| ()).await);
         if began.elapsed() >= HELD {
             (restarts, pause) = (0, PAUSE);
         }
@@ -189,9 +178,15 @@ fn too_slow(tunnel: &Tunnel) -> Failure {
         .then("start it by hand to see what it waits for, or raise [tunnel] timeout")
 }
 
-fn gone(tunnel: &Tunnel, code: Option<i32>, last: &VecDeque<String>) -> Failure {
-    let how = code.map_or_else(|| "ended".to_string(), |code| format!("ended with exit status {code}"));
-    let failure = Failure::refused(format!("hold the tunnel at port {} open", tunnel.port))
-        .because_of(format!("{} {how}", name(tunnel)));
-    last.iter().fold(failure, |failure, line| failure.because_of(line.as_str()))
+fn gone(tunnel: &Tunnel, how: Result<(), ProcessError>) -> Failure {
+    let failure = Failure::refused(format!("hold the tunnel at port {} open", tunnel.port));
+    let name = name(tunnel);
+    match how {
+        Ok(()) => failure.because_of(format!("{name} ended")),
+        // The keeper's status is that of the program behind it.
+        Err(ProcessError::Ended { status, tail, .. }) => tail
+            .into_iter()
+            .fold(failure.because_of(format!("{name} ended with {status}")), Failure::because_of),
+        Err(error) => failure.caused_by(&error),
+    }
 }

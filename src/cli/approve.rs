@@ -16,8 +16,6 @@ use crate::words::count;
 
 /// Show a plan file, and write into it who agrees to it
 #[derive(Debug, Args)]
-#[command(after_help = "Example: backstay approve plan.json\n         \
-    backstay approve plan.json --by \"$REVIEWERS\" --yes    in a CI job that reviewers let through")]
 pub struct Approve {
     /// The file of `backstay plan --out`
     file: PathBuf,

@@ -63,9 +63,35 @@ const EXAMPLES: &[(&str, &[Example])] = &[
             ("The last one, record by record", "backstay runs latest"),
         ],
     ),
-    ("approve", &[("See what a plan file holds, and agree to it", "backstay approve plan.json")]),
-    ("schema", &[("For an editor that knows TOML schemas", "backstay schema config")]),
-    ("report", &[("The last run as one HTML page", "backstay report latest")]),
+    (
+        "approve",
+        &[
+            ("See what a plan file holds, and agree to it", "backstay approve plan.json"),
+            (
+                "In a CI job that reviewers let through",
+                "backstay approve plan.json --by \"$REVIEWERS\" --yes",
+            ),
+        ],
+    ),
+    (
+        "schema",
+        &[
+            (
+                "For an editor: the runbook's first line is #:schema ../runbook.schema.json",
+                "backstay schema runbook > runbook.schema.json",
+            ),
+            ("Of every command's --json", "backstay schema output"),
+            ("Of one", "backstay schema output migrate lint"),
+        ],
+    ),
+    (
+        "report",
+        &[
+            ("The newest run as one HTML page, report-<run>.html", "backstay report"),
+            ("To standard output", "backstay report 20261121t03 --out -"),
+            ("What the page tells, for programs", "backstay report latest --json"),
+        ],
+    ),
     (
         "cleanup",
         &[

@@ -12,10 +12,6 @@ use crate::{id, journal, time};
 
 /// A run as one self-contained HTML page
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Examples:\n  backstay report                      the newest run, as report-<run>.html here\n  \
-    backstay report 20261121t03 --out -  to standard output\n  backstay report latest --json        what the page tells, for programs"
-)]
 pub struct Report {
     /// The run: an id, a unique prefix of one, or latest
     #[arg(default_value = "latest")]

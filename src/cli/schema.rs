@@ -9,10 +9,6 @@ use crate::words::spell_out;
 
 /// JSON Schemas: of the files that people write, and of what programs read
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  \
-    backstay schema runbook > runbook.schema.json     for an editor: #:schema ../runbook.schema.json\n  \
-    backstay schema output                            of every command's --json\n  \
-    backstay schema output migrate lint               of one")]
 pub struct Schema {
     /// Of what
     #[arg(value_enum)]

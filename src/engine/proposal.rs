@@ -10,11 +10,12 @@ use super::recall::outline;
 use crate::config::Config;
 use crate::event::LineCard;
 use crate::failure::Failure;
+use crate::git;
 use crate::journal::{self, Target};
 use crate::pg::Session;
 use crate::redact::redact;
 use crate::runbook::Runbook;
-use crate::steps::{Approval, Outline, Pending, Planned, commit_of, migrator, roots, sql_hash};
+use crate::steps::{Approval, Outline, Pending, Planned, migrator, roots, sql_hash};
 use crate::time::now;
 use crate::window::admin;
 
@@ -108,7 +109,7 @@ impl Proposal {
             lines: super::plan::cards(&plan.lines),
             target: target(config, session).await?,
             server: format!("{}:{}", url.host(), url.port()),
-            commit: commit_of(config).await,
+            commit: git::head(&config.root).await,
             revisions: standing(config, outline, session).await?,
             pending: pending.revisions.clone(),
             sql_hash: sql_hash(&pending.fixed),

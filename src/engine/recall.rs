@@ -42,6 +42,8 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
             }
             Action::Step(StepKind::Watch(watch)) => {
                 outline.counts_rows |= watch.rows.as_ref().is_some_and(|rows| rows.asked);
+                let programs = watch.logs.iter().filter_map(|log| log.source.program());
+                outline.logs.extend(programs.map(|argv| (line.id, argv.to_vec())));
             }
             Action::Step(StepKind::Command(command)) => {
                 outline.commands.insert(line.id, command.clone());

@@ -81,6 +81,16 @@ pub enum LogSource {
     File(PathBuf),
 }
 
+impl LogSource {
+    /// The program, if it is one.
+    pub fn program(&self) -> Option<&[String]> {
+        match self {
+            LogSource::Command(argv) => Some(argv),
+            LogSource::File(_) => None,
+        }
+    }
+}
+
 /// At most `count` in any span of `within`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {

@@ -8,8 +8,8 @@ use super::site::Preview;
 use super::{Report, Site, migrator, roots};
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::git;
 use crate::pg::{self, Session};
-use crate::process::{self, Program};
 
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     let pending = Pending::of(site).await?;
@@ -17,7 +17,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         assure(site).await?;
         schema::take(Moment::Before, site).await;
     }
-    let commit = commit_of(site.config).await;
+    let commit = git::head(&site.config.root).await;
     let object = format!("runs/{}/preview.sql", site.run);
     let mut hasher = Sha256::new();
     for part in [commit.as_deref().unwrap_or_default(), &pending.fixed, &site.outline.digest] {
@@ -150,14 +150,4 @@ impl Pending {
 /// SHA-256 in hex.
 pub(crate) fn hash(text: &str) -> String {
     hex::encode(Sha256::digest(text.as_bytes()))
-}
-
-/// The commit of the project, if it is a git checkout and git is there.
-pub(crate) async fn commit_of(config: &Config) -> Option<String> {
-    let argv = ["git", "rev-parse", "--verify", "HEAD"].map(String::from).to_vec();
-    let timeout = std::time::Duration::from_secs(5);
-    let program = Program { argv, directory: config.root.clone(), env: Default::default(), timeout };
-    let mut commit = None;
-    process::run(&program, |line| commit = Some(line.to_string())).await.ok()?;
-    commit.filter(|commit| commit.len() >= 40 && commit.bytes().all(|b| b.is_ascii_hexdigit()))
 }

@@ -9,19 +9,18 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
+use super::command::surroundings;
 use super::schema::{self, Moment};
 use super::{Report, Site};
 use crate::backup::schema::schema_of;
 use crate::backup::time_of_id;
 use crate::failure::Failure;
-use crate::process::{self, Program};
+use crate::git::git;
+use crate::process::ProcessError;
 use crate::rollback::Order;
 use crate::runbook::RecordStep;
 use crate::store::Created;
 use crate::time::now;
-
-/// How long git may take: a tag is one small file.
-const GIT: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The row of one release, `releases/<environment>/<run>.json`: created once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -156,17 +155,18 @@ fn tag_name(pattern: &str, run: &str, environment: &str) -> String {
 
 /// Tags the commit that was previewed, else `HEAD`. A tag that is there on that commit is as good.
 async fn set_tag(name: &str, site: &Site<'_>) -> Result<String, Failure> {
-    let failed = |error: process::ProcessError| {
+    let failed = |error: ProcessError| {
         let why = Failure::from(error);
         Failure { what: format!("set the git tag {name}"), ..why }
     };
+    let ask = async |arguments: &[&str]| git(&site.config.root, surroundings(site), arguments).await;
     let previewed = site.recall.preview.as_ref().and_then(|preview| preview.commit.clone());
     let commit = match previewed {
         Some(commit) => commit,
-        None => git(&["rev-parse", "--verify", "HEAD^{commit}"], site).await.map_err(failed)?,
+        None => ask(&["rev-parse", "--verify", "HEAD^{commit}"]).await.map_err(failed)?,
     };
     let tag = format!("refs/tags/{name}^{{commit}}");
-    match git(&["rev-parse", "--verify", "--quiet", &tag], site).await {
+    match ask(&["rev-parse", "--verify", "--quiet", &tag]).await {
         Ok(there) if there == commit => return Ok(format!("the tag {name} is there")),
         Ok(there) => {
             return Err(Failure::refused(format!("set the git tag {name}"))
@@ -175,17 +175,8 @@ async fn set_tag(name: &str, site: &Site<'_>) -> Result<String, Failure> {
         }
         Err(_) => {}
     }
-    git(&["tag", "--no-sign", name, &commit], site).await.map_err(failed)?;
+    ask(&["tag", "--no-sign", name, &commit]).await.map_err(failed)?;
     Ok(format!("the tag {name}"))
-}
-
-/// What git says, without its line end.
-async fn git(arguments: &[&str], site: &Site<'_>) -> Result<String, process::ProcessError> {
-    let argv = ["git"].iter().chain(arguments).map(|word| (*word).to_string()).collect();
-    let env = super::command::surroundings(site);
-    let program = Program { argv, directory: site.config.root.clone(), env, timeout: GIT };
-    let told = process::collect(&program, |_| ()).await?;
-    Ok(told.trim().to_string())
 }
 
 fn line(site: &Site<'_>) -> String {

@@ -7,6 +7,7 @@ use super::site::{BackupFacts, GuardFacts};
 use crate::event::{LineId, Phase};
 use crate::failure::Verdict;
 use crate::journal::{Entry, Record, Target};
+use crate::rollback::Order;
 use crate::window::guard::Guard;
 use crate::window::ledger::Mark;
 use crate::window::swap::Swap;
@@ -40,8 +41,11 @@ pub struct Released {
     pub is_rollback: bool,
 }
 
-/// What the lines of a window are called that no runbook writes: they change nothing that a release would.
-const WINDOW_LINES: usize = 3;
+/// How many of a window's first lines no runbook writes, as the plan has them: they change nothing that a release would.
+fn own_lines(rollback: Option<&Order>) -> usize {
+    let (closes, guards) = (rollback.is_none_or(|o| !o.gone), rollback.is_none_or(|o| !o.exchanges()));
+    1 + usize::from(closes) + usize::from(guards)
+}
 
 impl Released {
     /// Reads a journal. Facts are known by their shape, whichever line left them: a runbook may name lines as it likes.
@@ -56,7 +60,7 @@ impl Released {
                     found.runbook = runbook.name.clone();
                     found.is_rollback = rollback.is_some();
                     let during = lines.iter().filter(|card| card.phase == Phase::During);
-                    steps = during.skip(WINDOW_LINES).map(|card| card.id).collect();
+                    steps = during.skip(own_lines(rollback.as_deref())).map(|card| card.id).collect();
                 }
                 Entry::Started { line, intent, .. } => {
                     found.changed |= steps.contains(line);
@@ -112,6 +116,7 @@ mod tests {
     use super::*;
     use crate::event::LineCard;
     use crate::journal::{Driver, FORMAT, RunbookCopy};
+    use crate::rollback::By;
 
     fn records(entries: Vec<Entry>) -> Vec<Record> {
         let at = Timestamp::UNIX_EPOCH;
@@ -169,5 +174,28 @@ mod tests {
         let mut entries = release(Verdict::Done);
         entries.retain(|entry| !matches!(entry, Entry::Started { line: LineId::Line(5), .. }));
         assert!(!Released::of(&records(entries)).is_in_production());
+    }
+
+    /// It takes no guard, and where there is no database it closes none.
+    #[test]
+    fn what_a_rollback_did_is_told_from_the_lines_of_its_window() {
+        for (gone, kept) in [(false, 2), (true, 1)] {
+            let order = Order {
+                by: By::Backup,
+                release: None,
+                backup: Some("b1".into()),
+                targets: Default::default(),
+                marked: false,
+                gone,
+            };
+            let mut entries = release(Verdict::Done);
+            if let Entry::Began { lines, rollback, .. } = &mut entries[0] {
+                let own = lines.iter().filter(|card| card.phase == Phase::During).take(kept).cloned();
+                *lines = own.chain(lines.iter().filter(|card| card.id == LineId::Line(5)).cloned()).collect();
+                *rollback = Some(Box::new(order));
+            }
+            let left = Released::of(&records(entries));
+            assert!(left.is_in_production() && left.is_rollback, "gone: {gone}");
+        }
     }
 }

@@ -90,6 +90,8 @@ pub struct Outline {
     pub migrations: Vec<(Option<String>, String)>,
     /// The commands of the plan, by line: an undo runs where its command ran.
     pub commands: BTreeMap<LineId, CommandStep>,
+    /// The programs whose output a watch reads, by line.
+    pub logs: Vec<(LineId, Vec<String>)>,
     /// The names of the checklist's lines, by which answers may be given.
     pub questions: BTreeMap<LineId, String>,
     /// SHA-256 over every line of the plan: a part of what is approved.

@@ -1,5 +1,7 @@
 //! After the release: what happens to production is seen, told and survives who watches; and the release is recorded.
 
+use std::io::Write;
+
 use rustix::process::Signal;
 
 use crate::commands::notified;
@@ -22,9 +24,8 @@ fn only_watching(stage: &Stage, keys: &str) {
 }
 
 fn append(stage: &Stage, name: &str, text: &str) {
-    let path = stage.project.path(name);
-    let before = std::fs::read_to_string(&path).unwrap_or_default();
-    std::fs::write(path, before + text).expect("a written log");
+    let file = std::fs::OpenOptions::new().append(true).create(true).open(stage.project.path(name));
+    file.expect("a log").write_all(text.as_bytes()).expect("a written log");
 }
 
 #[tokio::test]

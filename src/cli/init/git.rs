@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
+use crate::git::git;
 use crate::init::files::Missing;
-use crate::process::{self, Program};
 use crate::words::shell_word;
 
 /// The lines that `.gitignore` lacks, of these and the paths that they are about. None outside of a work tree.
@@ -18,7 +17,7 @@ pub(super) async fn lines_to_add(root: &Path, wanted: &[(String, String)]) -> Ve
     for (line, path) in wanted {
         let there =
             written.lines().any(|known| known.trim().trim_start_matches('/') == line.trim_start_matches('/'));
-        if !there && !git(root, &["check-ignore", "-q", "--no-index", path]).await {
+        if !there && !agrees(root, &["check-ignore", "-q", "--no-index", path]).await {
             lines.push(line.clone());
         }
     }
@@ -27,7 +26,7 @@ pub(super) async fn lines_to_add(root: &Path, wanted: &[(String, String)]) -> Ve
 
 /// An env file that git has already.
 pub(super) async fn troubles(root: &Path, env_path: &str) -> Option<Missing> {
-    let tracked = git(root, &["ls-files", "--error-unmatch", env_path]).await;
+    let tracked = agrees(root, &["ls-files", "--error-unmatch", env_path]).await;
     tracked.then(|| {
         let what = format!("git has {env_path}, and with it what is in it: also in its history");
         Missing::new(what, format!("git rm --cached {}", shell_word(env_path)))
@@ -35,12 +34,6 @@ pub(super) async fn troubles(root: &Path, env_path: &str) -> Option<Missing> {
 }
 
 /// Whether git says yes. Without git, no.
-async fn git(root: &Path, arguments: &[&str]) -> bool {
-    let program = Program {
-        argv: ["git"].iter().chain(arguments).map(|word| word.to_string()).collect(),
-        directory: root.to_path_buf(),
-        env: BTreeMap::new(),
-        timeout: Duration::from_secs(10),
-    };
-    process::run(&program, |_| ()).await.is_ok()
+async fn agrees(root: &Path, arguments: &[&str]) -> bool {
+    git(root, BTreeMap::new(), arguments).await.is_ok()
 }

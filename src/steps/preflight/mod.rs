@@ -1,11 +1,11 @@
 //! `step = "preflight"`, and `doctor`, which is it alone: everything that later lines need, checked, and
 //! *all* that is wrong said at once, each with its remedy. Changes nothing that stays.
 
-mod arguments;
 mod backup;
 mod database;
 mod disk;
 mod migrations;
+mod programs;
 mod rehearsal;
 mod replicas;
 mod server;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::{Check, Finding, Premises, arguments};
+use super::{Check, Finding, Premises, programs};
 use crate::config::{Config, Flag};
 use crate::failure::Failure;
 use crate::steps::health;
@@ -19,7 +19,7 @@ pub(super) async fn examine(premises: &Premises<'_>) -> Vec<Check> {
             checks.push(healthy(premises.config).await);
         }
     }
-    checks.push(commands(premises));
+    checks.push(programs::examine(premises.config, premises.outline));
     checks
 }
 
@@ -113,47 +113,4 @@ async fn healthy(config: &Config) -> Check {
         many => format!("{many} checks pass"),
     };
     Check::new("health now", said, findings)
-}
-
-/// Programs of the runbook that cannot be started are better known before the window.
-fn commands(premises: &Premises<'_>) -> Check {
-    let commands = &premises.outline.commands;
-    let findings = commands.values().flat_map(|command| {
-        let undo = match &command.undo {
-            crate::runbook::Undo::Run(argv) => argv.first(),
-            crate::runbook::Undo::None => None,
-        };
-        let folder = command.directory.clone().unwrap_or_else(|| premises.config.root.clone());
-        command.run.first().into_iter().chain(undo).filter_map(move |program| missing(program, &folder))
-    });
-    let pooler = premises.config.database.pooler.as_ref().filter(|_| premises.outline.window);
-    let words = pooler.into_iter().flat_map(|pooler| [pooler.pause.first(), pooler.resume.first()]).flatten();
-    let of_pooler = words.filter_map(|program| missing(program, &premises.config.root));
-    let shown = arguments::examine(premises.config, premises.outline);
-    let count = commands.len() + if pooler.is_some() { 2 } else { 0 };
-    Check::new(
-        "commands",
-        format!("{count} can be started"),
-        findings.chain(of_pooler).chain(shown).collect(),
-    )
-}
-
-fn missing(program: &str, folder: &Path) -> Option<Finding> {
-    let executable = |path: &Path| {
-        std::fs::metadata(path).is_ok_and(|meta| {
-            meta.is_file() && std::os::unix::fs::PermissionsExt::mode(&meta.permissions()) & 0o111 != 0
-        })
-    };
-    let found = if program.contains('/') {
-        executable(&folder.join(program))
-    } else {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|place| executable(&place.join(program)))
-    };
-    (!found).then(|| {
-        Finding::blocks(
-            format!("the command {program} of the runbook is not there or not executable"),
-            format!("install {program}, or give its full path in the runbook"),
-        )
-    })
 }
