@@ -29,7 +29,7 @@ pub struct Approve {
 
 pub(super) async fn run(shell: &Shell, command: &Approve) -> Result<Verdict, Trouble> {
     let mut proposal = plan_file::read(&command.file)?;
-    if shell.can_ask() && !command.yes {
+    if !command.yes {
         // It comes from a file: nothing in it may move the cursor over what is to be read.
         shell.note(&clean(&show(&proposal)));
     }

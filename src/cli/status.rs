@@ -19,6 +19,7 @@ use crate::failure::{Failure, Verdict};
 use crate::time::{between, now, show_duration};
 use crate::ui::Look;
 use crate::ui::layout::fold;
+use crate::words::count;
 use databases::{INVALID, LEFTOVER, ORPHANED};
 use scene::Scene;
 
@@ -57,6 +58,13 @@ impl Fact {
             Some(next) => fact.mended_by(next),
             None => fact,
         }
+    }
+}
+
+impl Status {
+    /// Whether it asks the one environment's server: where all are looked at, each has its own tunnel.
+    pub fn asks_a_server(&self) -> bool {
+        !self.all
     }
 }
 
@@ -140,14 +148,17 @@ fn last_run(scene: &Scene<'_>) -> Fact {
 
 /// Records that a put-back without its store left on this machine.
 async fn spooled(shell: &Shell, config: &Config) -> Option<Fact> {
+    const NAME: &str = "spool";
     let spool = shell.spool(config);
-    let waiting = spool.waiting().await.unwrap_or_default().len();
-    let path = spool.path().display();
-    let text =
-        format!("{waiting} objects wait in {path} for the store: what it says of the last run is not all");
+    let waiting = match spool.waiting().await {
+        Ok(waiting) => waiting.len(),
+        Err(error) => return Some(Fact::unknown(NAME, &Failure::from(error))),
+    };
+    let (path, objects) = (spool.path().display(), count(waiting as u64, "object waits", "objects wait"));
+    let text = format!("{objects} in {path} for the store: what it says of the last run is not all");
     let value = json!({ "path": spool.path(), "objects": waiting });
     let brought = format!("backstay resume -e {}", config.environment);
-    (waiting > 0).then(|| Fact::new("spool", text, value).mended_by(brought))
+    (waiting > 0).then(|| Fact::new(NAME, text, value).mended_by(brought))
 }
 
 /// Who holds the lock, where that is no driver of the last run.

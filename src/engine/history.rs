@@ -59,7 +59,7 @@ async fn past(store: &dyn Store, environment: &str) -> Result<Vec<Past>, Journal
 
 /// Whether a run is one of ours that ended well; one that can't be read is not.
 async fn counts(bounds: &Bounds, store: &dyn Store, environment: &str) -> bool {
-    matches!(bounds.ended(store).await, Ok(Some(Verdict::Done)))
+    matches!(bounds.ended(store).await, Ok(Some((Verdict::Done, _))))
         && matches!(bounds.environment(store).await, Ok(Some(found)) if found == environment)
 }
 

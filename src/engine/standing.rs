@@ -27,7 +27,7 @@ const LOOKS: usize = 16;
 pub async fn unfinished(store: &dyn Store, environment: &str) -> Result<Option<String>, JournalError> {
     let looks = journal::bounds(store).await?.into_iter().rev().map(|bounds| async move {
         let ours = match bounds.ended(store).await {
-            Ok(Some(verdict)) if is_over(verdict) => false,
+            Ok(Some((verdict, _))) if is_over(verdict) => false,
             ended => {
                 let ours = bounds.environment(store).await?.as_deref() == Some(environment);
                 ours && ended.map(|_| true)?

@@ -1,5 +1,7 @@
 //! A journal's first and last record: whose a run is and whether it has ended, without reading all between.
 
+use jiff::Timestamp;
+
 use super::{Entry, FORMAT, JournalError, Record, read};
 use crate::failure::Verdict;
 use crate::store::Store;
@@ -22,27 +24,47 @@ impl Bounds {
     /// # Errors
     /// As [`read`], if the first object is no record.
     pub async fn environment(&self, store: &dyn Store) -> Result<Option<String>, JournalError> {
-        let environment = |record: Record| match record.entry {
+        self.began(store, |entry| match entry {
             Entry::Began { environment, .. } => Some(environment),
             _ => None,
-        };
-        if let Some(found) = self.look(store, &self.first).await?.and_then(environment) {
-            return Ok(Some(found));
-        }
-        Ok(read(store, &self.run).await?.records.into_iter().find_map(environment))
+        })
+        .await
     }
 
-    /// How the run ended; nothing while it has not.
+    /// The name of the runbook that the run follows, likewise.
+    ///
+    /// # Errors
+    /// As [`Bounds::environment`].
+    pub async fn runbook(&self, store: &dyn Store) -> Result<Option<String>, JournalError> {
+        self.began(store, |entry| match entry {
+            Entry::Began { runbook, .. } => Some(runbook.name),
+            _ => None,
+        })
+        .await
+    }
+
+    async fn began(
+        &self,
+        store: &dyn Store,
+        told: impl Fn(Entry) -> Option<String>,
+    ) -> Result<Option<String>, JournalError> {
+        if let Some(found) = self.look(store, &self.first).await?.and_then(|record| told(record.entry)) {
+            return Ok(Some(found));
+        }
+        Ok(read(store, &self.run).await?.records.into_iter().find_map(|record| told(record.entry)))
+    }
+
+    /// How the run ended, and when; nothing while it has not.
     ///
     /// # Errors
     /// As [`read`], if the last object is no record.
-    pub async fn ended(&self, store: &dyn Store) -> Result<Option<Verdict>, JournalError> {
+    pub async fn ended(&self, store: &dyn Store) -> Result<Option<(Verdict, Timestamp)>, JournalError> {
         let last = match self.look(store, &self.last).await? {
             Some(record) => Some(record),
             None => read(store, &self.run).await?.records.pop(),
         };
         Ok(last.and_then(|record| match record.entry {
-            Entry::Ended { verdict } => Some(verdict),
+            Entry::Ended { verdict } => Some((verdict, record.at)),
             _ => None,
         }))
     }

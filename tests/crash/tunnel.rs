@@ -75,6 +75,13 @@ async fn it_is_open_around_a_command_and_gone_behind_it() {
         .expect("another");
     let ended = stage.project.run(&["run", "--plan", "plan.json"]).expect(0);
     assert_eq!(starts(&stage), 3, "{}", ended.err);
+    // Each environment is looked at through its own, one after another: they take the same port.
+    let told = stage.project.run(&["status", "--all", "--json"]).expect(0).out;
+    let told: serde_json::Value = serde_json::from_str(&told).expect("JSON");
+    for environment in told["environments"].as_array().expect("a list") {
+        assert!(environment["revision"]["value"].is_array(), "{environment:#}");
+    }
+    assert_eq!(starts(&stage), 5);
     std::fs::remove_file(stage.project.path("config/staging.toml")).expect("gone");
 
     // Somebody else listens there: nobody asks where that leads.

@@ -41,7 +41,7 @@ async fn one_that_is_out_of_reach_does_not_hide_the_others() {
         "{told:#}"
     );
     assert!(
-        of("production")["last_release"]["run"].is_string() && of("staging")["last_release"].is_null(),
+        of("production")["last_good_run"]["runbook"] == "release" && of("staging")["last_good_run"].is_null(),
         "{told:#}"
     );
     assert_eq!(of("production")["revision"]["value"][0]["pending"], serde_json::json!([]));

@@ -1,5 +1,6 @@
 //! `backstay status --all`: every environment of the project in one table.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -7,12 +8,13 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{Fact, document, facts};
-use crate::cli::{Shell, Trouble};
+use crate::cli::{Shell, Trouble, tunnel};
 use crate::config::{Config, environments};
 use crate::failure::{Failure, Verdict};
 use crate::journal;
 use crate::store::Store;
 use crate::time::{between, now, show_age};
+use crate::tunnel::NoTunnel;
 use crate::ui::table::{Column, render};
 
 /// How long one environment is waited for: what is out of reach must not hold up the others.
@@ -26,13 +28,14 @@ struct Row {
 
 struct Seen {
     facts: Vec<Fact>,
-    released: Result<Option<Release>, Failure>,
+    good: Result<Option<Good>, Failure>,
     config: Config,
 }
 
-/// The last run that ended well.
-struct Release {
+/// A run that ended well.
+struct Good {
     run: String,
+    runbook: Option<String>,
     at: Timestamp,
 }
 
@@ -43,15 +46,40 @@ pub(super) async fn run(shell: &Shell) -> Result<Verdict, Trouble> {
             .because_of(format!("{} has none", shell.root().join("config").display()))
             .into());
     }
-    let rows = join_all(names.into_iter().map(|name| look(shell, name))).await;
+    let groups = apart(shell, names).into_iter().map(|names| look_at_all(shell, names));
+    let mut rows = join_all(groups).await.into_iter().flatten().collect::<Vec<_>>();
+    rows.sort_by(|a, b| a.environment.cmp(&b.environment));
     shell.tell(&text(shell, &rows), json!({ "environments": rows.iter().map(told).collect::<Vec<_>>() }));
     Ok(Verdict::Done)
+}
+
+/// Looks at environments one after another, since their tunnels take the same port.
+async fn look_at_all(shell: &Shell, names: Vec<String>) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for name in names {
+        rows.push(look(shell, name).await);
+    }
+    rows
+}
+
+/// The environments, with those together that can't be looked at at once.
+fn apart(shell: &Shell, names: Vec<String>) -> Vec<Vec<String>> {
+    let mut by_port: BTreeMap<u16, Vec<String>> = BTreeMap::new();
+    let mut groups = Vec::new();
+    for name in names {
+        match shell.config_of(&name).ok().and_then(|config| config.tunnel) {
+            Some(tunnel) => by_port.entry(tunnel.port).or_default().push(name),
+            None => groups.push(vec![name]),
+        }
+    }
+    groups.extend(by_port.into_values());
+    groups
 }
 
 async fn look(shell: &Shell, environment: String) -> Row {
     let seen = match shell.config_of(&environment) {
         Ok(config) => match tokio::time::timeout(PATIENCE, see(shell, config)).await {
-            Ok(seen) => Ok(seen),
+            Ok(seen) => seen,
             Err(_) => Err(Failure::failed(format!("look at {environment}"))
                 .because_of(format!("it gave no answer for {} s", PATIENCE.as_secs()))
                 .then(format!("backstay status -e {environment}"))),
@@ -61,22 +89,28 @@ async fn look(shell: &Shell, environment: String) -> Row {
     Row { environment, seen }
 }
 
-async fn see(shell: &Shell, config: Config) -> Seen {
+async fn see(shell: &Shell, config: Config) -> Result<Seen, Failure> {
     let store = shell.store(&config);
-    let (facts, released) = tokio::join!(facts(shell, &config), last_release(&config.environment, &*store));
-    Seen { facts, released, config }
+    let (tunnel, closed) = match tunnel::open(&config).await {
+        Ok(tunnel) => (tunnel, None),
+        Err(NoTunnel::Closed(failure)) => (None, Some(Fact::unknown("tunnel", &failure))),
+        Err(NoTunnel::Taken(failure)) => return Err(failure),
+    };
+    let (facts, good) = tokio::join!(facts(shell, &config), last_good(&config.environment, &*store));
+    if let Some(tunnel) = tunnel {
+        tunnel.close().await;
+    }
+    Ok(Seen { facts: closed.into_iter().chain(facts).collect(), good, config })
 }
 
 /// The newest run that ended with everything as wished.
-async fn last_release(environment: &str, store: &dyn Store) -> Result<Option<Release>, Failure> {
+async fn last_good(environment: &str, store: &dyn Store) -> Result<Option<Good>, Failure> {
     for bounds in journal::bounds(store).await?.into_iter().rev() {
-        if bounds.ended(store).await? != Some(Verdict::Done)
-            || bounds.environment(store).await?.as_deref() != Some(environment)
-        {
-            continue;
+        let Some((Verdict::Done, at)) = bounds.ended(store).await? else { continue };
+        if bounds.environment(store).await?.as_deref() == Some(environment) {
+            let runbook = bounds.runbook(store).await?;
+            return Ok(Some(Good { run: bounds.run, runbook, at }));
         }
-        let records = journal::read(store, &bounds.run).await?.records;
-        return Ok(records.last().map(|record| Release { run: bounds.run, at: record.at }));
     }
     Ok(None)
 }
@@ -89,7 +123,7 @@ fn text(shell: &Shell, rows: &[Row]) -> String {
         Column::text("revision"),
         Column::text("last backup"),
         Column::text("last proof"),
-        Column::text("last release"),
+        Column::text("last good run"),
     ];
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let mut text = render(&COLUMNS, &cells, shell.look);
@@ -114,7 +148,7 @@ fn cells(row: &Row) -> Vec<String> {
         short_of(of("revision"), revision, "not to be seen"),
         short_of(of("last backup"), backup, "NONE"),
         short_of(of("last proof"), proof, "NONE"),
-        released(&seen.released),
+        good(&seen.good),
     ]
 }
 
@@ -161,9 +195,12 @@ fn proof(value: &Value) -> Option<String> {
     Some(format!("{}, {age} ago", word(&value["level"])?))
 }
 
-fn released(release: &Result<Option<Release>, Failure>) -> String {
-    match release {
-        Ok(Some(release)) => format!("{} ago", show_age(between(release.at, now()))),
+fn good(run: &Result<Option<Good>, Failure>) -> String {
+    match run {
+        Ok(Some(run)) => {
+            let age = show_age(between(run.at, now()));
+            run.runbook.as_ref().map_or(format!("{age} ago"), |name| format!("{name}, {age} ago"))
+        }
         Ok(None) => "none yet".into(),
         Err(_) => "unknown".into(),
     }
@@ -194,8 +231,8 @@ fn told(row: &Row) -> Value {
         Ok(seen) => {
             let mut told = document(&seen.config, &seen.facts);
             told["error"] = Value::Null;
-            told["last_release"] = match &seen.released {
-                Ok(Some(release)) => json!({ "run": release.run, "at": release.at }),
+            told["last_good_run"] = match &seen.good {
+                Ok(Some(good)) => json!({ "run": good.run, "runbook": good.runbook, "at": good.at }),
                 Ok(None) => Value::Null,
                 Err(failure) => json!({ "error": failure }),
             };
