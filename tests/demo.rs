@@ -98,6 +98,7 @@ fn the_demo_holds_twice_in_a_row() {
             assert_eq!(said.matches("content equals that at the guard").count(), 2, "{said}");
         } else {
             let document: serde_json::Value = serde_json::from_str(&said).unwrap();
+            common::schema::Validator::of_command("demo").holds(&document);
             assert_eq!(document["held"], true);
             let exits: Vec<_> = document["releases"].as_array().unwrap().iter().map(|r| &r["exit"]).collect();
             assert_eq!(exits, [0, 4, 4]);

@@ -5,7 +5,7 @@ use clap::Command;
 /// What a line is for, and the line.
 type Example = (&'static str, &'static str);
 
-/// Every command that can be typed, by its words after `backstay`. One that is not there yet is passed over.
+/// Every command that can be typed, by its words after `backstay`.
 const EXAMPLES: &[(&str, &[Example])] = &[
     ("demo", &[("Three releases of a throw-away shop, two of them bad and put back", "backstay demo")]),
     (
@@ -259,6 +259,14 @@ mod tests {
         let without: Vec<String> =
             leaves(&command(), "").into_iter().filter(|words| of(words).is_empty()).collect();
         assert!(without.is_empty(), "{without:?} have no example");
+    }
+
+    #[test]
+    fn every_example_has_a_command() {
+        let leaves = leaves(&command(), "");
+        for (words, _) in EXAMPLES {
+            assert!(leaves.iter().any(|leaf| leaf == words), "there is no {words}");
+        }
     }
 
     #[test]

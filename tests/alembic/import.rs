@@ -1,6 +1,7 @@
 //! An Alembic project becomes SQL files, and both make the same schema.
 
 use crate::backend::{eleven_tables, migration, tables};
+use crate::common::schema::Validator;
 
 const IMPORT: [&str; 7] = ["migrate", "import", "alembic", "--from", "backend", "--to", "migrations"];
 
@@ -35,6 +36,8 @@ async fn a_project_is_carried_over_and_proven() {
     );
     assert!(!index.contains("alembic_version") && !index.contains("COMMIT"), "{index}");
     p.expect(3, &IMPORT).says(&["is there already", "nothing was written"]);
+    let told = p.json(0, &[&IMPORT[..6], &["elsewhere"]].concat());
+    Validator::of_command("migrate import").holds(&told);
 
     // From here on the files are what is released.
     let python = p.expect(0, &["migrate", "history"]).stdout;

@@ -10,6 +10,7 @@ pub mod command_line;
 pub mod dice;
 pub mod pristine;
 pub mod project;
+pub mod schema;
 
 /// The cluster of this test process.
 pub fn cluster() -> &'static Cluster {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::common::project::Project;
-use crate::schema::Validator;
+use crate::common::schema::Validator;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_out_of_reach_does_not_hide_the_others() {

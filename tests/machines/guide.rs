@@ -10,7 +10,7 @@ use serde_json::Value;
 use yaml_rust2::{Yaml, YamlLoader};
 
 use crate::common::project::of_this_repository;
-use crate::schema::Validator;
+use crate::common::schema::Validator;
 
 const GUIDE: &str = "docs/github-actions.md";
 

@@ -8,4 +8,3 @@ mod all;
 mod guide;
 mod outputs;
 mod plan_file;
-mod schema;

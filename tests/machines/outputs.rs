@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::common::command_line::CommandLine;
 use crate::common::project::Project;
-use crate::schema::Validator;
+use crate::common::schema::Validator;
 
 /// Commands whose answers are held elsewhere, or that need what is not here: Alembic, a demo of half a minute.
 const ELSEWHERE: [&str; 4] = ["approve", "demo", "migrate import", "status --all"];

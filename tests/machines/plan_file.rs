@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::common::project::Project;
-use crate::schema::Validator;
+use crate::common::schema::Validator;
 
 fn plan(project: &Project) -> Value {
     project.run(&["plan", "release", "--out", "plan.json"]).expect(0);

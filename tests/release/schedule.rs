@@ -80,8 +80,9 @@ async fn a_release_waits_for_its_window() {
     assert!(said().contains("stopped by a signal"), "{}", said());
     assert!(project.journal().is_empty());
 
-    freeze(&project, -DAY, 2_000);
-    let opens = Timestamp::now() + SignedDuration::from_millis(1_500);
+    // Long enough for the program to start on a busy machine, and to find that it has to wait.
+    freeze(&project, -DAY, 8_000);
+    let opens = Timestamp::now() + SignedDuration::from_millis(7_500);
     project
         .run(&["run", "release", "--yes", "--wait"])
         .expect(0)

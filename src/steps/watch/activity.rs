@@ -83,6 +83,7 @@ fn judge(others: &[Other], limits: &ActivityLimits, figures: &mut Figures) -> Ve
     figures.longest_query = Some(active.map_or(Duration::ZERO, Other::lasts));
     figures.idle = Some(idle.map_or(Duration::ZERO, Other::lasts));
     figures.blocked = Some(blocked.len() as u64);
+    figures.unseen = Some(others.iter().filter(|other| other.state.is_empty()).count() as u64);
 
     let over = |other: Option<&Other>, limit: Duration, does: &str| {
         let other = other.filter(|other| other.lasts() > limit)?;
@@ -134,6 +135,7 @@ mod tests {
             |pid, blocker| Other { blocked: true, blockers: vec![blocker], ..other(pid, "active", 10) };
         let others = [
             other(1, "idle", 9_000_000),
+            other(7, "", 0),
             other(2, "active", 61_000),
             Other { application: "api".into(), ..other(3, "idle in transaction", 31_000) },
             other(4, "idle in transaction (aborted)", 5),
@@ -149,6 +151,7 @@ mod tests {
         2 wait for a lock, more than 1, for pid 3
         pid 3 (app, api) has been idle in a transaction for 31 s, more than 30 s
         ");
+        assert_eq!(figures.unseen, Some(1), "a role that may not look sees no state");
         assert_eq!(figures.words(), "longest query 1 m 01 s, 2 blocked");
         assert_eq!(said(judge(&[], &LIMITS, &mut figures)), ["well"; 3]);
     }

@@ -65,7 +65,20 @@ impl Eyes {
             seen.extend(of_log);
             *figures.matches.get_or_insert(0) += matches;
         }
+        tell_apart(&mut seen);
         (seen, figures)
+    }
+}
+
+/// Numbers what is called the same, such as two checks of one address: each has its own row of bad looks.
+fn tell_apart(seen: &mut [Seen]) {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for one in seen {
+        let count = counts.entry(one.subject.clone()).or_default();
+        *count += 1;
+        if *count > 1 {
+            one.subject = format!("{} ({count})", one.subject);
+        }
     }
 }
 
@@ -237,5 +250,18 @@ impl Rows {
                 vec![counting(None), Seen::at_once("rows", (!fallen.is_empty()).then(|| fallen.join("; ")))]
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_of_one_name_are_two() {
+        let mut seen = ["health /", "log api.log", "health /", "health /"].map(|s| Seen::new(s, None));
+        tell_apart(&mut seen);
+        let subjects = seen.map(|one| one.subject);
+        assert_eq!(subjects, ["health /", "log api.log", "health / (2)", "health / (3)"]);
     }
 }

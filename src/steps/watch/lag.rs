@@ -3,7 +3,7 @@
 //! A replica's `pg_last_xact_replay_timestamp` grows while nobody writes, and `replay_lag` stands still while a replay is
 //! paused. Positions in the log do neither.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -32,14 +32,15 @@ const FOLLOWERS: &str = "SELECT r.application_name, pg_catalog.pg_wal_lsn_diff(r
 /// The replicas: those that are declared, and those that were seen at any look.
 pub(super) struct Replicas {
     declared: Vec<Replica>,
-    seen: BTreeSet<String>,
+    /// By name, how many at most: several may follow under one name.
+    seen: BTreeMap<String, usize>,
     history: History,
 }
 
 impl Replicas {
     /// `declared` are asked themselves, each in the database that its URL names.
     pub fn new(declared: Vec<Replica>) -> Self {
-        Self { declared, seen: BTreeSet::new(), history: History::default() }
+        Self { declared, seen: BTreeMap::new(), history: History::default() }
     }
 
     /// Looks how far each is behind the server of `session`.
@@ -66,21 +67,26 @@ impl Replicas {
         for (name, replayed) in names.zip(asked) {
             all.push(self.judge(&name, replayed, now, limit));
         }
-        let mut here = BTreeSet::new();
+        let mut here: BTreeMap<String, Vec<Option<i64>>> = BTreeMap::new();
         for row in &followers {
             let (name, replayed): (String, Option<i64>) = (row.get(0), row.get(1));
-            if self.declared.iter().any(|replica| replica.name == name) {
-                continue;
-            }
-            here.insert(name.clone());
-            if let Some(replayed) = replayed {
-                all.push(self.judge(&name, Ok(replayed), now, limit));
+            if !self.declared.iter().any(|replica| replica.name == name) {
+                here.entry(name).or_default().push(replayed);
             }
         }
-        for name in self.seen.difference(&here) {
-            all.push((Seen::new(subject(name), Some("it is not connected any more".into())), None));
+        for (name, positions) in &here {
+            let most = self.seen.entry(name.clone()).or_default();
+            *most = (*most).max(positions.len());
         }
-        self.seen.extend(here);
+        for (name, most) in &self.seen {
+            let positions = here.get(name).map_or(&[][..], Vec::as_slice);
+            // Of several under one name the last counts, for nobody knows which is which.
+            let last = positions.iter().flatten().min();
+            match most - positions.len() {
+                0 => all.extend(last.map(|replayed| self.judge(name, Ok(*replayed), now, limit))),
+                missing => all.push((Seen::new(subject(name), Some(gone(missing, *most))), None)),
+            }
+        }
         figures.lag = all.iter().filter_map(|(_, lag)| *lag).max();
         Ok(all.into_iter().map(|(seen, _)| seen).collect())
     }
@@ -102,6 +108,13 @@ impl Replicas {
             }
         };
         (Seen::new(subject(name), wrong), lag)
+    }
+}
+
+fn gone(missing: usize, most: usize) -> String {
+    match most {
+        1 => "it is not connected any more".into(),
+        _ => format!("{missing} of {most} of that name are not connected any more"),
     }
 }
 

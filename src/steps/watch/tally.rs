@@ -49,6 +49,8 @@ pub(super) struct Figures {
     pub longest_query: Option<Duration>,
     /// How many sessions wait for a lock.
     pub blocked: Option<u64>,
+    /// How many sessions our role may not look at.
+    pub unseen: Option<u64>,
     /// How long the longest idle transaction is idle.
     pub idle: Option<Duration>,
     /// How far the replica that is furthest behind is.
@@ -67,6 +69,8 @@ pub(super) struct Summary {
     longest_query: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     most_blocked: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    most_unseen: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     longest_idle_in_transaction: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,6 +142,7 @@ impl Tally {
         self.latencies.extend(&figures.latencies);
         summary.longest_query = summary.longest_query.max(millis(figures.longest_query));
         summary.most_blocked = summary.most_blocked.max(figures.blocked);
+        summary.most_unseen = summary.most_unseen.max(figures.unseen);
         summary.longest_idle_in_transaction = summary.longest_idle_in_transaction.max(millis(figures.idle));
         summary.lag = summary.lag.max(millis(figures.lag));
         summary.log_lines = figures.matches.or(summary.log_lines);
@@ -199,6 +204,10 @@ impl Summary {
         said.extend(self.log_lines.map(|lines| format!("{} of the log", count(lines, "line", "lines"))));
         said.extend(self.longest_query.map(|longest| format!("longest query {}", time(longest))));
         said.extend(self.most_blocked.map(|blocked| format!("at most {blocked} blocked")));
+        let unseen = self.most_unseen.filter(|unseen| *unseen > 0);
+        said.extend(unseen.map(|unseen| {
+            format!("{} of others not looked at (pg_read_all_stats)", count(unseen, "session", "sessions"))
+        }));
         let idle = self.longest_idle_in_transaction.filter(|idle| *idle > 0);
         said.extend(idle.map(|idle| format!("idle in transaction {}", time(idle))));
         said.extend(self.lag.map(|lag| format!("replicas at most {} behind", time(lag))));
@@ -255,13 +264,14 @@ mod tests {
                 latencies: vec![millis(latency)],
                 longest_query: Some(millis(latency * 10)),
                 blocked: Some(blocked),
+                unseen: Some(blocked),
                 idle: Some(Duration::ZERO),
                 lag: Some(millis(200)),
                 matches: Some(blocked),
             });
         }
         tally.counted_rows();
-        insta::assert_snapshot!(tally.summary().words(), @"3 looks, health 12/18/95 ms (lowest/median/highest), 1 line of the log, longest query 0.9 s, at most 2 blocked, replicas at most 0.2 s behind, rows counted 1 time");
+        insta::assert_snapshot!(tally.summary().words(), @"3 looks, health 12/18/95 ms (lowest/median/highest), 1 line of the log, longest query 0.9 s, at most 2 blocked, 2 sessions of others not looked at (pg_read_all_stats), replicas at most 0.2 s behind, rows counted 1 time");
         let figures =
             Figures { latencies: vec![millis(7), millis(9)], blocked: Some(0), ..Figures::default() };
         assert_eq!(figures.words(), "health 9 ms, 0 blocked");
