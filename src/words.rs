@@ -1,8 +1,13 @@
-//! Words as a sentence has them: lists, and numbers of things.
+//! Words as a sentence has them: lists, numbers of things, the beginning of a hash.
 
 /// `n` things: `1 row`, `2 rows`. `one` and `many` are the word's two forms.
 pub(crate) fn count(n: u64, one: &str, many: &str) -> String {
     format!("{n} {}", if n == 1 { one } else { many })
+}
+
+/// The beginning of a hash, for people.
+pub(crate) fn short(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 /// `words` as a sentence lists them: "`a`, `b` and `c`".

@@ -17,7 +17,6 @@ use crate::engine::standing;
 use crate::engine::state::State;
 use crate::event::Event;
 use crate::failure::{Failure, Kind, Verdict};
-use crate::id;
 use crate::journal::{self, History, Record};
 use crate::runbook::{Runbook, RunbookError};
 use crate::store::{Spool, Store};
@@ -148,17 +147,10 @@ fn not_taken_over(failure: Failure, standing: Verdict) -> Trouble {
 
 /// The run that is meant: the named one, or the only one of this environment that is unfinished.
 async fn find(store: &dyn Store, config: &Config, wanted: Option<&str>) -> Result<String, Failure> {
-    let Some(wanted) = wanted else { return find_unfinished(store, config).await };
-    let runs = journal::runs(store).await?;
-    id::pick(&runs, wanted).map(String::from).map_err(|candidates| {
-        let failure = Failure::usage(format!("find the run {wanted}"));
-        match candidates.as_slice() {
-            [] if runs.is_empty() => failure.because_of(format!("the store {} has no runs yet", store.url())),
-            [] => failure.because_of(format!("the store {} has none of that name", store.url())),
-            several => failure.because_of(format!("several begin so: {}", several.join(", "))),
-        }
-        .then("backstay runs lists them")
-    })
+    match wanted {
+        Some(wanted) => standing::named(store, wanted).await,
+        None => find_unfinished(store, config).await,
+    }
 }
 
 async fn find_unfinished(store: &dyn Store, config: &Config) -> Result<String, Failure> {

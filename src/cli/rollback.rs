@@ -85,7 +85,8 @@ fn choose(shell: &Shell, config: &Config, survey: &Survey, by: Option<By>) -> Re
     }
     let Some(chosen) = chosen else {
         let failure = Failure::refused(format!("roll back {}", config.environment));
-        let failure = failure.because_of(survey.no_release.clone().unwrap_or("no way back is left".into()));
+        let failure =
+            failure.because_of(survey.release.as_ref().err().map_or("no way back is left", |why| why));
         return Err(failure.leaving("nothing was changed"));
     };
     match survey.way(chosen).map(|way| way.order.clone()) {
@@ -97,7 +98,10 @@ fn choose(shell: &Shell, config: &Config, survey: &Survey, by: Option<By>) -> Re
 
 fn barred(survey: &Survey, chosen: By, why: String) -> Failure {
     let failure = Failure::refused(format!("roll back by {chosen}")).because_of(why);
-    let failure = survey.no_release.iter().fold(failure, |failure, why| failure.because_of(why.as_str()));
+    let failure = match &survey.release {
+        Ok(_) => failure,
+        Err(why) => failure.because_of(why.as_str()),
+    };
     let others = survey.ways.iter().filter(|way| way.order.is_ok());
     let failure = failure.leaving("nothing was changed");
     others.fold(failure, |failure, way| {

@@ -4,9 +4,9 @@ use clap::Args;
 use serde_json::json;
 
 use super::{Shell, Trouble};
+use crate::engine::standing;
 use crate::engine::state::State;
 use crate::failure::{Failure, Verdict};
-use crate::id;
 use crate::journal::{self, Entry, Record};
 use crate::time::{between, show_duration};
 use crate::ui::table::{Column, render};
@@ -21,15 +21,12 @@ pub struct Runs {
 pub(super) async fn run(shell: &Shell, command: &Runs) -> Result<Verdict, Trouble> {
     let config = shell.config()?;
     let store = shell.store(&config);
-    let runs = journal::runs(&*store).await.map_err(Failure::from)?;
     match &command.run {
-        None => list(shell, &*store, &runs).await?,
+        None => list(shell, &*store, &journal::runs(&*store).await.map_err(Failure::from)?).await?,
         Some(wanted) => {
-            let run = id::pick(&runs, wanted).map_err(|_| {
-                Failure::usage(format!("find one run called {wanted}")).then("backstay runs lists them")
-            })?;
-            let history = journal::read(&*store, run).await.map_err(Failure::from)?;
-            show(shell, run, &history.records);
+            let run = standing::named(&*store, wanted).await?;
+            let history = journal::read(&*store, &run).await.map_err(Failure::from)?;
+            show(shell, &run, &history.records);
         }
     }
     Ok(Verdict::Done)

@@ -1,7 +1,6 @@
 //! How a run is begun, and how the next driver takes it up.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::decide;
 use super::decisions::Told;
@@ -28,9 +27,6 @@ use crate::window::fence;
 use crate::window::names::{Role, Trace};
 use crate::words::shell_word;
 use crate::{id, redact};
-
-/// How long a new run waits for the lock: another driver's server process may take a moment to be gone.
-const LOCK_WAIT: Duration = Duration::from_secs(3);
 
 /// What a driver works with, whichever run it drives.
 pub struct Means<'a> {
@@ -62,7 +58,7 @@ pub async fn begin<'a>(
 ) -> Result<Driving<'a>, Failure> {
     let (config, store) = (means.config, means.store);
     // The lock first: a run that is under way is no unfinished one, and must not be resumed.
-    let admin = lock::take(config, "run", LOCK_WAIT).await?;
+    let admin = lock::take(config, "run", lock::WAIT).await?;
     let target = match order.is_some_and(|order| order.gone) {
         true => expect_none(config, store, &admin).await?,
         false => {
@@ -260,7 +256,7 @@ async fn end_what_is_gone(
     let history = journal::read(&**store, &run).await?;
     let target = target_of(&history.records)?;
     if target.system == system && admin.by_oid(target.oid).await?.is_some() {
-        return refuse_unfinished(config, store).await;
+        return Err(unfinished_run(&run, &config.environment));
     }
     let mut journal = Journal::take_over(store.clone(), run, &history);
     journal.append(Entry::TookOver { driver: Box::new(Driver::this_process()) }).await?;
@@ -272,15 +268,18 @@ async fn end_what_is_gone(
 
 /// A run that this store knows and that has not ended must be ended first.
 async fn refuse_unfinished(config: &Config, store: &Arc<dyn Store>) -> Result<(), Failure> {
-    let environment = &config.environment;
-    match unfinished(&**store, environment).await? {
+    match unfinished(&**store, &config.environment).await? {
         None => Ok(()),
-        Some(run) => Err(Failure::refused("begin a run")
-            .because_of(format!("run {run} of {environment} is not finished"))
-            .leaving("nothing was changed by this one")
-            .then(format!("backstay resume {run} -e {environment}"))
-            .then(format!("backstay status -e {environment} shows what it left"))),
+        Some(run) => Err(unfinished_run(&run, &config.environment)),
     }
+}
+
+fn unfinished_run(run: &str, environment: &str) -> Failure {
+    Failure::refused("begin a run")
+        .because_of(format!("run {run} of {environment} is not finished"))
+        .leaving("nothing was changed by this one")
+        .then(format!("backstay resume {run} -e {environment}"))
+        .then(format!("backstay status -e {environment} shows what it left"))
 }
 
 /// Traces of a run that the store does not know: somebody releases with another store (invariant 8).

@@ -19,6 +19,9 @@ use crate::uptime::Uptime;
 use crate::window::admin::{self, Admin, Holder, NoLock};
 use crate::window::tag::{self, Tag};
 
+/// How long a new run waits for the lock: another driver's server process may take a moment to be gone.
+pub const WAIT: Duration = Duration::from_secs(3);
+
 /// How often a lock that is not there is asked for again.
 const POLL: Duration = Duration::from_millis(250);
 

@@ -15,9 +15,10 @@ use crate::journal::{self, Target};
 use crate::pg::Session;
 use crate::redact::redact;
 use crate::runbook::Runbook;
-use crate::steps::{Approval, Outline, Pending, Planned, migrator, roots, sql_hash};
+use crate::steps::{Approval, Outline, Pending, Planned};
 use crate::time::now;
 use crate::window::admin;
+use crate::words::short;
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -110,9 +111,9 @@ impl Proposal {
             target: target(config, session).await?,
             server: format!("{}:{}", url.host(), url.port()),
             commit: git::head(&config.root).await,
-            revisions: standing(config, outline, session).await?,
+            revisions: pending.from.clone(),
             pending: pending.revisions.clone(),
-            sql_hash: sql_hash(&pending.fixed),
+            sql_hash: journal::hash(pending.fixed.as_bytes()),
             sql: redact(&pending.sql).into_owned(),
             approval: None,
         })
@@ -212,21 +213,6 @@ async fn target(config: &Config, session: &Session) -> Result<Target, Failure> {
     Ok(Target { system: admin::system(session).await?, name, oid: row.get(0) })
 }
 
-async fn standing(
-    config: &Config,
-    outline: &Outline,
-    session: &Session,
-) -> Result<BTreeMap<String, Vec<String>>, Failure> {
-    let mut standing = BTreeMap::new();
-    for (name, _) in &outline.migrations {
-        for root in roots(config, name.as_deref())? {
-            let current = migrator(root, None)?.current(session).await?;
-            standing.insert(root.name.clone(), current.revisions.into_iter().collect());
-        }
-    }
-    Ok(standing)
-}
-
 fn commits(planned: Option<&str>, found: Option<&str>) -> String {
     let told = |commit: Option<&str>| commit.map_or("no checkout".to_string(), |c| short(c).to_string());
     format!("commit: planned {}, now {}", told(planned), told(found))
@@ -242,10 +228,6 @@ fn at(revisions: &BTreeMap<String, Vec<String>>) -> String {
 
 fn list(revisions: &[String]) -> String {
     if revisions.is_empty() { "nothing".to_string() } else { revisions.join(", ") }
-}
-
-fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
 }
 
 #[cfg(test)]
@@ -314,7 +296,11 @@ mod tests {
 
     #[test]
     fn what_is_shown_is_what_is_hashed() {
-        let sql = |sql: &str, of: &str| Proposal { sql: sql.into(), sql_hash: sql_hash(of), ..proposal() };
+        let sql = |sql: &str, of: &str| Proposal {
+            sql: sql.into(),
+            sql_hash: journal::hash(of.as_bytes()),
+            ..proposal()
+        };
         let found = sql("DROP TABLE users", "DROP TABLE users");
         let told = sql("SELECT 1", "DROP TABLE users").differences(&found);
         assert_eq!(told, ["the SQL in the file is not that of its migrations"]);

@@ -10,6 +10,7 @@ use super::plan::Plan;
 use super::state::{State, Status};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
+use crate::id;
 use crate::journal::{self, Entry, JournalError, RunbookCopy};
 use crate::rollback::Order;
 use crate::runbook::{Runbook, StepKind};
@@ -37,6 +38,24 @@ pub async fn unfinished(store: &dyn Store, environment: &str) -> Result<Option<S
     });
     let mut found = pin!(stream::iter(looks).buffered(LOOKS).try_filter_map(|run| ready(Ok(run))));
     found.try_next().await
+}
+
+/// The run that a person named: by its id, a unique prefix of one, or `latest`.
+///
+/// # Errors
+/// There is none, or several begin so (exit 2); the store's.
+pub async fn named(store: &dyn Store, wanted: &str) -> Result<String, Failure> {
+    let runs = journal::runs(store).await?;
+    id::pick(&runs, wanted).map(String::from).map_err(|candidates| {
+        let failure = Failure::usage(format!("find the run {wanted}"));
+        let url = store.url();
+        match candidates.as_slice() {
+            [] if runs.is_empty() => failure.because_of(format!("the store {url} has no runs yet")),
+            [] => failure.because_of(format!("the store {url} has none of that name")),
+            several => failure.because_of(format!("several begin so: {}", several.join(", "))),
+        }
+        .then("backstay runs lists them")
+    })
 }
 
 /// Whether nothing is left to do for a run: it ended otherwise than by a person's being needed.

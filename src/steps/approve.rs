@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Pending, Report, Site, schedule, sql_hash};
+use super::{Pending, Report, Site, schedule};
 use crate::failure::{Failure, Kind};
-use crate::journal::Driver;
-use crate::words::count;
+use crate::journal::{self, Driver};
+use crate::words::{count, short};
 
 /// An agreement that stands in a plan file.
 ///
@@ -98,7 +98,7 @@ fn what(site: &Site<'_>) -> String {
 
 /// What the plan file was held against before the run began may have changed until here, where the lock is held.
 async fn holds(planned: &Planned, site: &Site<'_>) -> Result<(), Failure> {
-    if sql_hash(&Pending::planned(site).await?.fixed) == planned.sql_hash {
+    if journal::hash(Pending::planned(site).await?.fixed.as_bytes()) == planned.sql_hash {
         return Ok(());
     }
     Err(Failure::refused("take the plan file for an approval")
@@ -120,9 +120,4 @@ fn told(approval: &Approval) -> String {
         approval.recorded_by,
         approval.at
     )
-}
-
-/// The beginning of a hash, for people.
-fn short(hash: &str) -> &str {
-    hash.get(..12).unwrap_or(hash)
 }

@@ -58,7 +58,7 @@ async fn dress(name: &str, kept: &DatabaseAttributes, site: &mut Site<'_>) -> Re
 }
 
 pub(super) async fn prepare(site: &mut Site<'_>) -> Result<Value, Failure> {
-    let substitute = substitute(site).await?;
+    let substitute = found(substitute(site).await?, site).await?;
     let kept_as = if site.outline.is_one_way() { String::new() } else { site.companion(Role::Failed) };
     to_json(&Swap {
         name: site.window_name(),
@@ -71,7 +71,8 @@ pub(super) async fn prepare(site: &mut Site<'_>) -> Result<Value, Failure> {
 /// Keeps what was written since, and exchanges.
 pub(super) async fn perform(intent: &Value, site: &mut Site<'_>) -> Result<Report, Failure> {
     let plan: Swap = from_json(intent)?;
-    let substitute = substitute(site).await?;
+    let released = released(site).await?;
+    let substitute = found(named(released.as_ref(), site)?, site).await?;
     swap::expect_guard(site.admin, &plan).await?;
     let timeout = site.config.database.close_timeout;
     if site.outline.is_one_way() {
@@ -79,7 +80,7 @@ pub(super) async fn perform(intent: &Value, site: &mut Site<'_>) -> Result<Repor
         return exchanged(&plan, &substitute, Left::default(), String::new());
     }
     expect_fenced(site).await?;
-    let (ledger, words) = keep_writes(&plan, &substitute, site).await?;
+    let (ledger, words) = keep_writes(&plan, &substitute, mark(released, site)?, site).await?;
     if let Err(failure) = swap::swap(site.admin, &plan, timeout).await
         && !swap::done(site.admin, &plan).await.unwrap_or(false)
     {
@@ -93,10 +94,11 @@ pub(super) async fn perform(intent: &Value, site: &mut Site<'_>) -> Result<Repor
 async fn keep_writes(
     plan: &Swap,
     substitute: &Guard,
+    mark: Option<ledger::Mark>,
     site: &mut Site<'_>,
 ) -> Result<(Option<String>, String), Failure> {
-    survivors::expect_none(site.admin.session(), plan.failed).await?;
-    let Some(mark) = mark(site).await? else {
+    let Some(mark) = mark else {
+        survivors::expect_none(site.admin.session(), plan.failed).await?;
         let why =
             "; what was written since is in the kept database alone, for no release's mark tells it apart";
         return Ok((None, why.to_string()));
@@ -110,12 +112,10 @@ async fn keep_writes(
 
 /// Since when writes count. A backup is older than its release's window: whatever is younger than the backup counts, and
 /// every table is looked through.
-async fn mark(site: &Site<'_>) -> Result<Option<ledger::Mark>, Failure> {
+fn mark(released: Option<Released>, site: &Site<'_>) -> Result<Option<ledger::Mark>, Failure> {
     let order = order(site)?;
-    let Some(released) = released(order, site).await? else { return Ok(None) };
-    let same = released.target.as_ref().is_some_and(|target| target.oid == site.target.oid);
-    let Some(mark) = released.mark.filter(|_| order.marked) else { return Ok(None) };
-    let mark = if same { mark } else { mark.uncounted() };
+    let Some(released) = released.filter(|_| order.marked) else { return Ok(None) };
+    let Some(mark) = released.mark_for(site.target.oid) else { return Ok(None) };
     if order.by == By::Guard {
         return Ok(Some(mark));
     }
@@ -144,7 +144,7 @@ pub(super) async fn probe(intent: &Value, site: &mut Site<'_>) -> Result<Probe, 
     if name.as_deref() != Some(&*site.window_name()) {
         return Ok(Probe::NotDone("the databases are not exchanged".into()));
     }
-    let substitute = substitute_named(site).await?;
+    let substitute = substitute(site).await?;
     let ledger = ledger::newest(site.store.as_ref(), site.run).await?;
     let words =
         ledger.as_ref().map(|place| format!("; what was written since as {place}")).unwrap_or_default();
@@ -152,35 +152,40 @@ pub(super) async fn probe(intent: &Value, site: &mut Site<'_>) -> Result<Probe, 
     Ok(Probe::Done(exchanged(&plan, &substitute, left, words)?))
 }
 
-/// The database that takes production's place; found to be the one that it was.
-async fn substitute(site: &Site<'_>) -> Result<Guard, Failure> {
-    let found = substitute_named(site).await?;
-    let present = site.admin.by_oid(found.oid).await?;
+/// The same, found to be the one that it was.
+async fn found(substitute: Guard, site: &Site<'_>) -> Result<Guard, Failure> {
+    let present = site.admin.by_oid(substitute.oid).await?;
     match present {
         // A try that failed behind its rename has left it under the window's name.
-        Some(database) if [&found.name, &site.window_name()].contains(&&database.name) => Ok(found),
-        Some(database) => Err(Failure::refused(format!("find {}", found.name))
+        Some(database) if [&substitute.name, &site.window_name()].contains(&&database.name) => Ok(substitute),
+        Some(database) => Err(Failure::refused(format!("find {}", substitute.name))
             .because_of(format!("the database with its id is called {} now", database.name))
             .then("look at both; backstay status names what is ours")),
-        None => Err(Failure::refused(format!("find {}", found.name))
+        None => Err(Failure::refused(format!("find {}", substitute.name))
             .because_of("it does not exist any more")
             .then("backstay rollback --by backup restores a backup instead")),
     }
 }
 
-/// As journals have it.
-async fn substitute_named(site: &Site<'_>) -> Result<Guard, Failure> {
-    if let Some(aside) = &site.recall.aside {
-        return Ok(aside.clone());
+/// The database that takes production's place, as journals have it.
+async fn substitute(site: &Site<'_>) -> Result<Guard, Failure> {
+    match site.recall.aside {
+        Some(_) => named(None, site),
+        None => named(released(site).await?.as_ref(), site),
     }
-    let released = released(order(site)?, site).await?;
-    released
-        .and_then(|released| released.guard)
+}
+
+/// The backup that was restored, else the guard of what was released.
+fn named(released: Option<&Released>, site: &Site<'_>) -> Result<Guard, Failure> {
+    let guard = site.recall.aside.as_ref().or(released.and_then(|released| released.guard.as_ref()));
+    guard
+        .cloned()
         .ok_or_else(|| Failure::refused("find the guard of the release").because_of("its journal names none"))
 }
 
-async fn released(order: &Order, site: &Site<'_>) -> Result<Option<Released>, Failure> {
-    let Some(run) = &order.release else { return Ok(None) };
+/// What the release left that is taken back; nothing, where a backup was named alone.
+async fn released(site: &Site<'_>) -> Result<Option<Released>, Failure> {
+    let Some(run) = &order(site)?.release else { return Ok(None) };
     let history = journal::read(&**site.store, run).await?;
     Ok(Some(Released::of(&history.records)))
 }

@@ -1,9 +1,9 @@
 //! `step = "migrate"`: migrations, in the window, on the window's name.
 
-use super::preview::{Pending, hash};
-use super::{Probe, Report, Site, migrator, roots};
+use super::{Pending, Probe, Report, Site, migrator, roots};
 use crate::event::Progress;
 use crate::failure::Failure;
+use crate::journal;
 use crate::migrate::{Attempt, MigrateError};
 use crate::pg;
 
@@ -41,7 +41,7 @@ async fn expect_what_was_approved(site: &mut Site<'_>) -> Result<(), Failure> {
     let known = if begun {
         preview.revisions.ends_with(&pending.revisions) && preview.files.ends_with(&pending.files)
     } else {
-        hash(&pending.fixed) == preview.sql_hash
+        journal::hash(pending.fixed.as_bytes()) == preview.sql_hash
     };
     if known {
         return Ok(());

@@ -42,7 +42,6 @@ pub use approve::{Approval, How, Planned};
 pub(crate) use backup::{restore_options, write_options};
 pub use downgrade::steps_back;
 pub use preview::Pending;
-pub(crate) use preview::hash as sql_hash;
 pub use released::Released;
 pub use replicas::{Left, Stranded};
 pub use roots::{migrator, roots};

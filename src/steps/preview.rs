@@ -1,5 +1,7 @@
 //! `step = "preview"`: the pending migrations as SQL, on the store.
 
+use std::collections::BTreeMap;
+
 use sha2::{Digest, Sha256};
 
 use super::lint::{Judgement, Scope};
@@ -9,6 +11,7 @@ use super::{Report, Site, migrator, roots};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::git;
+use crate::journal;
 use crate::pg::{self, Session};
 
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
@@ -28,7 +31,7 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     site.store.replace(&object, text.into()).await?;
     let preview = Preview {
         hash: hex::encode(hasher.finalize()),
-        sql_hash: hash(&pending.fixed),
+        sql_hash: journal::hash(pending.fixed.as_bytes()),
         revisions: pending.revisions,
         files: pending.files,
         object,
@@ -76,6 +79,8 @@ pub struct Pending {
     pub fixed: String,
     /// The revisions, in order.
     pub revisions: Vec<String>,
+    /// Where each root is now.
+    pub from: BTreeMap<String, Vec<String>>,
     /// What each of them is made of ([`crate::migrate::Migrator::fingerprint`]).
     pub files: Vec<String>,
 }
@@ -141,13 +146,9 @@ impl Pending {
                 pending.fixed.push_str(&migrator.fixed(&current.revisions, target).await?);
                 pending.files.extend(steps.iter().map(|step| migrator.fingerprint(&step.revision)));
                 pending.revisions.extend(steps.into_iter().map(|step| step.revision));
+                pending.from.insert(root.name.clone(), current.revisions.into_iter().collect());
             }
         }
         Ok(pending)
     }
-}
-
-/// SHA-256 in hex.
-pub(crate) fn hash(text: &str) -> String {
-    hex::encode(Sha256::digest(text.as_bytes()))
 }

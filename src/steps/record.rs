@@ -21,6 +21,7 @@ use crate::rollback::Order;
 use crate::runbook::RecordStep;
 use crate::store::Created;
 use crate::time::now;
+use crate::words::short;
 
 /// The row of one release, `releases/<environment>/<run>.json`: created once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -170,7 +171,7 @@ async fn set_tag(name: &str, site: &Site<'_>) -> Result<String, Failure> {
         Ok(there) if there == commit => return Ok(format!("the tag {name} is there")),
         Ok(there) => {
             return Err(Failure::refused(format!("set the git tag {name}"))
-                .because_of(format!("it is there, on commit {}", there.get(..12).unwrap_or(&there)))
+                .because_of(format!("it is there, on commit {}", short(&there)))
                 .then(format!("git tag NAME {commit} with another name; {{time}} and {{run}} tell releases of a day apart")));
         }
         Err(_) => {}

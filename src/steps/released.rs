@@ -97,6 +97,12 @@ impl Released {
         self.applied.extend(applied.and_then(Result::ok).unwrap_or_default());
     }
 
+    /// The mark, for the database of this id: another one than the release opened has other counts.
+    pub fn mark_for(&self, oid: u32) -> Option<Mark> {
+        let same = self.target.as_ref().is_some_and(|target| target.oid == oid);
+        self.mark.clone().map(|mark| if same { mark } else { mark.uncounted() })
+    }
+
     /// Whether it ended with production on its new version.
     pub fn is_in_production(&self) -> bool {
         let serves =

@@ -15,14 +15,14 @@ const NAMES: usize = 11;
 /// For a person, at most `width` columns wide: the release, what was written since, the ways.
 pub(super) fn text(survey: &Survey, advice: Option<&Advice>, chosen: Option<By>, width: usize) -> String {
     let told = |name: &str, text: &str| beside(name, text, width);
-    let mut lines = match (&survey.release, &survey.no_release) {
-        (Some(release), _) => told("release", &released(release)),
-        (None, why) => told("release", &format!("none: {}", why.clone().unwrap_or_default())),
+    let mut lines = match &survey.release {
+        Ok(release) => told("release", &released(release)),
+        Err(why) => told("release", &format!("none: {why}")),
     };
     lines.extend(survey.release.iter().flat_map(|release| told("applied", &applied(release))));
     if survey.gone {
         lines.extend(told("database", "gone: there is none of production's name on this server"));
-    } else if survey.release.is_some() {
+    } else if survey.release.is_ok() {
         lines.extend(written(&survey.written).iter().flat_map(|(name, text)| told(name, text)));
     }
     lines.push(String::new());
@@ -108,7 +108,7 @@ pub(super) fn document(
         })
     });
     json!({
-        "event": "rollback", "environment": environment, "release": release, "no_release": survey.no_release,
+        "event": "rollback", "environment": environment, "release": release.ok(), "no_release": survey.release.as_ref().err(),
         "gone": survey.gone, "written": written, "ways": ways.collect::<Vec<_>>(), "recommended": advice,
         "chosen": chosen,
     })
@@ -141,8 +141,7 @@ mod tests {
         };
         let way = |by, cost: &str| Way { by, order: Ok(order(by)), cost: cost.into(), millis: None };
         Survey {
-            release: Some(Release { run: "20261121t140102z-abcde".into(), left, database: None }),
-            no_release: None,
+            release: Ok(Release { run: "20261121t140102z-abcde".into(), left, database: None }),
             gone: false,
             written: Written::Some {
                 since: at,
@@ -171,8 +170,7 @@ mod tests {
         insta::assert_snapshot!(text(&survey, advice.as_ref(), Some(By::Guard), 80));
         let gone = Survey { gone: true, ..survey.clone() };
         let advice = Advice::of(&gone);
-        let none =
-            Survey { release: None, no_release: Some("no run of production has ended".into()), ..survey };
+        let none = Survey { release: Err("no run of production has ended".into()), ..survey };
         insta::assert_snapshot!(format!(
             "{}\n\n---\n\n{}",
             text(&gone, advice.as_ref(), advice.as_ref().map(|advice| advice.by), 60),

@@ -25,7 +25,7 @@ impl Advice {
             return open(By::Backup).then(|| advise(By::Backup, why)).flatten();
         }
         // Without a release nobody can say what a backup would be better than: a person has to.
-        survey.release.as_ref()?;
+        survey.release.as_ref().ok()?;
         let untouched = matches!(&survey.written, Written::Nothing);
         match (open(By::Guard), open(By::Downgrade), open(By::Backup)) {
             (true, _, _) if untouched => advise(
@@ -60,7 +60,7 @@ mod tests {
         };
         let ways = By::ALL.map(|(_, by)| way(by)).into();
         let release = Release { run: "r".into(), left: Released::default(), database: None };
-        Survey { release: Some(release), no_release: None, gone, written, ways }
+        Survey { release: Ok(release), gone, written, ways }
     }
 
     #[test]
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(advised(&[], some(), false), None);
         assert_eq!(advised(&all, unknown(), true), Some(By::Backup));
         assert_eq!(advised(&all[..2], unknown(), true), None);
-        let unreleased = Survey { release: None, ..survey(&all, unknown(), false) };
+        let unreleased = Survey { release: Err("none".into()), ..survey(&all, unknown(), false) };
         assert_eq!(Advice::of(&unreleased), None);
     }
 }

@@ -1,8 +1,7 @@
 //! The release that is meant, from the journals.
 
-use crate::engine::standing::{environment_of, unfinished};
+use crate::engine::standing::{named, unfinished};
 use crate::failure::Failure;
-use crate::id;
 use crate::journal;
 use crate::steps::Released;
 use crate::store::Store;
@@ -18,15 +17,8 @@ pub struct Release {
     pub database: Option<u32>,
 }
 
-/// What the journals know.
-pub(super) enum Found {
-    /// The release to be taken back.
-    Release(Box<Release>),
-    /// There is none, and why.
-    None(String),
-}
-
-/// Finds the newest release of `environment` that production runs on, or looks at the one that is named.
+/// Finds the newest release of `environment` that production runs on, or looks at the one that is named; or tells why there
+/// is none to be taken back.
 ///
 /// # Errors
 /// A name that means no run; a run that did not end with production on its new version; the store's.
@@ -34,7 +26,7 @@ pub(super) async fn find(
     store: &dyn Store,
     environment: &str,
     wanted: Option<&str>,
-) -> Result<Found, Failure> {
+) -> Result<Result<Release, String>, Failure> {
     let named = match wanted {
         Some(wanted) => Some(named(store, wanted).await?),
         None => None,
@@ -53,12 +45,10 @@ pub(super) async fn find(
         match (left.is_in_production(), left.is_rollback) {
             (true, false) => {
                 let database = present(&left, &later);
-                return Ok(Found::Release(Box::new(Release { run, left, database })));
+                return Ok(Ok(Release { run, left, database }));
             }
             (true, true) => {
-                return Ok(Found::None(format!(
-                    "the last change of production is a rollback itself: run {run}"
-                )));
+                return Ok(Err(format!("the last change of production is a rollback itself: run {run}")));
             }
             (false, _) if named.is_some() => return Err(not_in_production(&run, &left)),
             (false, _) => later.push(left),
@@ -68,7 +58,7 @@ pub(super) async fn find(
         Some(run) => Err(Failure::usage(format!("take run {run} back"))
             .because_of(format!("it is no run of {environment}"))
             .then(format!("backstay runs -e {environment} lists those"))),
-        None => Ok(Found::None(format!(
+        None => Ok(Err(format!(
             "no run of {environment} in {} has put a new version into production",
             store.url()
         ))),
@@ -86,20 +76,6 @@ fn present(left: &Released, later: &[Released]) -> Option<u32> {
         }
     }
     Some(database)
-}
-
-/// The run that a person named.
-async fn named(store: &dyn Store, wanted: &str) -> Result<String, Failure> {
-    let runs = journal::runs(store).await?;
-    id::pick(&runs, wanted).map(String::from).map_err(|candidates| {
-        let failure = Failure::usage(format!("find the run {wanted}"));
-        let several = candidates.join(", ");
-        match candidates.is_empty() {
-            true => failure.because_of(format!("the store {} has none of that name", store.url())),
-            false => failure.because_of(format!("several begin so: {several}")),
-        }
-        .then("backstay runs lists them")
-    })
 }
 
 fn not_in_production(run: &str, left: &Released) -> Failure {
@@ -121,11 +97,9 @@ fn not_in_production(run: &str, left: &Released) -> Failure {
 /// # Errors
 /// The refusal, which names the line that goes on; the store's.
 pub(super) async fn refuse_unfinished(store: &dyn Store, environment: &str) -> Result<(), Failure> {
-    let Some(run) = unfinished(store, environment).await? else { return Ok(()) };
-    let history = journal::read(store, &run).await?;
-    match environment_of(&history.records) == Some(environment) {
-        true => Err(unfinished_run(&run, &format!(" -e {environment}"))),
-        false => Ok(()),
+    match unfinished(store, environment).await? {
+        Some(run) => Err(unfinished_run(&run, &format!(" -e {environment}"))),
+        None => Ok(()),
     }
 }
 

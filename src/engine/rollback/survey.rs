@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::find::{self, Found, Release};
+use super::find::{self, Release};
 use super::target::{self, Understood, Wanted};
 use crate::backup::summary::{Summary, summarize};
 use crate::backup::{self, open_pinned};
@@ -24,16 +24,11 @@ use crate::window::ledger::{self, Door, Mark};
 use crate::window::names::{self, Role};
 use crate::words::count;
 
-/// How long another driver's server process may take to be gone.
-const LOCK_WAIT: Duration = Duration::from_secs(3);
-
 /// What is known before anything is chosen.
 #[derive(Debug, Clone)]
 pub struct Survey {
-    /// The release that would be taken back.
-    pub release: Option<Release>,
-    /// Why there is none.
-    pub no_release: Option<String>,
+    /// The release that would be taken back; or why there is none.
+    pub release: Result<Release, String>,
     /// There is no database of production's name.
     pub gone: bool,
     /// What was written since.
@@ -94,7 +89,7 @@ pub async fn survey(
     store: &dyn Store,
     wanted: &Wanted,
 ) -> Result<(Survey, Option<By>), Failure> {
-    let admin = lock::take(config, "rollback", LOCK_WAIT).await?;
+    let admin = lock::take(config, "rollback", lock::WAIT).await?;
     let name = config.database.url.database();
     let production = admin.by_name(name).await?;
     if production.is_none() {
@@ -105,12 +100,8 @@ pub async fn survey(
         find::refuse_unfinished(store, &config.environment).await?;
     }
     let understood = wanted.understand(config, store).await?;
-    let (release, no_release) =
-        match find::find(store, &config.environment, understood.run.as_deref()).await? {
-            Found::Release(release) => (Some(*release), None),
-            Found::None(why) => (None, Some(why)),
-        };
-    let look = Look { config, store, admin: &admin, production, release: release.as_ref() };
+    let release = find::find(store, &config.environment, understood.run.as_deref()).await?;
+    let look = Look { config, store, admin: &admin, production, release: release.as_ref().ok() };
     let written = look.written().await;
     let ways = vec![
         look.by_downgrade(&understood).await,
@@ -118,7 +109,7 @@ pub async fn survey(
         look.by_backup(&understood).await?,
     ];
     let gone = look.production.is_none();
-    Ok((Survey { release, no_release, gone, written, ways }, understood.by))
+    Ok((Survey { release, gone, written, ways }, understood.by))
 }
 
 struct Look<'a> {
@@ -153,10 +144,8 @@ impl Look<'_> {
 
     fn mark(&self) -> Result<Mark, String> {
         let production = self.same_database()?.oid;
-        let left = self.release.map(|release| &release.left);
-        let mark = left.and_then(|left| left.mark.clone());
-        let same = left.and_then(|left| left.target.as_ref()).is_some_and(|target| target.oid == production);
-        mark.map(|mark| if same { mark } else { mark.uncounted() })
+        self.release
+            .and_then(|release| release.left.mark_for(production))
             .ok_or_else(|| "its journal has no mark of the moment when the database was opened".to_string())
     }
 

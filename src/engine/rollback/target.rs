@@ -42,18 +42,17 @@ impl Wanted {
         let Self { run, by, to } = self.clone();
         let mut found = Understood { run, by, ..Understood::default() };
         let Some(to) = to else { return Ok(found) };
-        let runs = journal::runs(store).await?;
-        if found.run.is_none() && by != Some(By::Downgrade) && id::pick(&runs, &to).is_ok() && to != "latest"
-        {
+        let may_be_run = found.run.is_none() && by != Some(By::Downgrade) && to != "latest";
+        if may_be_run && id::pick(&journal::runs(store).await?, &to).is_ok() {
             found.run = Some(to);
             return Ok(found);
         }
-        let backups: Listing = backup::list(store, &config.environment).await.map_err(Failure::from)?;
-        let ids: Vec<String> = backups.backups.iter().map(|entry| entry.id.clone()).collect();
-        if matches!(by, None | Some(By::Backup))
-            && let Ok(id) = id::pick(&ids, &to)
-        {
-            return Ok(Understood { by: Some(By::Backup), backup: Some(id.to_string()), ..found });
+        if matches!(by, None | Some(By::Backup)) {
+            let backups: Listing = backup::list(store, &config.environment).await.map_err(Failure::from)?;
+            let ids: Vec<String> = backups.backups.into_iter().map(|entry| entry.id).collect();
+            if let Ok(id) = id::pick(&ids, &to) {
+                return Ok(Understood { by: Some(By::Backup), backup: Some(id.to_string()), ..found });
+            }
         }
         if matches!(by, None | Some(By::Downgrade)) {
             return Ok(Understood { by: Some(By::Downgrade), revision: Some(to), ..found });
