@@ -56,7 +56,7 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     let lines: Vec<_> = plan
         .lines
         .iter()
-        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undo(), "estimate": outlook.of_line(line) }))
+        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undos(), "estimate": outlook.of_line(line) }))
         .collect();
     let findings: Vec<_> = judgement.findings.iter().map(Finding::document).collect();
     shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings,
@@ -91,7 +91,8 @@ fn heading(phase: Phase) -> &'static str {
 }
 
 fn undo(line: &Line) -> String {
-    line.undo().map(|argv| format!("   (undo: {})", argv.join(" "))).unwrap_or_default()
+    let undos: Vec<String> = line.undos().iter().map(|argv| argv.join(" ")).collect();
+    if undos.is_empty() { String::new() } else { format!("   (undo: {})", undos.join("; ")) }
 }
 
 /// What stands above the SQL.

@@ -162,8 +162,8 @@ pub fn way_back(plan: &Plan, state: &State) -> Vec<Line> {
         push("look for writes of others".into(), Action::ReadLedger);
     }
     for line in plan.lines.iter().rev().filter(|line| state.ever_started(line.id)) {
-        if let Some(argv) = line.undo() {
-            push(format!("undo {}", line.name), Action::Undo { line: line.id, run: argv.to_vec() });
+        if !line.undos().is_empty() {
+            push(format!("undo {}", line.name), Action::Undo { line: line.id });
         }
     }
     if changed {

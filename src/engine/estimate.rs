@@ -22,7 +22,7 @@ pub fn of_way_back(plan: &Plan, state: &State, at_work: Duration) -> Duration {
     way_back(plan, state)
         .iter()
         .map(|line| match &line.action {
-            Action::Undo { line, .. } => lasted(*line).unwrap_or_default(),
+            Action::Undo { line } => lasted(*line).unwrap_or_default(),
             Action::Swap { .. } | Action::Reopen | Action::ReadLedger => DATABASE,
             Action::Prove { .. } => PROOF,
             _ => Duration::ZERO,

@@ -3,7 +3,7 @@
 use crate::config::{Config, OnWrites};
 use crate::event::{LineCard, LineId, Phase};
 use crate::rollback::{By, Order};
-use crate::runbook::{Runbook, Step, StepKind, Undo};
+use crate::runbook::{Runbook, Service, Step, StepKind, Undo};
 use crate::steps::Action;
 
 /// What a run is going to do, line by line, and the rules for going back.
@@ -152,15 +152,14 @@ impl Line {
         matches!(self.action, Action::Step(StepKind::Approve | StepKind::Checklist { .. }))
     }
 
-    /// The command that takes this line back, if it is a command that has one.
-    pub fn undo(&self) -> Option<&[String]> {
-        match &self.action {
-            Action::Step(StepKind::Command(command)) => match &command.undo {
-                Undo::Run(argv) => Some(argv),
-                Undo::None => None,
-            },
-            _ => None,
-        }
+    /// The commands that take this line back, if it is one of commands that have one.
+    pub fn undos(&self) -> Vec<Vec<String>> {
+        let Action::Step(kind) = &self.action else { return Vec::new() };
+        let undo = |service: Service| match service.command.undo {
+            Undo::Run(argv) => Some(argv),
+            Undo::None => None,
+        };
+        kind.commands().into_iter().filter_map(undo).collect()
     }
 }
 

@@ -45,8 +45,8 @@ pub fn outline(plan: &Plan, runbook: &str) -> Outline {
                 let programs = watch.logs.iter().filter_map(|log| log.source.program());
                 outline.logs.extend(programs.map(|argv| (line.id, argv.to_vec())));
             }
-            Action::Step(StepKind::Command(command)) => {
-                outline.commands.insert(line.id, command.clone());
+            Action::Step(kind @ (StepKind::Command(_) | StepKind::Services(_))) => {
+                outline.commands.insert(line.id, kind.commands());
             }
             _ => {}
         }

@@ -119,6 +119,8 @@ pub enum StepKind {
     },
     /// A program.
     Command(CommandStep),
+    /// Programs side by side.
+    Services(Vec<Service>),
     /// Health checks: the environment's, unless the step has its own.
     Health {
         /// HTTP checks of this step.
@@ -149,6 +151,26 @@ pub struct CommandStep {
     pub env: BTreeMap<String, String>,
     /// Where what it deploys is to be seen, for the summary.
     pub url: Option<String>,
+}
+
+/// One of several commands that run side by side: `[[….service]]` of `step = "services"`.
+#[derive(Debug, Clone)]
+pub struct Service {
+    /// What its output and its failures are told by; empty for a command that runs alone.
+    pub name: String,
+    /// What it does.
+    pub command: CommandStep,
+}
+
+impl StepKind {
+    /// Its commands, if it is one or several.
+    pub fn commands(&self) -> Vec<Service> {
+        match self {
+            StepKind::Command(command) => vec![Service { name: String::new(), command: command.clone() }],
+            StepKind::Services(services) => services.clone(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 /// What takes a command back. A command inside the window must say one.

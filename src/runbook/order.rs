@@ -46,6 +46,7 @@ pub(super) enum Kind {
     Migrate,
     Rollback,
     Command,
+    Services,
     Health,
     Verify,
     Watch,
@@ -53,7 +54,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [(&str, Kind); 13] = [
+    pub(super) const ALL: [(&str, Kind); 14] = [
         ("preflight", Kind::Preflight),
         ("backup", Kind::Backup),
         ("lint", Kind::Lint),
@@ -63,6 +64,7 @@ impl Kind {
         ("migrate", Kind::Migrate),
         ("rollback", Kind::Rollback),
         ("command", Kind::Command),
+        ("services", Kind::Services),
         ("health", Kind::Health),
         ("verify", Kind::Verify),
         ("watch", Kind::Watch),

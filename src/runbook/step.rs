@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::order::{Kind, Line, Phase};
-use super::{CommandStep, Level, RecordStep, Step, StepKind, Undo, VerifyStep, watch};
+use super::{CommandStep, Level, RecordStep, Service, Step, StepKind, Undo, VerifyStep, watch};
 use crate::config::health;
 use crate::document::tree::Node;
 use crate::document::{Finding, Noted, Read, Table, Value, masked, spell_out};
@@ -68,7 +68,8 @@ fn read(table: &mut Table<'_>, kind: Kind, phase: Phase) -> Read<StepKind> {
         Kind::Checklist => checklist(table),
         Kind::Migrate => migrate(table),
         Kind::Rollback => rollback(table),
-        Kind::Command => command(table, phase),
+        Kind::Command => command(table, phase).map(StepKind::Command),
+        Kind::Services => services(table, phase),
         Kind::Health => {
             let checks = health::read(table)?;
             Ok(StepKind::Health { http: checks.http, sql: checks.sql })
@@ -117,7 +118,7 @@ fn rollback(table: &mut Table<'_>) -> Read<StepKind> {
     Ok(StepKind::Rollback { by: table.take("by", |v| v.word(&By::ALL))? })
 }
 
-fn command(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
+fn command(table: &mut Table<'_>, phase: Phase) -> Read<CommandStep> {
     let run = table.require("run", "run = [\"systemctl\", \"restart\", \"api\"]", Value::command);
     let undo = table.take("undo", undo);
     let timeout = table.take("timeout", Value::duration);
@@ -129,19 +130,44 @@ fn command(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
         None if phase.in_window() => return Err(no_undo(table)),
         None => Undo::None,
     };
-    Ok(StepKind::Command(CommandStep {
+    Ok(CommandStep {
         run: run?,
         undo,
         timeout: timeout?.unwrap_or(COMMAND_TIMEOUT),
         directory: directory?.map(PathBuf::from),
         env: env?.unwrap_or_default().into_iter().collect::<BTreeMap<_, _>>(),
         url: url?,
-    }))
+    })
+}
+
+fn services(table: &mut Table<'_>, phase: Phase) -> Read<StepKind> {
+    let services = table.each("service", |value| {
+        value.clone().table(|table| {
+            table.call_it("service");
+            let name = table.require("name", "name = \"backend\"", Value::line);
+            let command = command(table, phase);
+            Ok(Service { name: name?, command: command? })
+        })
+    })?;
+    if services.is_empty() {
+        let finding = Finding::new("this step has no services").label("what is to be deployed?");
+        return Err(table
+            .wrong_at("step", finding.help("write a [[….service]] with `name`, `run` and `undo` for each")));
+    }
+    let twice = services
+        .iter()
+        .enumerate()
+        .find(|(n, one)| services[..*n].iter().any(|other| other.name == one.name));
+    if let Some((_, one)) = twice {
+        let finding = Finding::new(format!("two services are called `{}`", one.name)).label("in this step");
+        return Err(table.wrong_at("step", finding.help("their output is told apart by the name")));
+    }
+    Ok(StepKind::Services(services))
 }
 
 fn no_undo(table: &Table<'_>) -> Noted {
     table.wrong_at(
-        "step",
+        if table.says("step") { "step" } else { "name" },
         Finding::new("a command in the window needs an `undo`")
             .label("what takes this back?")
             .help("give the command that takes it back, undo = [\"…\"], or waive it: undo = \"none\""),
@@ -298,6 +324,10 @@ fn default_name(step: &StepKind, table: &Table<'_>) -> String {
         StepKind::Migrate { to, root: Some(root) } => format!("migrate {root} to {to}"),
         StepKind::Rollback { .. } => "rollback".into(),
         StepKind::Command(_) => shorten(&written_command(table)),
+        StepKind::Services(services) => {
+            let names: Vec<&str> = services.iter().map(|service| service.name.as_str()).collect();
+            shorten(&names.join(", "))
+        }
         StepKind::Health { .. } => "health".into(),
         StepKind::Verify(_) => "verify".into(),
         StepKind::Watch(_) => "watch".into(),

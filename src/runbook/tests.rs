@@ -116,6 +116,18 @@ step = "command"
 run = ["true"]
 undo = "none"
 [[open]]
+step = "services"
+[[open.service]]
+name = "api"
+run = ["./api"]
+undo = ["./api", "back"]
+url = "https://api.example.org"
+[[open.service]]
+name = "web"
+run = ["./web"]
+undo = "none"
+directory = "web"
+[[open]]
 step = "health"
 [[open.http]]
 url = "http://127.0.0.1/"
@@ -156,8 +168,14 @@ tag = "release-{date}"
     assert_eq!(verify.columns["users"]["email"], "");
     assert_eq!(verify.columns["orders"]["total due"], "numeric(10,2)");
     assert!(matches!(&window.during[2].kind, StepKind::Verify(v) if v.table_count == Some(11)));
-    assert_eq!(names(&window.open), ["true", "health", "health 2"]);
-    let StepKind::Health { http, .. } = &window.open[1].kind else { panic!("health") };
+    assert_eq!(names(&window.open), ["true", "api, web", "health", "health 2"]);
+    let StepKind::Services(services) = &window.open[1].kind else { panic!("services") };
+    assert_eq!(services[0].command.undo, Undo::Run(vec!["./api".into(), "back".into()]));
+    assert_eq!(
+        (&*services[1].name, services[1].command.directory.as_deref()),
+        ("web", Some(Path::new("web")))
+    );
+    let StepKind::Health { http, .. } = &window.open[2].kind else { panic!("health") };
     assert_eq!((http[0].status, http[0].deadline), (200, Duration::from_secs(60)));
     let StepKind::Watch(watch) = &runbook.after[0].kind else { panic!("watch") };
     assert_eq!((watch.lasts, watch.every, watch.in_a_row), (MINUTE * 5, MINUTE / 12, 2));
@@ -244,6 +262,9 @@ fn bad_steps() {
         "[window]\n[[open]]\nstep = \"command\"\nrun = [\"x\"]",
         "[window]\n[[open]]\nstep = \"command\"\nrun = [\"x\"]\nundo = \"systemctl restart api@previous\"",
         "[window]\n[[open]]\nstep = \"command\"\nrun = [\"sh\", \"-c\", \"${DEPLOI}\"]\nundo = []",
+        "[window]\n[[open]]\nstep = \"services\"",
+        "[window]\n[[open]]\nstep = \"services\"\n[[open.service]]\nname = \"api\"\nrun = [\"x\"]\n[[open.service]]\nrun = [\"x\"]\nundos = \"none\"",
+        "[[after]]\nstep = \"services\"\nservice = [{ name = \"a\", run = [\"x\"] }, { name = \"a\", run = [\"y\"] }]",
         "[window]\n[[during]]\nstep = \"verify\"\ntables = \"users\"\ncolumns = { users = \"id\" }\nindexes = -1",
         "[[before]]\nstep = \"approve\"\nname = \"go\"\n[[before]]\nstep = \"preflight\"\nname = \"go\"",
         "[[after]]\nstep = \"health\"\n[[after.http]]\nurl = \"ftp://x\"\nstatsu = 1",

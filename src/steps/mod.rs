@@ -88,12 +88,10 @@ pub enum Action {
     ClearFlag,
     /// What others wrote since `open`.
     ReadLedger,
-    /// The undo of a command.
+    /// The undos of a line's commands.
     Undo {
-        /// The command's line.
+        /// The line.
         line: LineId,
-        /// Program and arguments.
-        run: Vec<String>,
     },
     /// The guard becomes production, in one transaction.
     Swap {
@@ -129,7 +127,7 @@ impl Action {
     pub fn may_change_database(&self) -> bool {
         matches!(
             self,
-            Action::Step(StepKind::Migrate { .. } | StepKind::Command(_))
+            Action::Step(StepKind::Migrate { .. } | StepKind::Command(_) | StepKind::Services(_))
                 | Action::Downgrade { .. }
                 | Action::Exchange
         )
@@ -184,7 +182,7 @@ pub async fn perform(action: &Action, intent: &Value, site: &mut Site<'_>) -> Re
         Action::Prove { health } => window::prove(*health, site).await,
         Action::ClearFlag => window::clear_flag(site).await,
         Action::ReadLedger => put_back::read_ledger(site).await,
-        Action::Undo { line, run } => command::undo(*line, run, site).await,
+        Action::Undo { line } => command::undo(*line, site).await,
         Action::Swap { opened } => put_back::swap(*opened, intent, site).await,
         Action::Reopen => put_back::reopen(site).await,
     }
@@ -200,7 +198,7 @@ async fn perform_step(kind: &StepKind, site: &mut Site<'_>) -> Result<Report, Fa
         StepKind::Checklist { asks } => checklist::perform(asks, site).await,
         StepKind::Migrate { to, root } => migrate::perform(to, root.as_deref(), site).await,
         StepKind::Rollback { .. } => Err(downgrade::untold()),
-        StepKind::Command(command) => command::perform(command, site).await,
+        StepKind::Command(_) | StepKind::Services(_) => command::perform(&kind.commands(), site).await,
         StepKind::Health { http, sql } => health::perform(http, sql, site).await,
         StepKind::Verify(expected) => verify::perform(expected, site).await,
         StepKind::Watch(watch) => watch::perform(watch, site).await,
@@ -224,7 +222,9 @@ pub async fn probe(action: &Action, intent: &Value, site: &mut Site<'_>) -> Resu
         Action::Downgrade { targets } => downgrade::probe(targets, site).await,
         Action::Swap { .. } => put_back::probe_swap(intent, site).await,
         Action::Step(StepKind::Migrate { to, root }) => migrate::probe(to, root.as_deref(), site).await,
-        Action::Step(StepKind::Command(command)) => Ok(command::probe(command, left, site)),
+        Action::Step(kind @ (StepKind::Command(_) | StepKind::Services(_))) => {
+            Ok(command::probe(&kind.commands(), left, site))
+        }
         Action::Step(_) | Action::Prove { .. } | Action::ReadLedger => {
             Ok(Probe::NotDone("it changes nothing and is done again".into()))
         }

@@ -20,7 +20,7 @@ use crate::migrate::Database;
 use crate::pg::{ConnInfo, SessionOptions};
 use crate::process::orphans::Owner;
 use crate::rollback::Order;
-use crate::runbook::CommandStep;
+use crate::runbook::Service;
 use crate::store::{Spool, Store};
 use crate::window::admin::Admin;
 use crate::window::flag::Bearer;
@@ -89,7 +89,7 @@ pub struct Outline {
     /// The targets of the migrate steps: root (or all) and target.
     pub migrations: Vec<(Option<String>, String)>,
     /// The commands of the plan, by line: an undo runs where its command ran.
-    pub commands: BTreeMap<LineId, CommandStep>,
+    pub commands: BTreeMap<LineId, Vec<Service>>,
     /// The programs whose output a watch reads, by line.
     pub logs: Vec<(LineId, Vec<String>)>,
     /// The names of the checklist's lines, by which answers may be given.

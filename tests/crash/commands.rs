@@ -145,3 +145,39 @@ async fn a_data_load_and_two_services_are_lines_of_a_release() {
         owner.query_one("SELECT count(*) FROM products WHERE sku = 'new'", &[]).await.expect("a count");
     assert_eq!(loaded.get::<_, i64>(0), 1);
 }
+
+/// Two services that each wait for the other are deployed side by side. Where both fail each is named, and both are
+/// taken back.
+#[tokio::test]
+async fn services_are_deployed_side_by_side() {
+    let stage = Stage::of(Release::Good).await;
+    let project = &stage.project;
+    let service = |name: &str| {
+        format!(
+            "[[open.service]]\nname = \"{name}\"\nrun = [\"sh\", \"{name}\"]\nundo = [\"rm\", \"-f\", \"{name}-is-new\"]\n\
+             url = \"https://{name}.example.org\"\n"
+        )
+    };
+    let step = format!("[[open]]\nstep = \"services\"\n{}{}\n", service("api"), service("web"));
+    let mark = "# The environment's health checks, through";
+    project.edit("runbooks/release.toml", mark, &format!("{step}{mark}"));
+    let meet = |own: &str, other: &str, then: &str| {
+        let wait = format!("while [ ! -e {other}-is-new ]; do sleep 0.02; done");
+        project.write(own, &format!("echo {own} goes; touch {own}-is-new; {wait}; {then}\n"));
+    };
+    meet("api", "web", "echo no luck; exit 3");
+    meet("web", "api", "exit 4");
+    let ended = project.run(&["run", "release", "--yes"]);
+    for words in ["api: run sh", "no luck", "web: could not run sh", "exit status: 4", "undo api, web"] {
+        assert!(ended.err.contains(words), "{words:?} is missing:\n{}", ended.err);
+    }
+    stage.expect(&ended, 4, "both services fail").and_production().await;
+    assert!(!project.path("api-is-new").exists() && !project.path("web-is-new").exists());
+
+    meet("api", "web", "true");
+    meet("web", "api", "sleep 0.1");
+    let ended = project.run(&["run", "release", "--yes"]).expect(0);
+    for words in ["api: exit 0, 1 line of output; https://api.example.org, web: exit 0", "web: web goes"] {
+        assert!(ended.err.contains(words), "{words:?} is missing:\n{}", ended.err);
+    }
+}

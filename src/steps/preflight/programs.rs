@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{Check, Finding};
 use crate::config::{Config, Flag, FreeDisk};
 use crate::redact::redact;
-use crate::runbook::Undo;
+use crate::runbook::{Service, Undo};
 use crate::steps::Outline;
 
 /// A program that we start.
@@ -37,11 +37,14 @@ fn programs<'a>(config: &'a Config, outline: &'a Outline) -> Vec<Started<'a>> {
         let folder = folder.unwrap_or(&config.root).clone();
         programs.push(Started { key, argv, folder, unproven });
     };
-    for (line, command) in &outline.commands {
+    for (line, Service { name, command }) in
+        outline.commands.iter().flat_map(|(l, all)| all.iter().map(move |one| (l, one)))
+    {
+        let whose = if name.is_empty() { "the command".to_string() } else { format!("service {name}") };
         let folder = command.directory.as_ref();
-        add(format!("run of the command on line {line}"), &command.run, folder, true);
+        add(format!("run of {whose} on line {line}"), &command.run, folder, true);
         if let Undo::Run(undo) = &command.undo {
-            add(format!("undo of the command on line {line}"), undo, folder, true);
+            add(format!("undo of {whose} on line {line}"), undo, folder, true);
         }
     }
     for (line, argv) in &outline.logs {
@@ -145,7 +148,7 @@ run = ["sh", "-c", "curl -H \"Authorization: $DISK_TOKEN\" https://example.com"]
             url: None,
         };
         let outline = Outline {
-            commands: BTreeMap::from([(LineId::Line(9), command)]),
+            commands: BTreeMap::from([(LineId::Line(9), vec![Service { name: String::new(), command }])]),
             logs: vec![(LineId::Line(12), words(&["no-such-journalctl", "-H", "tok-argv-1"]))],
             window: true,
             ..Outline::default()
