@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
+use super::outlook::Outlook;
 use super::{Shell, Trouble};
 use crate::config::Config;
 use crate::engine::plan::Plan;
@@ -23,8 +24,13 @@ pub(super) async fn run(shell: &Shell, command: &Doctor) -> Result<Verdict, Trou
     let config = shell.config()?;
     let checks = checks(shell, &config, &command.runbook).await?;
     let blocked = is_blocked(&checks);
-    let document = json!({ "environment": config.environment, "ready": !blocked, "checks": checks });
-    shell.tell(&text(shell, &checks, blocked), document);
+    let runbook = shell.runbook(&command.runbook, &config)?;
+    let outlook = Outlook::of(shell, &config, &runbook, &Plan::compile(&runbook, &config)).await;
+    let document = json!({
+        "environment": config.environment, "ready": !blocked, "checks": checks, "schedule": outlook.schedule,
+    });
+    let when = outlook.when.map(|when| format!("\n{when}")).unwrap_or_default();
+    shell.tell(&(text(shell, &checks, blocked) + &when), document);
     Ok(if blocked { Verdict::Refused } else { Verdict::Done })
 }
 

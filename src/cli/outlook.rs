@@ -18,7 +18,8 @@ use crate::time::{now, show_duration};
 /// See the module.
 pub(super) struct Outlook {
     forecast: Result<Forecast, Failure>,
-    lines: Vec<String>,
+    /// What the schedule says of a run now; nothing, if there is none, or it has nothing to say of this runbook.
+    pub when: Option<String>,
     /// The schedule as JSON has it; null, if there is none or the runbook is not bound by one.
     pub schedule: Value,
 }
@@ -30,17 +31,10 @@ impl Outlook {
         let (store, anew) = (shell.spool(config), State::default());
         let forecast = history::forecast(&*store, &config.environment, plan, &anew).await;
         let mut outlook =
-            Self { forecast: forecast.map_err(Failure::from), lines: Vec::new(), schedule: Value::Null };
-        let estimate = match &outlook.forecast {
-            Ok(forecast) => {
-                forecast.words().unwrap_or_else(|| "not known: no earlier run had these lines".to_string())
-            }
-            Err(failure) => format!("not known: {failure}"),
-        };
+            Self { forecast: forecast.map_err(Failure::from), when: None, schedule: Value::Null };
         if admission::is_bound(runbook, plan, &anew) {
             outlook.read_schedule(config, plan);
         }
-        outlook.lines.push(format!("estimate: {estimate}"));
         outlook
     }
 
@@ -59,19 +53,26 @@ impl Outlook {
                     format!("{}; {}", why.clone().unwrap_or_default(), schedule.show_next(next, at))
                 }
             };
-            self.lines.push(format!("schedule: {told}"));
+            self.when = Some(format!("schedule: {told}"));
             self.schedule = json!({
                 "windows": schedule.to_string(), "open": admitted.is_ok(), "until": admitted.ok().flatten(),
                 "opens": next.map(|span| span.from), "why": refused,
             });
         } else if let Some(refused) = refused {
-            self.lines.push(format!("a run would be refused: {refused}"));
+            self.when = Some(format!("a run would be refused: {refused}"));
         }
     }
 
-    /// The lines of it, with an empty one behind them.
+    /// When and how long, with an empty line behind.
     pub fn text(&self) -> String {
-        self.lines.iter().map(|line| format!("{line}\n")).collect::<String>() + "\n"
+        let estimate = match &self.forecast {
+            Ok(forecast) => {
+                forecast.words().unwrap_or_else(|| "not known: no earlier run had these lines".to_string())
+            }
+            Err(failure) => format!("not known: {failure}"),
+        };
+        let when = self.when.as_ref().map(|when| format!("{when}\n")).unwrap_or_default();
+        format!("{when}estimate: {estimate}\n\n")
     }
 
     /// `   (about 41 s)`, of what takes a while.

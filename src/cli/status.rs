@@ -9,6 +9,8 @@ mod mend;
 mod revision;
 mod scene;
 
+use std::time::Duration;
+
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -16,6 +18,7 @@ use super::runs::verdict_word;
 use super::{Shell, Trouble};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
+use crate::schedule::Schedule;
 use crate::time::{between, now, show_duration};
 use crate::ui::Look;
 use crate::ui::layout::fold;
@@ -83,6 +86,7 @@ async fn facts(shell: &Shell, config: &Config) -> Vec<Fact> {
     let store = shell.store(config);
     let scene = Scene::look(shell, config, &*store).await;
     let mut facts = vec![last_run(&scene)];
+    facts.extend(config.schedule.as_ref().map(scheduled));
     facts.extend(spooled(shell, config).await);
     facts.extend(lock(&scene));
     facts.push(flag::look(&scene).await);
@@ -144,6 +148,24 @@ fn last_run(scene: &Scene<'_>) -> Fact {
     let value = json!({ "run": run.id, "verdict": word, "driver": driving.value });
     let fact = Fact::new(NAME, format!("{text}; {}", driving.text), value);
     if driving.needs_resume { fact.mended_by(mend::resume(scene.config, &run.id)) } else { fact }
+}
+
+/// Whether a window may be open now. Which release fits into it, `plan` and `doctor` tell.
+fn scheduled(schedule: &Schedule) -> Fact {
+    let at = now();
+    let admitted = schedule.admit(at, Duration::ZERO);
+    let text = match &admitted {
+        Ok(until) => schedule.show_open(*until, at),
+        Err(refusal) => {
+            let why = schedule.show_why(refusal, at, Duration::ZERO);
+            format!("{why}; {}", schedule.show_next(refusal.next, at))
+        }
+    };
+    let opens = admitted.as_ref().err().and_then(|refusal| refusal.next).map(|span| span.from);
+    let value = json!({
+        "windows": schedule.to_string(), "open": admitted.is_ok(), "until": admitted.ok().flatten(), "opens": opens,
+    });
+    Fact::new("schedule", text, value)
 }
 
 /// Records that a put-back without its store left on this machine.

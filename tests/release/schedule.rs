@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::common::project::{Ended, Project, wait_until};
+use crate::common::schema::Validator;
 use crate::scene::Running;
 
 /// Freezes the environment from `from` to `to`, in milliseconds from now.
@@ -48,6 +49,14 @@ async fn outside_of_the_schedule_a_release_is_refused_and_goes_ahead_for_a_reaso
         serde_json::from_str(&project.run(&["plan", "release", "--json"]).expect(0).out).expect("JSON");
     assert_eq!(plan["schedule"]["open"], false, "{plan}");
     assert!(plan["schedule"]["why"].as_str().is_some_and(|why| why.contains("the fair")), "{plan}");
+    // Where an operator looks first.
+    for command in ["status", "doctor"] {
+        let told = project.run(&[command]).expect(0).out;
+        assert!(told.contains("the fair") && told.contains("the next window"), "{told}");
+        let told: Value =
+            serde_json::from_str(&project.run(&[command, "--json"]).expect(0).out).expect("JSON");
+        Validator::of_command(command).holds(&told);
+    }
     project.run(&["run", "release", "--yes", "--outside-schedule", ""]).expect(2);
     let run = ["run", "release", "--yes", "--outside-schedule", "orders can't be paid, OPS-12"];
     project.run(&run).expect(0).says("outside of the schedule").says("decided: orders can't be paid, OPS-12");
