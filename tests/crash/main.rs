@@ -14,6 +14,7 @@ mod commands;
 mod debris;
 mod driver;
 mod each_record;
+mod each_rollback;
 mod elsewhere;
 mod lost_store;
 mod orphans;

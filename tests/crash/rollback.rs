@@ -11,8 +11,8 @@ use crate::common::project::{Ended, Project};
 use crate::common::{cluster, session};
 use crate::driver::{Driver, records};
 
-const OLD: &str = "989ceebf408f";
-const NEW: &str = "c08085465bad";
+pub const OLD: &str = "989ceebf408f";
+pub const NEW: &str = "c08085465bad";
 
 /// What users do once the release serves: three rows, one deletion.
 const WRITES: &str =
@@ -21,13 +21,13 @@ const WRITES: &str =
     DELETE FROM order_items WHERE order_id = 9";
 
 /// A shop that was released to, and written to since.
-struct Scene {
-    project: Project,
+pub struct Scene {
+    pub project: Project,
     release: String,
 }
 
 impl Scene {
-    async fn released() -> Self {
+    pub async fn released() -> Self {
         let project = Project::shop().await;
         project.set_deploy("echo new >> deployed", "echo old >> deployed");
         Self::release(project).await
@@ -47,20 +47,25 @@ impl Scene {
     }
 
     /// The revision, and how many of the rows that users wrote are in production.
-    async fn serves(&self) -> (String, i64) {
+    pub async fn serves(&self) -> (String, i64) {
         serves(&self.project.url()).await
     }
 
     /// Nothing of the window is left: the flag is down, nothing is fenced.
-    async fn is_calm(&self) {
+    pub async fn is_calm(&self) {
         let names = self.project.databases().await;
         assert!(!self.project.flag_is_up() && !names.iter().any(|name| name.contains("__w_")), "{names:?}");
     }
 
     /// Until the newest run is another one than the release.
-    fn waits_for_a_run(&self) {
+    pub fn waits_for_a_run(&self) {
         let is_new = |record: &Value| record["run"] != self.release;
         crate::patiently("a run", || records(&self.project).first().is_some_and(is_new));
+    }
+
+    /// What the newest run's ledger has of each table: rows and deletions.
+    pub fn ledger_counts(&self) -> Vec<(String, Option<u64>, u64)> {
+        self.ledger().counts().into_iter().map(|(name, rows, gone)| (name.to_string(), rows, gone)).collect()
     }
 
     fn ledger(&self) -> Ledger {
