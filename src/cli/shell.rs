@@ -251,21 +251,25 @@ impl Shell {
         output::complain(text);
     }
 
+    /// Why a command could not do its work, as a text of several lines; without colours where it goes into JSON.
+    pub fn words(&self, trouble: &Trouble) -> String {
+        let look = if self.json() { Look { unicode: self.look.unicode, ..Look::BARE } } else { self.look };
+        match trouble {
+            Trouble::Failure(failure) | Trouble::Verdict(failure, _) => error::tell(failure, look),
+            Trouble::Diagnostic(diagnostic) => {
+                document::render(&**diagnostic, look.width.min(120), look.colour)
+            }
+        }
+    }
+
     /// Shows why a command could not do its work; gives its verdict.
     pub(super) fn tell_trouble(&self, trouble: Trouble) -> Verdict {
-        let (failure, verdict, text) = match trouble {
-            Trouble::Failure(failure) => {
-                let (verdict, text) = (failure.kind.into(), error::tell(&failure, self.look));
-                (failure, verdict, text)
-            }
-            Trouble::Verdict(failure, verdict) => {
-                let text = error::tell(&failure, self.look);
-                (failure, verdict, text)
-            }
-            Trouble::Diagnostic(diagnostic) => {
-                let width = if self.json() { 120 } else { self.look.width.min(120) };
-                let text = document::render(&*diagnostic, width, self.look.colour && !self.json());
-                (Failure::usage("read the project's files").because_of(&text), Verdict::Usage, text)
+        let text = self.words(&trouble);
+        let (verdict, failure) = match trouble {
+            Trouble::Failure(failure) => (failure.kind.into(), failure),
+            Trouble::Verdict(failure, verdict) => (verdict, failure),
+            Trouble::Diagnostic(_) => {
+                (Verdict::Usage, Failure::usage("read the project's files").because_of(&text))
             }
         };
         if self.json() {

@@ -21,7 +21,7 @@ use crate::failure::{Failure, Verdict};
 use crate::schedule::Schedule;
 use crate::time::{between, now, show_duration};
 use crate::ui::Look;
-use crate::ui::layout::fold;
+use crate::ui::layout::hang;
 use crate::words::count;
 use databases::{INVALID, LEFTOVER, ORPHANED};
 use scene::Scene;
@@ -106,9 +106,7 @@ fn text(environment: &str, facts: &[Fact], look: Look) -> String {
     let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0).max(FIRST.len());
     let mut lines = vec![format!("{FIRST:width$}  {environment}")];
     for fact in facts {
-        for (at, row) in fold(&fact.text, look.width.saturating_sub(width + 2)).iter().enumerate() {
-            lines.push(format!("{:width$}  {row}", if at == 0 { fact.name } else { "" }));
-        }
+        lines.extend(hang(&format!("{:width$}  ", fact.name), &fact.text, look.width));
         lines.extend(fact.mends.iter().map(|command| format!("{:width$}  -> {command}", "")));
     }
     lines.join("\n")

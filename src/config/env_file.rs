@@ -18,6 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::iter::Peekable;
+use std::os::unix::fs::PermissionsExt;
 use std::str::CharIndices;
 
 /// What is wrong with a line of an env file. No message shows a value, nor anything that could be one.
@@ -53,6 +54,13 @@ pub enum Problem {
         /// Whose value it is.
         name: String,
     },
+}
+
+/// Whether others than its owner may read or write a file: one with secrets is not for them. What is no file (a pipe of
+/// the shell's `<(…)`) has a mode that means nothing.
+pub(crate) fn is_open_to_others(file: &std::fs::Metadata) -> bool {
+    const OTHERS_READ_OR_WRITE: u32 = 0o066;
+    file.is_file() && file.permissions().mode() & OTHERS_READ_OR_WRITE != 0
 }
 
 /// Reads an env file's text.

@@ -204,13 +204,10 @@ const LARGEST_ENV_FILE: u64 = 1_000_000;
 
 /// The file's bytes; or its mode, if others than its owner may read or write it.
 fn read_private(path: &Path) -> std::io::Result<Result<Vec<u8>, u32>> {
-    const OTHERS_READ_OR_WRITE: u32 = 0o066;
     let file = std::fs::File::open(path)?;
     let metadata = file.metadata()?;
-    let mode = metadata.permissions().mode() & 0o7777;
-    // What is no file (a pipe of the shell's `<(…)`) has a mode that means nothing.
-    if metadata.is_file() && mode & OTHERS_READ_OR_WRITE != 0 {
-        return Ok(Err(mode));
+    if env_file::is_open_to_others(&metadata) {
+        return Ok(Err(metadata.permissions().mode() & 0o7777));
     }
     let mut bytes = Vec::new();
     file.take(LARGEST_ENV_FILE + 1).read_to_end(&mut bytes)?;

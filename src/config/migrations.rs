@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{MigrationRoot, Tool};
-use crate::document::{Finding, Read, Table, Value};
+use crate::document::{Finding, Read, Table, Value, is_variable_name};
 use crate::migrate::alembic::Settings;
 use crate::migrate::draft::{IdKind, NamePattern};
 
@@ -141,8 +141,7 @@ fn alembic_settings(table: &mut Table<'_>, directory: PathBuf) -> Read<Settings>
 /// The name of an environment variable.
 fn variable(value: Value<'_>) -> Read<String> {
     let name = value.clone().line()?;
-    let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    if name.chars().all(letters) && !name.starts_with(|c: char| c.is_ascii_digit()) {
+    if is_variable_name(&name) {
         return Ok(name);
     }
     let finding = Finding::new(format!("`{}` must be the name of an environment variable", value.key()));

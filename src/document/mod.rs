@@ -26,7 +26,7 @@ pub(crate) use secret::{passwords_in, register_variable};
 pub(crate) use source::Source;
 pub(crate) use table::Table;
 pub(crate) use value::{Read, Value, absolute, all};
-pub(crate) use variables::{Exposure, Variables};
+pub(crate) use variables::{Exposure, Variables, is_name as is_variable_name};
 
 use std::cell::{Ref, RefCell};
 

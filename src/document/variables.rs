@@ -129,7 +129,8 @@ fn reference(text: &str, at: usize) -> Piece<'_> {
     if is_name(name) { Piece::Variable { name, default, place } } else { Piece::Malformed(place) }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether a variable can be called so: letters, digits and `_`, no digit first.
+pub(crate) fn is_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')

@@ -4,7 +4,7 @@
 use serde_json::json;
 
 use super::foreign::clean_failure;
-use super::layout::{fold, width_of};
+use super::layout::hang;
 use super::look::{Ink, Look};
 use crate::failure::{Failure, Verdict};
 
@@ -50,10 +50,8 @@ pub fn document(failure: &Failure, verdict: Verdict) -> String {
 }
 
 fn entry(lead: String, text: &str, look: Look) -> Vec<String> {
-    let indent = width_of(&lead) + 1;
-    let text = fold(text, look.width.saturating_sub(indent));
-    let lead = |i| if i == 0 { format!("{lead} ") } else { " ".repeat(indent) };
-    text.iter().enumerate().map(|(i, row)| format!("{}{row}", lead(i)).trim_end().to_string()).collect()
+    let rows = hang(&format!("{lead} "), text, look.width);
+    rows.iter().map(|row| row.trim_end().to_string()).collect()
 }
 
 #[cfg(test)]

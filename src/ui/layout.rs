@@ -83,6 +83,15 @@ pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
     }
 }
 
+/// `lead`, and beside and below it `text`, folded into lines of at most `width` columns.
+pub(crate) fn hang(lead: &str, text: &str, width: usize) -> Vec<String> {
+    let indent = width_of(lead);
+    let below = " ".repeat(indent);
+    let rows = fold(text, width.saturating_sub(indent));
+    let leads = std::iter::once(lead).chain(std::iter::repeat(below.as_str()));
+    leads.zip(&rows).map(|(lead, row)| format!("{lead}{row}")).collect()
+}
+
 fn words(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = None;
@@ -138,6 +147,12 @@ mod tests {
         assert_eq!(rows, ["see", "https://ex…g/address", "now"]);
         assert!(rows.iter().all(|row| width_of(row) <= 20));
         assert_eq!(wrap_cut("a b", usize::MAX, look), ["a b"]);
+    }
+
+    #[test]
+    fn what_hangs_stands_below_its_first_line() {
+        assert_eq!(hang("表: ", "one two three", 11), ["表: one two", "    three"]);
+        assert_eq!(hang("x ", "", 2), ["x "]);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::engine::rollback::{Advice, Release, Survey, Way, Written};
 use crate::rollback::By;
-use crate::ui::layout::fold;
+use crate::ui::layout::{fold, hang};
 
 /// How many objects that were written to are named.
 const MOST: usize = 12;
@@ -14,7 +14,7 @@ const NAMES: usize = 11;
 
 /// For a person, at most `width` columns wide: the release, what was written since, the ways.
 pub(super) fn text(survey: &Survey, advice: Option<&Advice>, chosen: Option<By>, width: usize) -> String {
-    let told = |name: &str, text: &str| beside(name, text, width);
+    let told = |name: &str, text: &str| hang(&format!("{name:NAMES$} "), text, width);
     let mut lines = match &survey.release {
         Ok(release) => told("release", &released(release)),
         Err(why) => told("release", &format!("none: {why}")),
@@ -35,13 +35,6 @@ pub(super) fn text(survey: &Survey, advice: Option<&Advice>, chosen: Option<By>,
         lines.extend(fold(&format!("recommended: {by}, because {why}"), width));
     }
     lines.join("\n")
-}
-
-/// A name, and what is told of it beside and below.
-fn beside(name: &str, text: &str, width: usize) -> Vec<String> {
-    let rows = fold(text, width.saturating_sub(NAMES + 1));
-    let rows = rows.iter().enumerate().map(|(at, row)| (if at == 0 { name } else { "" }, row));
-    rows.map(|(name, row)| format!("{name:NAMES$} {row}")).collect()
 }
 
 fn released(release: &Release) -> String {
