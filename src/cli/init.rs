@@ -5,6 +5,7 @@ mod answer;
 mod ask;
 mod baseline;
 mod git;
+mod keeping;
 
 use std::path::{Path, PathBuf};
 
@@ -13,13 +14,14 @@ use serde_json::json;
 
 use super::{Shell, Trouble, doctor};
 use crate::config::{Config, find_environment};
-use crate::document;
 use crate::failure::{Failure, Verdict};
-use crate::init::files::{self, Answers, Missing};
+use crate::init::answers::{Answers, Tool};
+use crate::init::files::{self, Missing};
 use crate::init::write::{self, NewFile};
 use crate::init::{Places, look};
 use crate::steps::preflight::Check;
-use crate::ui::layout::fold;
+use crate::ui::layout::hang;
+use baseline::Baseline;
 
 /// Ask, find out what can be found out, and write config, runbook and migrations; never overwrites
 #[derive(Debug, Args)]
@@ -67,40 +69,70 @@ const UNITS: &str = "/etc/systemd/system";
 pub(super) async fn run(shell: &Shell, command: Init) -> Result<Verdict, Trouble> {
     let root = std::path::absolute(shell.root())
         .map_err(|error| Failure::usage(format!("find {}", shell.root().display())).caused_by(&error))?;
-    let asks = !command.yes;
-    if asks && !shell.can_ask() {
+    if !command.yes && !shell.can_ask() {
         return Err(nobody_to_ask().into());
     }
-    let named = command.name.as_deref().or(shell.environment()).unwrap_or("production");
-    let name = if asks && command.name.is_none() { ask::environment(named)? } else { named.to_string() };
-    let name = find_environment(&root, Some(&name), None)?;
-    let units = [PathBuf::from(UNITS)];
-    let places = Places { root: &root, environment: &name, variables: &shell.variables, units: &units };
-    let found = look(&places);
+    let name = environment(shell, &command, &root)?;
     let mut made = Made::default();
     let config = format!("config/{name}.toml");
     let mut missing = Vec::new();
     if root.join(&config).exists() {
         made.kept.push(config);
     } else {
-        let mut answers = answer::from(&command, &root, &name, &found)?;
-        if asks {
-            answer::tell(shell, &found);
-            if !ask::all(shell, &mut answers, &found, &command)? {
+        match describe(shell, &command, &root, &name, &mut made).await? {
+            Some(open) => missing = open,
+            None => {
                 shell.note("nothing was written");
                 return Ok(Verdict::Done);
             }
         }
-        write(&root, &answers, &mut made).await?;
-        if asks {
-            ask::keep_private(shell, &root.join(answers.env_path()))?;
-        }
-        missing = files::missing(&answers);
-        missing.extend(answer::troubles(&root, &answers, &found));
-        missing.extend(git::troubles(&root, &answers.env_path()).await);
     }
     let examined = examine(shell, &root, &name, &mut made, &mut missing).await;
     Ok(tell(shell, &name, &made, &missing, examined))
+}
+
+/// The environment that is meant: asked for only where no option names it.
+fn environment(shell: &Shell, command: &Init, root: &Path) -> Result<String, Trouble> {
+    let named = command.name.as_deref().or(shell.environment());
+    let usual = named.unwrap_or("production");
+    if named.is_some() || command.yes {
+        return Ok(find_environment(root, Some(usual), None)?);
+    }
+    let wrong = |typed: &str| find_environment(root, Some(typed), None).err().map(|error| error.to_string());
+    Ok(ask::environment(usual, wrong)?)
+}
+
+/// Finds out what the environment is like, asks for the rest, writes its files; gives what is still to be done, or
+/// nothing if a person does not want them.
+async fn describe(
+    shell: &Shell,
+    command: &Init,
+    root: &Path,
+    name: &str,
+    made: &mut Made,
+) -> Result<Option<Vec<Missing>>, Trouble> {
+    let units = [PathBuf::from(UNITS)];
+    let found = look(&Places { root, environment: name, variables: &shell.variables, units: &units });
+    let mut answers = answer::from(command, root, name, &found)?;
+    let check =
+        |answers: &Answers| files::check(answers, root, &keeping::variables(root, answers, &shell.variables));
+    check(&answers).map_err(|mistakes| answer::refused(name, &mistakes))?;
+    let runbooks = [files::RELEASE, files::EMERGENCY].iter().all(|path| root.join(path).exists());
+    if !command.yes {
+        answer::tell(shell, &found);
+        let questions = ask::Questions { found: &found, command, runbooks, check: &check };
+        if !ask::all(shell, &mut answers, &questions)? {
+            return Ok(None);
+        }
+        ask::keep_private(shell, &root.join(answers.env_path()))?;
+    }
+    write(root, &answers, made).await?;
+    let mut missing = Vec::from_iter(keeping::trouble(root, &answers, &shell.variables));
+    missing.extend(answer::other_deploy(root, command));
+    missing.extend(files::missing(&answers, runbooks));
+    missing.extend(answer::troubles(root, &answers, &found));
+    missing.extend(git::troubles(root, &answers.env_path()).await);
+    Ok(Some(missing))
 }
 
 fn nobody_to_ask() -> Failure {
@@ -114,13 +146,16 @@ fn nobody_to_ask() -> Failure {
 #[derive(Debug, Default)]
 struct Made {
     wrote: Vec<String>,
+    /// Lines that were added to files that were there: what, and to which.
+    added: Vec<(String, String)>,
     ignored: Vec<String>,
     kept: Vec<String>,
 }
 
 impl Made {
     fn create(&mut self, root: &Path, file: &NewFile) -> Result<(), Failure> {
-        let list = if write::create(root, file)? { &mut self.wrote } else { &mut self.kept };
+        let is_new = write::create(root, file)?;
+        let list = if is_new { &mut self.wrote } else { &mut self.kept };
         list.push(file.path.clone());
         Ok(())
     }
@@ -129,18 +164,22 @@ impl Made {
 /// Writes what is not there: first what git must not see, then the secret, last the config, which makes it an
 /// environment. A crash in between leaves some of the files; the same command writes the rest.
 async fn write(root: &Path, answers: &Answers, made: &mut Made) -> Result<(), Failure> {
-    let lines = git::lines_to_add(root, &files::not_for_git(answers)).await;
+    let lines = git::lines_to_add(root, &files::not_for_git(answers, root)).await;
     if !lines.is_empty() {
         write::ignore(root, &lines)?;
         made.ignored = lines;
     }
     if let Some(text) = files::env_file(answers) {
-        made.create(root, &NewFile { path: answers.env_path(), text, private: true })?;
+        let path = answers.env_path();
+        match keeping::add(root, answers)? {
+            true => made.added.push((answers.url.variable.clone(), path)),
+            false => made.create(root, &NewFile { path, text, private: true })?,
+        }
     }
     let file = |path: &str, text: String| NewFile { path: path.to_string(), text, private: false };
-    made.create(root, &file("runbooks/release.toml", files::runbook(answers)))?;
-    made.create(root, &file("runbooks/emergency-rollback.toml", files::emergency(answers)))?;
-    if answers.tool == files::Tool::Sql {
+    made.create(root, &file(files::RELEASE, files::runbook(answers)))?;
+    made.create(root, &file(files::EMERGENCY, files::emergency(answers)))?;
+    if answers.tool == Tool::Sql {
         std::fs::create_dir_all(root.join("migrations"))
             .map_err(|error| Failure::usage("make the folder migrations").caused_by(&error))?;
     }
@@ -148,7 +187,7 @@ async fn write(root: &Path, answers: &Answers, made: &mut Made) -> Result<(), Fa
     Ok(())
 }
 
-/// What `doctor` says of the environment; or why its files can't be read.
+/// What `doctor` says of the environment, once a baseline is there where one is wanted; or why its files can't be read.
 async fn examine(
     shell: &Shell,
     root: &Path,
@@ -156,14 +195,22 @@ async fn examine(
     made: &mut Made,
     missing: &mut Vec<Missing>,
 ) -> Result<Vec<Check>, Trouble> {
-    let config = Config::load(root, name, &shell.variables)?;
-    // Best effort: a database that can't be reached is told by `doctor`, with what mends it.
-    if let Ok(Some((file, stamp))) = baseline::of(&config).await {
-        made.create(root, &file)?;
-        missing.push(Missing::new(
-            format!("{} says what the database has already; it has to be told that it has it", file.path),
-            stamp,
-        ));
+    let wanted = baseline::is_wanted(root, name);
+    let config = Config::load(root, name, &shell.variables).inspect_err(|_| {
+        missing.extend((wanted && baseline::is_none_there(root)).then(|| baseline::later(name)))
+    })?;
+    let baseline = if wanted { baseline::of(&config).await } else { Ok(Baseline::None) };
+    match baseline {
+        Ok(Baseline::None) => {}
+        Ok(Baseline::Unreached) => missing.push(baseline::later(name)),
+        Ok(Baseline::File(file, stamp)) => {
+            made.create(root, &file)?;
+            missing.push(Missing::new(
+                format!("{} says what the database has already; it has to be told that it has it", file.path),
+                stamp,
+            ));
+        }
+        Err(failure) => missing.push(baseline::told(&failure)),
     }
     doctor::checks(shell, &config, "release").await
 }
@@ -177,7 +224,7 @@ fn tell(
 ) -> Verdict {
     let (checks, trouble) = match examined {
         Ok(checks) => (checks, None),
-        Err(trouble) => (Vec::new(), Some(words(shell, &trouble))),
+        Err(trouble) => (Vec::new(), Some(shell.words(&trouble))),
     };
     let ready = trouble.is_none() && !doctor::is_blocked(&checks);
     let mut text = written(made);
@@ -190,16 +237,15 @@ fn tell(
         text.extend([String::new(), "still to be done:".to_string()]);
     }
     for (number, thing) in (1..).zip(missing) {
-        for (at, row) in fold(&thing.what, shell.look.width.saturating_sub(5)).iter().enumerate() {
-            text.push(if at == 0 { format!("{number:3}. {row}") } else { format!("     {row}") });
-        }
+        text.extend(hang(&format!("{number:3}. "), &thing.what, shell.look.width));
         text.push(format!("     -> {}", thing.mends));
     }
     let next = if ready { "plan release" } else { "doctor" };
     text.extend([String::new(), format!("next: backstay {next} -e {name}")]);
+    let added: Vec<&String> = made.added.iter().map(|(_, path)| path).collect();
     let document = json!({
-        "environment": name, "wrote": made.wrote, "ignored": made.ignored, "kept": made.kept, "missing": missing,
-        "ready": ready, "checks": checks, "trouble": trouble,
+        "environment": name, "wrote": made.wrote, "added": added, "ignored": made.ignored, "kept": made.kept,
+        "missing": missing, "ready": ready, "checks": checks, "trouble": trouble,
     });
     shell.tell(&text.join("\n"), document);
     if ready { Verdict::Done } else { Verdict::Refused }
@@ -207,22 +253,10 @@ fn tell(
 
 fn written(made: &Made) -> Vec<String> {
     let mut text: Vec<String> = made.wrote.iter().map(|path| format!("wrote {path}")).collect();
+    text.extend(made.added.iter().map(|(what, path)| format!("added {what} to {path}")));
     if !made.ignored.is_empty() {
         text.push(format!("added to .gitignore: {}", made.ignored.join(", ")));
     }
     text.extend(made.kept.iter().map(|path| format!("{path} was there already, and stays as it is")));
     text
-}
-
-fn words(shell: &Shell, trouble: &Trouble) -> String {
-    match trouble {
-        Trouble::Failure(failure) | Trouble::Verdict(failure, _) => {
-            crate::ui::error::tell(failure, shell.look)
-        }
-        Trouble::Diagnostic(diagnostic) => {
-            let (width, colour) =
-                if shell.json() { (120, false) } else { (shell.look.width.min(120), shell.look.colour) };
-            document::render(&**diagnostic, width, colour)
-        }
-    }
 }

@@ -1,8 +1,8 @@
-//! Writes files that are not there, and lines that `.gitignore` lacks. What is there stays as it is.
+//! Writes files that are not there, and adds lines to the end of those that are. What is there stays as it is.
 
-use std::fs::{self, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use crate::failure::Failure;
@@ -18,56 +18,78 @@ pub struct NewFile {
     pub private: bool,
 }
 
-/// Writes `file` below `root`, durably; gives whether it was not there before. A crash leaves it, all of it, or an
-/// empty file of that name.
+/// Writes `file` below `root`, durably; gives whether it was not there before. A crash leaves all of it, or nothing of
+/// that name and a temporary file (`.backstay-…`) beside it.
 ///
 /// # Errors
-/// The folder or the file can't be made.
+/// The folder or the file can't be made; then there is none.
 pub fn create(root: &Path, file: &NewFile) -> Result<bool, Failure> {
     let path = root.join(&file.path);
-    let failed =
-        |error: std::io::Error| Failure::usage(format!("write {}", path.display())).caused_by(&error);
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(failed)?;
+    create_whole(&path, file)
+        .map_err(|error| Failure::usage(format!("write {}", path.display())).caused_by(&error))
+}
+
+fn create_whole(path: &Path, file: &NewFile) -> io::Result<bool> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::create_dir_all(folder)?;
+    if path.symlink_metadata().is_ok() {
+        return Ok(false);
     }
     let mode = if file.private { 0o600 } else { 0o644 };
-    match OpenOptions::new().write(true).create_new(true).mode(mode).open(&path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(failed(error)),
-        Ok(mut opened) => {
-            opened.write_all(file.text.as_bytes()).and_then(|()| opened.sync_all()).map_err(failed)?;
-            Ok(true)
-        }
+    let mut temporary = tempfile::Builder::new()
+        .prefix(".backstay-")
+        .permissions(Permissions::from_mode(mode))
+        .tempfile_in(folder)?;
+    temporary.write_all(file.text.as_bytes())?;
+    temporary.as_file().sync_all()?;
+    match temporary.persist_noclobber(path) {
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+        Ok(_) => File::open(folder)?.sync_all().map(|()| true),
     }
+}
+
+/// Adds `text` to the end of the file at `path`, on a line of its own; the file is made, readable by its owner alone if
+/// `private`, if it is not there. A crash may leave the beginning of the text.
+///
+/// # Errors
+/// It can't be written; then it is as it was.
+pub fn append(path: &Path, text: &str, private: bool) -> Result<(), Failure> {
+    let mode = if private { 0o600 } else { 0o644 };
+    let opened = OpenOptions::new().read(true).append(true).create(true).mode(mode).open(path);
+    opened
+        .and_then(|file| append_to(file, text))
+        .map_err(|error| Failure::usage(format!("write {}", path.display())).caused_by(&error))
+}
+
+fn append_to(mut file: File, text: &str) -> io::Result<()> {
+    let length = file.metadata()?.len();
+    let mut last = [b'\n'];
+    if length > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    let text = format!("{}{text}", if last == [b'\n'] { "" } else { "\n" });
+    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).inspect_err(|_| {
+        // A half of it would be taken for something else.
+        let _ = file.set_len(length);
+    })
 }
 
 /// Adds `lines` to the end of `.gitignore` below `root`, which is made if it is not there.
 ///
 /// # Errors
-/// It can't be written.
+/// It can't be written; then it is as it was.
 pub fn ignore(root: &Path, lines: &[String]) -> Result<(), Failure> {
     let path = root.join(".gitignore");
-    let failed =
-        |error: std::io::Error| Failure::usage(format!("write {}", path.display())).caused_by(&error);
-    let before = match fs::read(&path) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == ErrorKind::NotFound => Vec::new(),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut text = String::new();
-    if !before.is_empty() {
-        text.push_str(if before.ends_with(b"\n") { "\n" } else { "\n\n" });
-    }
-    text.push_str("# Of backstay: secrets, and what runs leave on this machine\n");
+    let apart = if fs::metadata(&path).is_ok_and(|file| file.len() > 0) { "\n" } else { "" };
+    let mut text = format!("{apart}# Of backstay: secrets, and what runs leave on this machine\n");
     lines.iter().for_each(|line| text.extend([line, "\n"]));
-    let mut opened = OpenOptions::new().append(true).create(true).open(&path).map_err(failed)?;
-    opened.write_all(text.as_bytes()).and_then(|()| opened.sync_all()).map_err(failed)
+    append(&path, &text, false)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
@@ -86,6 +108,27 @@ mod tests {
         create(root.path(), &NewFile { path: ".env.x".into(), text: "A=b\n".into(), private: true }).unwrap();
         let mode = fs::metadata(root.path().join(".env.x")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
+    }
+
+    #[test]
+    fn what_leads_nowhere_is_there_too() {
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("nowhere", root.path().join("x")).unwrap();
+        assert!(
+            !create(root.path(), &NewFile { path: "x".into(), text: "A".into(), private: true }).unwrap()
+        );
+        assert!(fs::read_link(root.path().join("x")).is_ok());
+    }
+
+    #[test]
+    fn a_line_is_added_on_a_line_of_its_own() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join(".env");
+        for text in ["A=1", "B=2\n", "C=3\n"] {
+            append(&path, text, true).unwrap();
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "A=1\nB=2\nC=3\n");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::backend;
 use crate::common::command_line::{CommandLine, SECRET};
+use crate::common::{cluster, session as session_of};
 
 /// A project as it is before backstay: no config.
 async fn before() -> CommandLine {
@@ -111,4 +112,191 @@ async fn what_is_not_known_is_said_with_what_mends_it() {
     assert!(!project.path().join("config/other.toml").exists());
     project.expect(2, &["init", "--yes", "--name", "other", "--tool", "alembic"]).says(&["no alembic.ini"]);
     assert!(!project.path().join("config/other.toml").exists());
+}
+
+/// Every file of the project, from its root.
+fn files(project: &CommandLine) -> Vec<String> {
+    let output = Command::new("find").args([".", "-type", "f"]).current_dir(project.path()).output().unwrap();
+    let mut files: Vec<String> =
+        String::from_utf8(output.stdout).unwrap().lines().map(String::from).collect();
+    files.sort();
+    files
+}
+
+fn compose(project: &CommandLine, url: &str) {
+    let text = format!("services:\n  web:\n    build: .\n    environment:\n      DATABASE_URL: {url}\n");
+    project.write("compose.yaml", &text);
+}
+
+fn texts(said: &serde_json::Value, list: &str, member: &str) -> Vec<String> {
+    let texts = said[list].as_array().expect("a list").iter();
+    texts.map(|thing| thing[member].as_str().expect("a text").to_string()).collect()
+}
+
+/// A user who gave a URL finds it where the config says that it is.
+#[tokio::test]
+async fn a_url_is_added_to_the_env_file_that_is_there() {
+    let project = before().await;
+    compose(&project, &project.url);
+    project.write(".env.production", "DEBUG=1");
+    let said = without_url(&project, 0, &["init", "--yes"]);
+    assert_eq!(said["ready"], true, "{said}");
+    let text = read(&project, ".env.production");
+    assert_eq!(text, format!("DEBUG=1\nDATABASE_URL={}\n", project.url));
+    assert_eq!(said["added"], serde_json::json!([".env.production"]));
+}
+
+#[tokio::test]
+async fn a_url_that_could_not_be_kept_is_named() {
+    let project = before().await;
+    compose(&project, &project.url);
+    let other = "DATABASE_URL=mysql://elsewhere\n";
+    project.write(".env.production", other);
+    let said = without_url(&project, 3, &["init", "--yes"]);
+    assert_eq!(read(&project, ".env.production"), other);
+    let told = texts(&said, "missing", "what");
+    assert!(told[0].contains("DATABASE_URL") && told[0].contains(".env.production"), "{told:?}");
+
+    // Nor does a secret go where others can read it.
+    let path = project.path().join(".env.staging");
+    std::fs::write(&path, "DEBUG=1\n").unwrap();
+    let said = without_url(&project, 3, &["init", "--yes", "--name", "staging"]);
+    assert_eq!(read(&project, ".env.staging"), "DEBUG=1\n");
+    let told = texts(&said, "missing", "what");
+    assert!(told[0].contains("DATABASE_URL") && told[0].contains(".env.staging"), "{told:?}");
+}
+
+/// What is in the environment goes before what is in the env file.
+#[tokio::test]
+async fn a_url_that_another_one_hides_is_named() {
+    let project = before().await;
+    project.write(".env.production", &format!("PG_URL={}\n", project.url));
+    let mut command = project.command(&["init", "--yes", "--url-env", "PG_URL", "--json"]);
+    let output = command.env("PG_URL", "mysql://elsewhere").output().expect("the program runs");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let told = texts(&said, "missing", "mends");
+    assert!(told[0].contains("unset PG_URL"), "{told:?}");
+}
+
+#[tokio::test]
+async fn with_a_config_of_somebody_elses_only_doctor_runs() {
+    let project = before().await;
+    let session = project.session().await;
+    session.batch_execute("CREATE TABLE users (id bigint)").await.unwrap();
+    session.close().await;
+    project.configure("production", "[migrations]\ndirectory = \"db/migrations\"\n");
+    project.write("db/migrations/.keep", "");
+    let was = files(&project);
+    let said = project.json(3, &["init", "--yes"]);
+    assert_eq!(said["wrote"], serde_json::json!([]));
+    assert_eq!(files(&project), was);
+}
+
+#[tokio::test]
+async fn what_came_too_early_is_made_up_for() {
+    let project = before().await;
+    let session = project.session().await;
+    session.batch_execute("CREATE TABLE users (id bigint)").await.unwrap();
+    session.close().await;
+    let said = without_url(&project, 3, &["init", "--yes"]);
+    assert!(texts(&said, "missing", "mends").contains(&"backstay init -e production".to_string()), "{said}");
+    let config = read(&project, "config/production.toml");
+    project.write("config/production.toml", &config.replace("= \"migrations\"", "= \"db/migrations\""));
+    project.write("db/migrations/.keep", "");
+    let said = project.json(3, &["init", "--yes"]);
+    let wrote = said["wrote"][0].as_str().expect("a file");
+    assert!(wrote.starts_with("db/migrations/") && wrote.ends_with("_baseline.sql"), "{said}");
+    let stamp = texts(&said, "missing", "mends").pop().expect("a stamp");
+    let words: Vec<&str> = stamp.split(' ').skip(1).collect();
+    project.expect(0, &words);
+}
+
+#[tokio::test]
+async fn options_that_make_no_config_write_nothing() {
+    let project = before().await;
+    let was = files(&project);
+    for (option, value, why) in [
+        ("--url-env", "my-url", "--url-env"),
+        ("--url-env", "A}\"", "--url-env"),
+        ("--store", "s3://b/x", "no store of this kind"),
+        ("--store", "file://host/x", "after `file://`"),
+        ("--health-url", "127.0.0.1:8000", "health"),
+        ("--flag", "", "`file` is empty"),
+        ("--flag", "${NOT_SET}/flag", "NOT_SET"),
+    ] {
+        let answer = project.expect(2, &["init", "--yes", option, value]);
+        answer.says(&[why, "nothing was written"]);
+        assert_eq!(files(&project), was, "{option} {value}");
+    }
+    // The mode of an env file and a CI's rules are doctor's to tell.
+    project.write(".env.production", "DEBUG=1\n");
+    let mut command = project.command(&["init", "--yes"]);
+    assert_eq!(command.env("CI", "true").output().unwrap().status.code(), Some(3));
+    assert!(project.path().join("config/production.toml").exists());
+}
+
+#[tokio::test]
+async fn names_of_units_are_words_of_a_shell() {
+    let project = before().await;
+    project.write("deploy/my\\x2dapp.service", "[Service]\nExecStart=x\n");
+    project.json(0, &["init", "--yes"]);
+    let runbook: toml::Table = read(&project, "runbooks/release.toml").parse().unwrap();
+    let line = runbook["open"][0]["run"][2].as_str().expect("a line");
+    assert_eq!(line, "systemctl restart 'my\\x2dapp'");
+}
+
+#[tokio::test]
+async fn why_there_is_no_baseline_is_said() {
+    let project = before().await;
+    let session = project.session().await;
+    session.batch_execute("CREATE TABLE users (id bigint)").await.unwrap();
+    session.close().await;
+    let superuser = session_of(&cluster().url("postgres", &project.database)).await;
+    superuser.batch_execute("CREATE TABLE secrets (id bigint)").await.unwrap();
+    superuser.close().await;
+    let said = project.json(3, &["init", "--yes"]);
+    let told = texts(&said, "missing", "what");
+    assert!(told.iter().any(|what| what.contains("permission denied for table secrets")), "{told:?}");
+}
+
+/// SIGXFSZ is what a full disk would be if it killed.
+#[tokio::test]
+async fn a_file_is_whole_or_not_there() {
+    let project = before().await;
+    let mut program = project.command(&["init", "--yes"]);
+    let limited = format!("ulimit -f 1; exec {} init --yes", program.get_program().to_string_lossy());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &limited]).current_dir(project.path()).env_clear().env("DATABASE_URL", &project.url);
+    let killed = shell.env("PATH", std::env::var_os("PATH").unwrap()).output().unwrap();
+    assert!(killed.status.code().is_none(), "{killed:?}");
+    assert!(!project.path().join("config/production.toml").exists());
+    assert!(program.output().unwrap().status.success());
+    assert!(read(&project, "runbooks/release.toml").contains("step = \"record\""));
+    assert!(read(&project, "config/production.toml").contains("[[health.sql]]"));
+}
+
+#[tokio::test]
+async fn git_sees_neither_backups_nor_flag() {
+    let project = before().await;
+    assert!(Command::new("git").args(["init", "-q"]).current_dir(project.path()).status().unwrap().success());
+    let said = project.json(0, &["init", "--yes", "--store", "backups", "--flag", "./x"]);
+    assert_eq!(
+        said["ignored"],
+        serde_json::json!(["/.env.production", "/.backstay-spool/", "/backups/", "/x"])
+    );
+    let inside = format!("file://{}/inner/backups", project.path().display());
+    let said = project.json(0, &["init", "--yes", "--name", "b", "--store", &inside, "--flag", "./y"]);
+    assert_eq!(said["ignored"], serde_json::json!(["/.env.b", "/inner/backups/", "/y"]));
+}
+
+/// A second environment has the runbooks of the first: a line that is not taken is named.
+#[tokio::test]
+async fn a_deploy_line_that_is_not_taken_is_named() {
+    let project = before().await;
+    project.json(0, &["init", "--yes", "--deploy", "true", "--undo", "true"]);
+    let again = ["init", "--yes", "--name", "staging", "--deploy", "make deploy"];
+    let told = texts(&project.json(0, &again), "missing", "what");
+    assert!(told[0].contains("runbooks/release.toml"), "{told:?}");
+    let told = texts(&project.json(0, &["init", "--yes", "--name", "b"]), "missing", "what");
+    assert!(!told.iter().any(|what| what.contains("new version")), "{told:?}");
 }

@@ -1,48 +1,79 @@
 //! What is taken where nobody says otherwise: options first, then what was found.
 
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::{Init, ToolName};
 use crate::cli::Shell;
+use crate::config::env_file::is_open_to_others;
+use crate::document::is_variable_name;
 use crate::failure::Failure;
-use crate::init::files::{Answers, Kept, Missing, Tool, Url};
+use crate::init::answers::{Answers, Kept, Tool, Url};
+use crate::init::files::{self, Missing, Mistake};
 use crate::init::{Found, FoundUrl, Origin};
 use crate::pg::ConnInfo;
-use crate::words::{count, shell_path};
+use crate::words::{count, shell_path, shell_word};
 
 /// The answers of somebody who only says what the options say.
 ///
 /// # Errors
-/// A tool that there are no files for.
+/// What can't be a variable; a tool that there are no files for.
 pub(super) fn from(command: &Init, root: &Path, name: &str, found: &Found) -> Result<Answers, Failure> {
     let chosen = match &command.url_env {
         Some(wanted) => found.urls.iter().find(|url| url.variable == *wanted),
         None => found.urls.first(),
     };
-    let variable = command.url_env.clone().unwrap_or_else(|| "DATABASE_URL".into());
-    let url = chosen.map_or(Url { variable, kept: Kept::Nowhere }, url);
-    let free_disk = chosen.and_then(|url| disk_of(&url.url));
+    let mut url = chosen.map_or(Url { variable: "DATABASE_URL".into(), kept: Kept::Nowhere }, url);
+    if let Some(wanted) = &command.url_env {
+        expect_variable(wanted)?;
+        url.variable.clone_from(wanted);
+    }
     let unit = found.units.first();
-    let restart = unit.map(|unit| format!("systemctl restart {}", unit.name));
+    let restart = unit.map(|unit| format!("systemctl restart {}", shell_word(&unit.name)));
     let built = found.services.iter().find(|service| service.built);
-    let compose = built.map(|service| format!("docker compose up -d --build {}", service.name));
+    let up = built.map(|service| format!("docker compose up -d --build {}", shell_word(&service.name)));
     let folder = unit.and_then(|unit| unit.directory.clone());
     let flag = folder.map_or("maintenance.flag".into(), |folder| format!("{folder}/maintenance.flag"));
     let port = unit
         .and_then(|unit| unit.port())
         .or_else(|| built.and_then(|service| service.ports.first().copied()));
+    let health = port.map(|port| format!("http://127.0.0.1:{port}/health"));
+    let said = |option: &Option<String>, found| option.clone().map_or(found, |line| something(&line));
     Ok(Answers {
         environment: name.to_string(),
-        application: root.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        application: root.file_name().unwrap_or_default().to_string_lossy().replace(char::is_control, "?"),
+        free_disk: chosen.and_then(|url| disk_of(&url.url)),
         url,
         tool: tool(command, found)?,
-        deploy: command.deploy.clone().or(restart).or(compose),
-        undo: command.undo.clone(),
+        deploy: said(&command.deploy, restart.or(up)),
+        undo: said(&command.undo, None),
         flag: command.flag.clone().unwrap_or(flag),
-        health: command.health_url.clone().or(port.map(|port| format!("http://127.0.0.1:{port}/health"))),
+        health: said(&command.health_url, health),
         store: command.store.clone().unwrap_or_else(|| "file://./backstay-store".into()),
-        free_disk,
+    })
+}
+
+/// What was said, unless it is a word for nothing.
+pub(super) fn something(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!["", "-", "none"].contains(&text)).then(|| text.to_string())
+}
+
+fn expect_variable(name: &str) -> Result<(), Failure> {
+    if is_variable_name(name) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("take {name:?} for the name of a variable (--url-env)"))
+        .because_of("it has letters, digits and `_` alone, no digit first")
+        .leaving("nothing was written")
+        .then("--url-env DATABASE_URL, which the environment or an env file has"))
+}
+
+/// Why these answers make no environment.
+pub(super) fn refused(name: &str, mistakes: &[Mistake]) -> Failure {
+    let failure = Failure::usage(format!("describe the environment {name}")).leaving("nothing was written");
+    mistakes.iter().fold(failure, |failure, mistake| {
+        let failure = failure.because_of(format!("{}: {}", mistake.what, mistake.line));
+        mistake.right.iter().fold(failure, Failure::then)
     })
 }
 
@@ -114,8 +145,7 @@ pub(super) fn place(found: &FoundUrl) -> String {
 pub(super) fn troubles(root: &Path, answers: &Answers, found: &Found) -> Vec<Missing> {
     let mut troubles = Vec::new();
     let env = root.join(answers.env_path());
-    let mode = std::fs::metadata(&env).map_or(0, |file| file.permissions().mode());
-    if mode & 0o066 != 0 {
+    if std::fs::metadata(&env).is_ok_and(|file| is_open_to_others(&file)) {
         let what = format!("others than its owner can read or change {}", answers.env_path());
         troubles.push(Missing::new(what, format!("chmod 600 {}", shell_path(&env))));
     }
@@ -130,4 +160,19 @@ pub(super) fn troubles(root: &Path, answers: &Answers, found: &Found) -> Vec<Mis
         ));
     }
     troubles
+}
+
+/// The line that deploys was said, but there is a runbook already that has another one.
+pub(super) fn other_deploy(root: &Path, command: &Init) -> Option<Missing> {
+    let line = command.deploy.as_deref().and_then(something)?;
+    let text = std::fs::read_to_string(root.join(files::RELEASE)).ok()?;
+    (!text.contains(&files::in_shell(&line))).then(|| {
+        Missing::new(
+            format!(
+                "{}, which was there already, does not deploy by the line that was given",
+                files::RELEASE
+            ),
+            format!("write the deploy step of {}: run = {}", files::RELEASE, files::in_shell(&line)),
+        )
+    })
 }

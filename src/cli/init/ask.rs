@@ -6,33 +6,51 @@ use std::path::Path;
 
 use dialoguer::{Confirm, Input, Password, Select};
 
+use super::answer::something;
 use super::{Init, answer};
 use crate::cli::Shell;
+use crate::config::env_file::is_open_to_others;
 use crate::document::register_variable;
 use crate::failure::Failure;
 use crate::init::Found;
-use crate::init::files::{Answers, Kept, Tool, Url};
+use crate::init::answers::{Answers, Kept, Tool, Url};
+use crate::init::files::Mistake;
 use crate::pg::ConnInfo;
 use crate::redact::redact;
 
 /// What a database's URL must look like.
 const URL: &str = "postgresql://user:password@host:5432/database";
 
-/// The environment's name.
-pub(super) fn environment(usual: &str) -> Result<String, Failure> {
-    line("What is the environment called?", usual)
+/// The environment's name; one that `wrong` has nothing to say of.
+pub(super) fn environment(usual: &str, wrong: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+    line("What is the environment called?", usual, wrong)
 }
 
-/// Asks for all that no option says; gives whether the files are to be written.
+/// Whether answers make files that can be read.
+pub(super) type Check<'a> = &'a dyn Fn(&Answers) -> Result<(), Vec<Mistake>>;
+
+/// What is asked: all that no option says.
+pub(super) struct Questions<'a> {
+    /// What was found.
+    pub found: &'a Found,
+    /// What the options say.
+    pub command: &'a Init,
+    /// The runbooks are there already: how it is deployed is known.
+    pub runbooks: bool,
+    /// What is typed is asked for again until this says yes.
+    pub check: Check<'a>,
+}
+
+/// Asks; gives whether the files are to be written.
 ///
 /// # Errors
 /// The terminal went away.
-pub(super) fn all(
-    shell: &Shell,
-    answers: &mut Answers,
-    found: &Found,
-    command: &Init,
-) -> Result<bool, Failure> {
+pub(super) fn all(shell: &Shell, answers: &mut Answers, questions: &Questions<'_>) -> Result<bool, Failure> {
+    let Questions { found, command, runbooks, check } = questions;
+    let wrong = |answers: Answers| match check(&answers) {
+        Ok(()) => None,
+        Err(mistakes) => mistakes.into_iter().next().map(told),
+    };
     if command.url_env.is_none() {
         database(shell, answers, found)?;
     }
@@ -43,26 +61,31 @@ pub(super) fn all(
         }
     }
     // What is asked stands above a short prompt: a prompt that is wider than the terminal is drawn twice.
-    if command.deploy.is_none() {
+    if command.deploy.is_none() && !runbooks {
         shell.note("\nHow is the new version put in place? A line for a shell, - for nothing.");
-        answers.deploy = optional("deploy", answers.deploy.as_deref())?;
+        let wrong = |typed: &str| wrong(Answers { deploy: something(typed), ..answers.clone() });
+        answers.deploy = optional("deploy", answers.deploy.as_deref(), wrong)?;
     }
-    if command.undo.is_none() && answers.deploy.is_some() {
+    if command.undo.is_none() && answers.deploy.is_some() && !runbooks {
         shell.note("\nHow is the old version put back? It must be right to run twice; - for nothing.");
-        answers.undo = optional("undo", None)?;
+        let wrong = |typed: &str| wrong(Answers { undo: something(typed), ..answers.clone() });
+        answers.undo = optional("undo", None, wrong)?;
     }
     if command.flag.is_none() {
         shell.note("\nWhich file tells the application that it is in maintenance?");
-        answers.flag = line("flag", &answers.flag)?;
+        let wrong = |typed: &str| wrong(Answers { flag: typed.to_string(), ..answers.clone() });
+        answers.flag = line("flag", &answers.flag, wrong)?;
     }
     if command.health_url.is_none() {
         shell.note("\nAt which address does it answer 200 when it serves? - for none.");
         let usual = answers.health.clone().unwrap_or_else(|| "http://127.0.0.1:8000/health".into());
-        answers.health = optional("health", Some(&usual))?;
+        let wrong = |typed: &str| wrong(Answers { health: something(typed), ..answers.clone() });
+        answers.health = optional("health", Some(&usual), wrong)?;
     }
     if command.store.is_none() {
         shell.note("\nWhere do backups and journals go? file://… or gs://bucket/prefix.");
-        answers.store = line("store", &answers.store)?;
+        let wrong = |typed: &str| wrong(Answers { store: typed.to_string(), ..answers.clone() });
+        answers.store = line("store", &answers.store, wrong)?;
     }
     let question = format!("Write config/{}.toml and what belongs to it?", answers.environment);
     shell.note("");
@@ -74,8 +97,7 @@ pub(super) fn all(
 /// # Errors
 /// The terminal went away; the mode can't be changed.
 pub(super) fn keep_private(shell: &Shell, file: &Path) -> Result<(), Failure> {
-    let open =
-        fs::metadata(file).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o066 != 0);
+    let open = fs::metadata(file).is_ok_and(|found| is_open_to_others(&found));
     let name = file.display();
     let question =
         format!("Others can read {name}, and backstay refuses such a file. Keep it for its owner alone?");
@@ -123,16 +145,28 @@ fn database(shell: &Shell, answers: &mut Answers, found: &Found) -> Result<(), F
     Ok(())
 }
 
-fn line(question: &str, usual: &str) -> Result<String, Failure> {
-    let typed: String =
-        Input::new().with_prompt(question).default(usual.to_string()).interact_text().map_err(gone)?;
+/// A line that `wrong` has nothing to say of.
+fn line(question: &str, usual: &str, wrong: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+    let typed: String = Input::new()
+        .with_prompt(question)
+        .default(usual.to_string())
+        .validate_with(|typed: &String| wrong(typed.trim()).map_or(Ok(()), Err))
+        .interact_text()
+        .map_err(gone)?;
     Ok(typed.trim().to_string())
 }
 
 /// A line, or nothing: `-`.
-fn optional(question: &str, usual: Option<&str>) -> Result<Option<String>, Failure> {
-    let typed = line(question, usual.unwrap_or("-"))?;
-    Ok((typed != "-" && !typed.is_empty()).then_some(typed))
+fn optional(
+    question: &str,
+    usual: Option<&str>,
+    wrong: impl Fn(&str) -> Option<String>,
+) -> Result<Option<String>, Failure> {
+    Ok(something(&line(question, usual.unwrap_or("-"), wrong)?))
+}
+
+fn told(mistake: Mistake) -> String {
+    mistake.right.map_or(mistake.what.clone(), |right| format!("{}; {right}", mistake.what))
 }
 
 fn select<S: std::fmt::Display>(question: &str, choices: &[S]) -> Result<usize, Failure> {

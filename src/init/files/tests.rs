@@ -1,9 +1,13 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::runbooks::deploy_step;
 use super::*;
 use crate::config::{Config, env_file as reading};
-use crate::runbook::Runbook;
+use crate::init::answers::{Answers, Kept, Tool, Url};
+use crate::runbook::{Runbook, SHIPPED, StepKind, Undo};
+
+const ROOT: &str = "/srv/shop";
 
 fn full() -> Answers {
     Answers {
@@ -75,17 +79,18 @@ fn what_is_written_is_read_again() {
 fn the_files_of_an_application_of_which_all_is_known() {
     insta::assert_snapshot!("config_full", config(&full()));
     insta::assert_snapshot!("deploy_full", deploy_step(&full()));
-    assert_eq!(missing(&full()), []);
-    let paths: Vec<String> = not_for_git(&full()).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(missing(&full(), false), []);
+    let paths: Vec<String> = not_for_git(&full(), ROOT.as_ref()).into_iter().map(|(line, _)| line).collect();
     assert_eq!(paths, ["/.env.production", "/.backstay-spool/"]);
 }
 
 #[test]
 fn the_files_of_an_application_of_which_little_is_known() {
     insta::assert_snapshot!("config_bare", config(&bare()));
-    let told: Vec<String> = missing(&bare()).iter().map(|m| format!("{}\n-> {}", m.what, m.mends)).collect();
+    let told: Vec<String> =
+        missing(&bare(), false).iter().map(|m| format!("{}\n-> {}", m.what, m.mends)).collect();
     insta::assert_snapshot!("missing_bare", told.join("\n"));
-    let paths: Vec<String> = not_for_git(&bare()).into_iter().map(|(_, path)| path).collect();
+    let paths: Vec<String> = not_for_git(&bare(), ROOT.as_ref()).into_iter().map(|(_, path)| path).collect();
     assert_eq!(paths, [".env.staging", ".backstay-spool/", "backstay-store/", "maintenance.flag"]);
     assert!(reading::parse(&env_file(&bare()).unwrap()).unwrap().is_empty());
 }
@@ -112,6 +117,34 @@ fn the_way_back_is_the_deploy_the_other_way_round() {
         assert!(runbook.rollback().is_some());
         assert_eq!(runbook.window.unwrap().open.len(), steps, "{text}");
     }
+}
+
+#[test]
+fn a_line_for_a_shell_is_the_shells() {
+    let deploy = "docker pull app:${TAG:0:7} && echo $${HOME} $$ ${TAG:-x}";
+    let answers = Answers { deploy: Some(deploy.into()), undo: Some("echo ${UNDO}".into()), ..bare() };
+    let (config, runbook) = read(&answers);
+    let emergency = Runbook::parse(&emergency(&answers), "emergency-rollback", &config.variables).unwrap();
+    let lines = |runbook: Runbook| {
+        let open = runbook.window.unwrap().open;
+        let StepKind::Command(step) = &open[0].kind else { panic!("{open:?}") };
+        let Undo::Run(undo) = &step.undo else { panic!("{step:?}") };
+        (step.run[2].clone(), undo[2].clone())
+    };
+    assert_eq!(lines(runbook), (deploy.to_string(), "echo ${UNDO}".to_string()));
+    assert_eq!(lines(emergency), ("echo ${UNDO}".to_string(), deploy.to_string()));
+}
+
+#[test]
+fn what_would_not_be_read_is_known_before() {
+    let check = |answers: &Answers| check(answers, ROOT.as_ref(), &BTreeMap::new());
+    assert_eq!((check(&full()), check(&bare())), (Ok(()), Ok(())));
+    let mistakes = check(&Answers { store: "s3://b/x".into(), ..full() }).unwrap_err();
+    assert_eq!(mistakes[0].what, "there is no store of this kind");
+    assert_eq!(mistakes[0].line, "url = \"s3://b/x\"");
+    assert!(mistakes[0].right.as_ref().is_some_and(|right| right.contains("gs://bucket")));
+    let url = Url { variable: "A\"}".into(), kept: Kept::Nowhere };
+    assert!(check(&Answers { url, ..bare() }).is_err());
 }
 
 #[test]
