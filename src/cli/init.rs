@@ -72,6 +72,9 @@ pub(super) async fn run(shell: &Shell, command: Init) -> Result<Verdict, Trouble
     if !command.yes && !shell.can_ask() {
         return Err(nobody_to_ask().into());
     }
+    if !command.yes {
+        ask::keep_terminal();
+    }
     let name = environment(shell, &command, &root)?;
     let mut made = Made::default();
     let config = format!("config/{name}.toml");
@@ -99,7 +102,7 @@ fn environment(shell: &Shell, command: &Init, root: &Path) -> Result<String, Tro
         return Ok(find_environment(root, Some(usual), None)?);
     }
     let wrong = |typed: &str| find_environment(root, Some(typed), None).err().map(|error| error.to_string());
-    Ok(ask::environment(usual, wrong)?)
+    Ok(ask::environment(shell, usual, wrong)?)
 }
 
 /// Finds out what the environment is like, asks for the rest, writes its files; gives what is still to be done, or
@@ -127,7 +130,7 @@ async fn describe(
         ask::keep_private(shell, &root.join(answers.env_path()))?;
     }
     write(root, &answers, made).await?;
-    let mut missing = Vec::from_iter(keeping::trouble(root, &answers, &shell.variables));
+    let mut missing = keeping::troubles(root, &answers, &shell.variables);
     missing.extend(answer::other_deploy(root, command));
     missing.extend(files::missing(&answers, runbooks));
     missing.extend(answer::troubles(root, &answers, &found));

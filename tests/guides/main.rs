@@ -7,6 +7,7 @@ mod common;
 #[allow(dead_code, reason = "each test binary uses a part")]
 mod backend;
 
+mod asked;
 mod check;
 mod commands;
 mod init;

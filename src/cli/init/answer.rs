@@ -11,6 +11,7 @@ use crate::init::answers::{Answers, Kept, Tool, Url};
 use crate::init::files::{self, Missing, Mistake};
 use crate::init::{Found, FoundUrl, Origin};
 use crate::pg::ConnInfo;
+use crate::ui::layout::hang;
 use crate::words::{count, shell_path, shell_word};
 
 /// The answers of somebody who only says what the options say.
@@ -63,7 +64,7 @@ fn expect_variable(name: &str) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::usage(format!("take {name:?} for the name of a variable (--url-env)"))
-        .because_of("it has letters, digits and `_` alone, no digit first")
+        .because_of("a variable has letters, digits and `_` in its name, no digit first")
         .leaving("nothing was written")
         .then("--url-env DATABASE_URL, which the environment or an env file has"))
 }
@@ -127,7 +128,8 @@ pub(super) fn tell(shell: &Shell, found: &Found) {
     let services = found.services.iter().map(|service| format!("the compose service {}", service.name));
     lines.extend(units.chain(services));
     if !lines.is_empty() {
-        shell.note(&format!("Found:\n  {}\n", lines.join("\n  ")));
+        let rows: Vec<String> = lines.iter().flat_map(|line| hang("  ", line, shell.look.width)).collect();
+        shell.note(&format!("\nFound:\n{}", rows.join("\n")));
     }
 }
 

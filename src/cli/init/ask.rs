@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use dialoguer::{Confirm, Input, Password, Select};
+use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::answer::something;
 use super::{Init, answer};
@@ -17,13 +19,46 @@ use crate::init::answers::{Answers, Kept, Tool, Url};
 use crate::init::files::Mistake;
 use crate::pg::ConnInfo;
 use crate::redact::redact;
+use crate::ui::layout::{cut, fold};
 
 /// What a database's URL must look like.
 const URL: &str = "postgresql://user:password@host:5432/database";
 
+/// Lets Ctrl-C end the program as it does by itself, but leave the terminal as it was: a prompt hides the cursor, or what
+/// is typed. To be called once, and not where a run listens to signals.
+pub(super) fn keep_terminal() {
+    /// What a shell says of a program that SIGINT has ended.
+    const BY_SIGINT: i32 = 130;
+    let before = tcgetattr(std::io::stdin()).ok();
+    let Ok(mut interrupts) = signal(SignalKind::interrupt()) else { return };
+    tokio::spawn(async move {
+        interrupts.recv().await;
+        if let Some(before) = &before {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
+        let _ = console::Term::stderr().show_cursor();
+        let _ = console::Term::stderr().write_line("");
+        std::process::exit(BY_SIGINT);
+    });
+}
+
+/// Says something above a prompt, folded: the prompt itself has to be short, for one that is wider than the terminal is
+/// drawn twice.
+fn say(shell: &Shell, text: &str) {
+    shell.note(&format!("\n{}", fold(text, shell.look.width).join("\n")));
+}
+
 /// The environment's name; one that `wrong` has nothing to say of.
-pub(super) fn environment(usual: &str, wrong: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
-    line("What is the environment called?", usual, wrong)
+///
+/// # Errors
+/// The terminal went away.
+pub(super) fn environment(
+    shell: &Shell,
+    usual: &str,
+    wrong: impl Fn(&str) -> Option<String>,
+) -> Result<String, Failure> {
+    say(shell, "What is the environment called?");
+    line(shell, "name", usual, wrong)
 }
 
 /// Whether answers make files that can be read.
@@ -44,12 +79,12 @@ pub(super) struct Questions<'a> {
 /// Asks; gives whether the files are to be written.
 ///
 /// # Errors
-/// The terminal went away.
+/// The terminal went away; what the options say does not go with the database that was chosen.
 pub(super) fn all(shell: &Shell, answers: &mut Answers, questions: &Questions<'_>) -> Result<bool, Failure> {
     let Questions { found, command, runbooks, check } = questions;
     let wrong = |answers: Answers| match check(&answers) {
         Ok(()) => None,
-        Err(mistakes) => mistakes.into_iter().next().map(told),
+        Err(mistakes) => mistakes.into_iter().next().map(|mistake| mistake.what),
     };
     if command.url_env.is_none() {
         database(shell, answers, found)?;
@@ -60,36 +95,36 @@ pub(super) fn all(shell: &Shell, answers: &mut Answers, questions: &Questions<'_
             answers.tool = Tool::Sql;
         }
     }
-    // What is asked stands above a short prompt: a prompt that is wider than the terminal is drawn twice.
+    // Its env file may lack a variable that an option names.
+    check(answers).map_err(|mistakes| answer::refused(&answers.environment, &mistakes))?;
     if command.deploy.is_none() && !runbooks {
-        shell.note("\nHow is the new version put in place? A line for a shell, - for nothing.");
+        say(shell, "How is the new version put in place? A line for a shell, - for nothing.");
         let wrong = |typed: &str| wrong(Answers { deploy: something(typed), ..answers.clone() });
-        answers.deploy = optional("deploy", answers.deploy.as_deref(), wrong)?;
+        answers.deploy = optional(shell, "deploy", answers.deploy.as_deref(), wrong)?;
     }
     if command.undo.is_none() && answers.deploy.is_some() && !runbooks {
-        shell.note("\nHow is the old version put back? It must be right to run twice; - for nothing.");
+        say(shell, "How is the old version put back? It must be right to run twice; - for nothing.");
         let wrong = |typed: &str| wrong(Answers { undo: something(typed), ..answers.clone() });
-        answers.undo = optional("undo", None, wrong)?;
+        answers.undo = optional(shell, "undo", None, wrong)?;
     }
     if command.flag.is_none() {
-        shell.note("\nWhich file tells the application that it is in maintenance?");
+        say(shell, "Which file tells the application that it is in maintenance?");
         let wrong = |typed: &str| wrong(Answers { flag: typed.to_string(), ..answers.clone() });
-        answers.flag = line("flag", &answers.flag, wrong)?;
+        answers.flag = line(shell, "flag", &answers.flag, wrong)?;
     }
     if command.health_url.is_none() {
-        shell.note("\nAt which address does it answer 200 when it serves? - for none.");
+        say(shell, "At which address does it answer 200 when it serves? - for none.");
         let usual = answers.health.clone().unwrap_or_else(|| "http://127.0.0.1:8000/health".into());
         let wrong = |typed: &str| wrong(Answers { health: something(typed), ..answers.clone() });
-        answers.health = optional("health", Some(&usual), wrong)?;
+        answers.health = optional(shell, "health", Some(&usual), wrong)?;
     }
     if command.store.is_none() {
-        shell.note("\nWhere do backups and journals go? file://… or gs://bucket/prefix.");
+        say(shell, "Where do backups and journals go? file://… or gs://bucket/prefix.");
         let wrong = |typed: &str| wrong(Answers { store: typed.to_string(), ..answers.clone() });
-        answers.store = line("store", &answers.store, wrong)?;
+        answers.store = line(shell, "store", &answers.store, wrong)?;
     }
-    let question = format!("Write config/{}.toml and what belongs to it?", answers.environment);
-    shell.note("");
-    Confirm::new().with_prompt(question).default(true).interact().map_err(gone)
+    say(shell, &format!("That is all that config/{}.toml and what belongs to it need.", answers.environment));
+    Confirm::new().with_prompt("Write them?").default(true).interact().map_err(gone)
 }
 
 /// Offers to keep an env file from others: backstay refuses one that they can read.
@@ -97,11 +132,12 @@ pub(super) fn all(shell: &Shell, answers: &mut Answers, questions: &Questions<'_
 /// # Errors
 /// The terminal went away; the mode can't be changed.
 pub(super) fn keep_private(shell: &Shell, file: &Path) -> Result<(), Failure> {
-    let open = fs::metadata(file).is_ok_and(|found| is_open_to_others(&found));
+    if !fs::metadata(file).is_ok_and(|found| is_open_to_others(&found)) {
+        return Ok(());
+    }
     let name = file.display();
-    let question =
-        format!("Others can read {name}, and backstay refuses such a file. Keep it for its owner alone?");
-    if !open || !shell.confirm(&question, false)? {
+    say(shell, &format!("Others can read {name}, and backstay refuses such a file."));
+    if !shell.confirm("Keep it for its owner alone?", false)? {
         return Ok(());
     }
     fs::set_permissions(file, fs::Permissions::from_mode(0o600))
@@ -122,7 +158,7 @@ fn database(shell: &Shell, answers: &mut Answers, found: &Found) -> Result<(), F
         answers.free_disk = answer::disk_of(&url.url);
         return Ok(());
     }
-    shell.note(&format!("\nThe database's URL, {URL}\nIt is not shown; nothing for later."));
+    say(shell, &format!("The database's URL, {URL}. It is not shown; nothing for later."));
     let typed = Password::new()
         .with_prompt("url")
         .allow_empty_password(true)
@@ -133,24 +169,27 @@ fn database(shell: &Shell, answers: &mut Answers, found: &Found) -> Result<(), F
         .interact()
         .map_err(gone)?;
     let typed = typed.trim().to_string();
-    let kept = match typed.is_empty() {
-        true => Kept::Nowhere,
-        false => {
-            register_variable("DATABASE_URL", &typed, true);
-            answers.free_disk = answer::disk_of(&typed);
-            Kept::Write(typed)
-        }
-    };
+    register_variable("DATABASE_URL", &typed, true);
+    answers.free_disk = answer::disk_of(&typed).filter(|_| !typed.is_empty());
+    let kept = if typed.is_empty() { Kept::Nowhere } else { Kept::Write(typed) };
     answers.url = Url { variable: "DATABASE_URL".into(), kept };
     Ok(())
 }
 
 /// A line that `wrong` has nothing to say of.
-fn line(question: &str, usual: &str, wrong: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+fn line(
+    shell: &Shell,
+    question: &str,
+    usual: &str,
+    wrong: impl Fn(&str) -> Option<String>,
+) -> Result<String, Failure> {
+    // A second row of it would stay on the screen.
+    let room = shell.look.width.saturating_sub("error: ".len() + 1);
+    let wrong = |typed: &str| wrong(typed.trim()).map(|why| cut(&why, room, shell.look));
     let typed: String = Input::new()
         .with_prompt(question)
         .default(usual.to_string())
-        .validate_with(|typed: &String| wrong(typed.trim()).map_or(Ok(()), Err))
+        .validate_with(|typed: &String| wrong(typed).map_or(Ok(()), Err))
         .interact_text()
         .map_err(gone)?;
     Ok(typed.trim().to_string())
@@ -158,21 +197,22 @@ fn line(question: &str, usual: &str, wrong: impl Fn(&str) -> Option<String>) -> 
 
 /// A line, or nothing: `-`.
 fn optional(
+    shell: &Shell,
     question: &str,
     usual: Option<&str>,
     wrong: impl Fn(&str) -> Option<String>,
 ) -> Result<Option<String>, Failure> {
-    Ok(something(&line(question, usual.unwrap_or("-"), wrong)?))
-}
-
-fn told(mistake: Mistake) -> String {
-    mistake.right.map_or(mistake.what.clone(), |right| format!("{}; {right}", mistake.what))
+    Ok(something(&line(shell, question, usual.unwrap_or("-"), wrong)?))
 }
 
 fn select<S: std::fmt::Display>(question: &str, choices: &[S]) -> Result<usize, Failure> {
     Select::new().with_prompt(question).items(choices).default(0).interact().map_err(gone)
 }
 
-fn gone(error: dialoguer::Error) -> Failure {
+fn gone(dialoguer::Error::IO(error): dialoguer::Error) -> Failure {
+    // Ctrl-C: `keep_terminal` is about to end the program.
+    while error.kind() == std::io::ErrorKind::Interrupted {
+        std::thread::park();
+    }
     Failure::usage("get an answer").caused_by(&error).leaving("nothing was written")
 }

@@ -39,29 +39,31 @@ pub(super) fn variables(
     variables
 }
 
-/// The variable does not stand for the URL that was meant.
-pub(super) fn trouble(root: &Path, answers: &Answers, process: &BTreeMap<String, String>) -> Option<Missing> {
+/// Why the variable does not stand for the URL that was meant.
+pub(super) fn troubles(root: &Path, answers: &Answers, process: &BTreeMap<String, String>) -> Vec<Missing> {
     let (variable, file) = (&answers.url.variable, answers.env_path());
     let kept = read(&root.join(&file)).and_then(|mut variables| variables.remove(variable));
     let meant = match &answers.url.kept {
-        Kept::Process | Kept::Nowhere => return None,
+        Kept::Process | Kept::Nowhere => return Vec::new(),
         Kept::File(_) => kept.as_ref(),
         Kept::Write(url) => Some(url),
     };
+    let mut troubles = Vec::new();
     if kept.as_ref() != meant {
         let what = match kept {
             Some(_) => format!("{variable} of {file}, which was there already, is not the URL that is meant"),
             None => format!("{variable} is not in {file}, which was there already, and was not added to it"),
         };
         let line = format!("write it in {file}: {variable}=postgresql://user:password@host:5432/database");
-        return Some(Missing::new(what, line));
+        troubles.push(Missing::new(what, line));
     }
-    let hidden = process.get(variable).is_some_and(|value| Some(value) != meant);
-    hidden.then(|| {
-        let what =
-            format!("{variable} is set in the environment to another URL than in {file}, and goes before it");
-        Missing::new(what, format!("unset {variable}"))
-    })
+    if process.get(variable).is_some_and(|value| Some(value) != meant) {
+        let what = format!(
+            "the environment has another {variable} than the one that is meant, and goes before {file}"
+        );
+        troubles.push(Missing::new(what, format!("unset {variable}")));
+    }
+    troubles
 }
 
 fn read(path: &Path) -> Option<BTreeMap<String, String>> {
