@@ -131,7 +131,9 @@ async fn describe(
     }
     write(root, &answers, made).await?;
     let mut missing = keeping::troubles(root, &answers, &shell.variables);
-    missing.extend(answer::other_deploy(root, command));
+    let said = command.deploy.is_some() || !(command.yes || runbooks);
+    let line = answers.deploy.as_deref().filter(|_| said);
+    missing.extend(line.and_then(|line| answer::other_deploy(root, line)));
     missing.extend(files::missing(&answers, runbooks));
     missing.extend(answer::troubles(root, &answers, &found));
     missing.extend(git::troubles(root, &answers.env_path()).await);

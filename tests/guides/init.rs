@@ -79,10 +79,7 @@ async fn an_alembic_project_is_ready_by_its_env_file_alone() {
 
     let said = without_url(&project, 0, &["init", "--yes", "--deploy", "true", "--undo", "true"]);
     assert_eq!(said["ready"], true, "{said}");
-    assert_eq!(
-        said["ignored"],
-        serde_json::json!(["/.backstay-spool/", "/backstay-store/", "/maintenance.flag"])
-    );
+    assert_eq!(said["ignored"], serde_json::json!(["/.backstay-*", "/backstay-store/", "/maintenance.flag"]));
     let config = read(&project, "config/production.toml");
     for line in [
         "env_file = \".env\"",
@@ -280,10 +277,7 @@ async fn git_sees_neither_backups_nor_flag() {
     let project = before().await;
     assert!(Command::new("git").args(["init", "-q"]).current_dir(project.path()).status().unwrap().success());
     let said = project.json(0, &["init", "--yes", "--store", "backups", "--flag", "./x"]);
-    assert_eq!(
-        said["ignored"],
-        serde_json::json!(["/.env.production", "/.backstay-spool/", "/backups/", "/x"])
-    );
+    assert_eq!(said["ignored"], serde_json::json!(["/.env.production", "/.backstay-*", "/backups/", "/x"]));
     let inside = format!("file://{}/inner/backups", project.path().display());
     let said = project.json(0, &["init", "--yes", "--name", "b", "--store", &inside, "--flag", "./y"]);
     assert_eq!(said["ignored"], serde_json::json!(["/.env.b", "/inner/backups/", "/y"]));

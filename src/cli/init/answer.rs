@@ -165,16 +165,13 @@ pub(super) fn troubles(root: &Path, answers: &Answers, found: &Found) -> Vec<Mis
 }
 
 /// The line that deploys was said, but there is a runbook already that has another one.
-pub(super) fn other_deploy(root: &Path, command: &Init) -> Option<Missing> {
-    let line = command.deploy.as_deref().and_then(something)?;
+pub(super) fn other_deploy(root: &Path, line: &str) -> Option<Missing> {
     let text = std::fs::read_to_string(root.join(files::RELEASE)).ok()?;
-    (!text.contains(&files::in_shell(&line))).then(|| {
+    let (runbook, run) = (files::RELEASE, files::in_shell(line));
+    (!text.contains(&run)).then(|| {
         Missing::new(
-            format!(
-                "{}, which was there already, does not deploy by the line that was given",
-                files::RELEASE
-            ),
-            format!("write the deploy step of {}: run = {}", files::RELEASE, files::in_shell(&line)),
+            format!("{runbook}, which was there already, does not deploy by the line that was given"),
+            format!("write the deploy step of {runbook}: run = {run}"),
         )
     })
 }
