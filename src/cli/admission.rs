@@ -18,7 +18,7 @@ use crate::engine::state::State;
 use crate::engine::stop::{Asked, Stop};
 use crate::failure::Failure;
 use crate::runbook::Runbook;
-use crate::schedule::{Schedule, Span};
+use crate::schedule::{Refusal, Schedule, Span};
 use crate::store::Store;
 use crate::time::{between, now, show_duration};
 use crate::ui::json;
@@ -76,27 +76,21 @@ impl Timing {
                 return Ok(Told { forecast, bound: true, ..Told::default() });
             };
             if let Some(why) = &self.outside_schedule {
-                let (why, was) = (why.trim().to_string(), not_now.words(schedule, &forecast, at));
+                let (why, was) = (why.trim().to_string(), not_now.words(&forecast, at));
                 let outside_schedule = Some(Outside { why, was });
                 return Ok(Told { forecast, outside_schedule, ..Told::default() });
             }
-            let (Some(schedule), Some(span), true) = (schedule, next(&not_now), self.wait) else {
-                return Err(not_now.failure(verb, schedule, &forecast, at));
+            let (NotNow::Schedule(schedule, Refusal { next: Some(span), .. }), true) = (&not_now, self.wait)
+            else {
+                return Err(not_now.failure(verb, &forecast, at));
             };
-            let why = not_now.words(Some(schedule), &forecast, at);
+            let (why, span) = (not_now.words(&forecast, at), *span);
             let waiting = Waiting { shell, schedule, span };
             tokio::select! {
                 () = waiting.wait(&why) => {}
                 _ = stop.wait_for(Asked::to_end) => return Err(stopped()),
             }
         }
-    }
-}
-
-fn next(not_now: &NotNow) -> Option<Span> {
-    match not_now {
-        NotNow::Schedule(refusal) => refusal.next,
-        NotNow::LongerThanMax(_) => None,
     }
 }
 

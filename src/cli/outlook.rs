@@ -43,7 +43,7 @@ impl Outlook {
         let known = self.forecast.clone().unwrap_or_default();
         let schedule = config.schedule.as_ref();
         let refused = admission::admit(plan, schedule, &known, at).err();
-        let refused = refused.map(|not_now| not_now.words(schedule, &known, at));
+        let refused = refused.map(|not_now| not_now.words(&known, at));
         if let Some(schedule) = schedule {
             let admitted = schedule.admit(at, known.until_clear());
             let next = admitted.as_ref().err().and_then(|refusal| refusal.next);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::migrate::{broken_off, in_a_run};
 use super::{Probe, Report, Site, migrator};
 use crate::config::{Config, MigrationRoot};
 use crate::failure::Failure;
@@ -25,7 +26,9 @@ pub(super) async fn perform(
     let mut taken = Vec::new();
     for (root, target) in roots(site.config, targets) {
         let migrator = migrator(root, Some(site.run))?;
-        let done = migrator.downgrade(&database, target, &progress).await.map_err(in_a_rollback)?;
+        let next = "mend the downgrade, or go another way: backstay rollback --by guard";
+        let done = migrator.downgrade(&database, target, &progress).await;
+        let done = done.map_err(|error| in_a_run(error, next))?;
         taken.extend(done.revisions.into_iter().map(|revision| revision.revision));
     }
     let summary = match taken.len() {
@@ -33,13 +36,6 @@ pub(super) async fn perform(
         _ => format!("took back {}", taken.join(", ")),
     };
     Report::with(summary, &serde_json::json!({ "taken_back": taken }))
-}
-
-fn in_a_rollback(error: crate::migrate::MigrateError) -> Failure {
-    let mut failure = Failure::from(error);
-    failure.causes.extend(failure.state.take());
-    failure.next = vec!["mend the downgrade, or go another way: backstay rollback --by guard".into()];
-    failure
 }
 
 /// The revisions that a downgrade to `targets` takes back, in order. Reads only.
@@ -68,10 +64,8 @@ pub(super) async fn probe(targets: &BTreeMap<String, String>, site: &mut Site<'_
         let migrator = migrator(root, Some(site.run))?;
         let current: Current = migrator.current(&session).await?;
         if let Some(attempt) = current.unfinished.first() {
-            let failure = Failure::failed(format!("take the migration {} back", attempt.revision))
-                .because_of("it runs outside a transaction and was under way when its driver died")
-                .because_of(attempt.extent());
-            return Ok(Probe::Failed(failure));
+            let what = format!("take the migration {} back", attempt.revision);
+            return Ok(Probe::Failed(broken_off(what, attempt)));
         }
         left.extend(migrator.plan_back(&current, target)?.into_iter().map(|step| step.revision));
     }

@@ -14,7 +14,8 @@ pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -
     let mut applied = Vec::new();
     for root in roots(site.config, root)? {
         let migrator = migrator(root, Some(site.run))?;
-        let done = migrator.upgrade(&database, to, &progress).await.map_err(in_a_run)?;
+        let next = "mend the migration, then run the release again";
+        let done = migrator.upgrade(&database, to, &progress).await.map_err(|error| in_a_run(error, next))?;
         applied.extend(done.revisions.into_iter().map(|revision| revision.revision));
     }
     let summary = match applied.len() {
@@ -25,10 +26,10 @@ pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -
 }
 
 /// A run puts back: what a direct upgrade would leave, and its advice to go on from there, do not hold.
-fn in_a_run(error: MigrateError) -> Failure {
+pub(super) fn in_a_run(error: MigrateError, next: &str) -> Failure {
     let mut failure = Failure::from(error);
     failure.causes.extend(failure.state.take());
-    failure.next = vec!["mend the migration, then run the release again".into()];
+    failure.next = vec![next.into()];
     failure
 }
 
@@ -51,8 +52,9 @@ async fn expect_what_was_approved(site: &mut Site<'_>) -> Result<(), Failure> {
         .then("run the release again and approve the new preview"))
 }
 
-fn broken_off(attempt: &Attempt) -> Failure {
-    Failure::failed(format!("finish the migration {}", attempt.revision))
+/// What a look finds that was under way, outside of a transaction, when its driver died.
+pub(super) fn broken_off(what: String, attempt: &Attempt) -> Failure {
+    Failure::failed(what)
         .because_of("it runs outside a transaction and was under way when its driver died")
         .because_of(attempt.extent())
 }
@@ -65,7 +67,10 @@ pub(super) async fn probe(to: &str, root: Option<&str>, site: &mut Site<'_>) -> 
         let migrator = migrator(root, Some(site.run))?;
         let current = migrator.current(&session).await?;
         if let Some(attempt) = current.unfinished.first() {
-            return Ok(Probe::Failed(broken_off(attempt)));
+            return Ok(Probe::Failed(broken_off(
+                format!("finish the migration {}", attempt.revision),
+                attempt,
+            )));
         }
         let steps = migrator.plan(&current, to)?;
         pending.extend(steps.into_iter().map(|step| step.revision));
