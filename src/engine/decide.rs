@@ -3,6 +3,7 @@
 //! Every prefix of every journal has exactly one answer, so a driver that died at any record is
 //! followed by one that goes on from there.
 
+use super::flag_lines::FlagLines;
 use super::plan::{Line, Plan};
 use super::state::{State, Status};
 use crate::config::OnWrites;
@@ -220,20 +221,14 @@ pub fn may_keep_new(plan: &Plan, state: &State) -> bool {
     state.putting_back && opened && !swapped && state.put_back_found.is_none()
 }
 
-/// Whether the flag may be up: its line was started, and did not end in the proof that it is still down
-/// (a failure of kind [`Kind::Refused`]).
+/// Whether the flag may be up ([`FlagLines::may_have_gone_up`]).
 pub fn entered_window(plan: &Plan, state: &State) -> bool {
-    let Some(flag) = plan.find(|action| matches!(action, Action::RaiseFlag { .. })) else { return false };
-    let still_down = state
-        .first_failure
-        .as_ref()
-        .is_some_and(|(line, failure)| *line == flag.id && failure.kind == Kind::Refused);
-    state.ever_started(flag.id) && !still_down
+    FlagLines::of(plan).may_have_gone_up(state)
 }
 
-/// Whether production may be in maintenance now: the flag may be up, and no `Clearing` stands in the journal.
+/// Whether production may be in maintenance now ([`FlagLines::in_window`]).
 pub fn in_window(plan: &Plan, state: &State) -> bool {
-    entered_window(plan, state) && (state.putting_back || !cleared(plan, state))
+    FlagLines::of(plan).in_window(state)
 }
 
 /// Whether, as the journal has it, the database is behind the fence, nothing was begun that may have changed it, and
@@ -261,12 +256,17 @@ fn changed_behind_fence(plan: &Plan, state: &State) -> bool {
 
 /// The verdict of a run that nobody drives: it can be resumed.
 pub fn interrupted(plan: &Plan, state: &State) -> Verdict {
-    if in_window(plan, state) { Verdict::InterruptedInWindow } else { Verdict::Interrupted }
+    left_alone(FlagLines::of(plan), state)
+}
+
+/// As [`interrupted`], by the two lines alone that move the flag.
+pub fn left_alone(flag: FlagLines, state: &State) -> Verdict {
+    if flag.in_window(state) { Verdict::InterruptedInWindow } else { Verdict::Interrupted }
 }
 
 /// Whether `Clearing` stands in the journal: from here users may be back.
 pub fn cleared(plan: &Plan, state: &State) -> bool {
-    started(plan, state, |action| matches!(action, Action::ClearFlag))
+    FlagLines::of(plan).cleared(state)
 }
 
 fn started(plan: &Plan, state: &State, wanted: impl Fn(&Action) -> bool) -> bool {

@@ -12,11 +12,9 @@ use crate::time::now;
 
 /// What production is, in words. A driver that was fenced knows only that it is not his any more.
 pub(super) fn production(plan: &Plan, verdict: Verdict, halted: Option<&Failure>) -> &'static str {
-    match (is_fenced(halted), verdict) {
-        (true, _) => "in the hands of another driver, or waits for one",
-        (false, Verdict::PutBack) if plan.rollback.is_some() => "as before the rollback, serving, verified",
-        (false, Verdict::ChangedButFailing) if plan.rollback.is_some() => "rolled back, serving",
-        (false, _) => verdict.production(),
+    match is_fenced(halted) {
+        true => "in the hands of another driver, or waits for one",
+        false => advice::production(plan.rollback.is_some(), verdict),
     }
 }
 

@@ -11,6 +11,7 @@ pub mod decisions;
 pub mod drive;
 mod estimate;
 mod farewell;
+pub mod flag_lines;
 mod found;
 mod heart;
 pub mod history;

@@ -112,6 +112,8 @@ impl State {
             Entry::Finished { line, facts, summary, millis, .. } => {
                 let standing = self.lines.entry(*line).or_default();
                 standing.status = Status::Finished;
+                // Also where the record of its start is lost, as a reader of a damaged journal may find it.
+                standing.ever_started = true;
                 standing.facts = facts.clone();
                 standing.summary = Some(summary.clone());
                 standing.took = Some(Duration::from_millis(*millis));
