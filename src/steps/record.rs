@@ -66,7 +66,7 @@ pub(super) async fn perform(step: &RecordStep, site: &mut Site<'_>) -> Result<Re
     }
     if let Some(path) = &step.schema {
         parts.push(write_schema(path, site).await);
-    } else if site.recall.preview.as_ref().is_some_and(|preview| !preview.revisions.is_empty()) {
+    } else if changes_schema(site) {
         schema::take(Moment::After, site).await;
     }
     let mut tagged = None;
@@ -111,10 +111,17 @@ fn note_line(path: &Path, site: &Site<'_>) -> Result<String, Failure> {
     Ok(format!("{what} {}", path.display()))
 }
 
+/// Whether migrations were pending: only then was the schema before them kept.
+fn changes_schema(site: &Site<'_>) -> bool {
+    site.recall.preview.as_ref().is_some_and(|preview| !preview.revisions.is_empty())
+}
+
 async fn write_schema(path: &Path, site: &Site<'_>) -> Result<String, Failure> {
     let path = site.config.root.join(path);
     let text = schema_of(&site.live().await?, &site.session("record")).await?;
-    schema::keep(Moment::After, &text, site).await;
+    if changes_schema(site) {
+        schema::keep(Moment::After, &text, site).await;
+    }
     replace(&path, &text).map_err(|error| unwritable(&path, &error))?;
     Ok(format!("the schema in {}", path.display()))
 }
