@@ -34,7 +34,7 @@ pub(super) async fn run(shell: &Shell, command: &Report) -> Result<Verdict, Trou
     let run = id::pick(&runs, &command.run).map_err(|_| {
         Failure::usage(format!("find one run called {}", command.run)).then("backstay runs lists them")
     })?;
-    let evidence = gather(&*store, run, time::now()).await.map_err(Failure::from)?;
+    let evidence = gather(&*store, run, &config.environment, time::now()).await.map_err(Failure::from)?;
     let report = report::Report::of(&evidence);
     if to_stdout {
         output::pass(&page(&report));

@@ -65,6 +65,11 @@ fn item(line: &Line, report: &Report, page: &mut Page) {
     for note in &line.notes {
         page.element("<p class=\"note\">", note, "</p>");
     }
+    if line.notes_left_out > 0 {
+        page.raw("<p class=\"note\">").count(line.notes_left_out);
+        page.raw(if line.notes_left_out == 1 { " further note stands" } else { " further notes stand" });
+        page.raw(" in the run's log alone</p>");
+    }
     output(line, page);
     page.raw("</div><span class=\"took\">");
     if let Some(millis) = report.until.and_then(|until| line.millis(until)) {
@@ -91,8 +96,7 @@ fn tries(line: &Line, page: &mut Page) {
                 page.text(why).raw("</p>");
             }
             End::FoundDone => {
-                page.raw("<p class=\"note\">its driver did not see it end; driver ");
-                page.raw("after it found it done</p>");
+                page.raw("<p class=\"note\">its driver did not see it end; a later driver found it done</p>");
             }
             End::Open | End::Done => {}
         }
@@ -100,14 +104,26 @@ fn tries(line: &Line, page: &mut Page) {
 }
 
 fn output(line: &Line, page: &mut Page) {
-    if line.output.is_empty() {
+    if line.output.is_empty() && line.output_left_out == 0 {
         return;
     }
-    let many = line.output.len() as u64 + line.output_left_out - u64::from(line.output_left_out > 0);
+    let many = line.output.len() as u64 + line.output_left_out;
     page.raw("<details><summary>").count(many).raw(if many == 1 { " line" } else { " lines" });
     page.raw(" of output</summary><pre>");
-    for row in &line.output {
+    for (n, row) in line.output.iter().enumerate() {
+        if line.output_gap_at == Some(n) {
+            gap(line, page);
+        }
         page.text(row).raw("\n");
     }
+    if line.output_gap_at == Some(line.output.len()) {
+        gap(line, page);
+    }
     page.raw("</pre></details>");
+}
+
+fn gap(line: &Line, page: &mut Page) {
+    page.raw("<i>… ").count(line.output_left_out);
+    page.raw(if line.output_left_out == 1 { " line stands" } else { " lines stand" });
+    page.raw(" in the run's log alone …</i>\n");
 }

@@ -56,9 +56,13 @@ impl Page {
     }
 }
 
+/// Whether a character means something to HTML.
+pub(super) fn is_special(c: char) -> bool {
+    matches!(c, '<' | '>' | '&' | '"' | '\'')
+}
+
 fn escape(text: &str) -> Cow<'_, str> {
-    const SPECIAL: [char; 5] = ['<', '>', '&', '"', '\''];
-    if !text.contains(SPECIAL) {
+    if !text.contains(is_special) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);

@@ -1,11 +1,13 @@
 //! The page: one file, no script, nothing from elsewhere. **Pure.**
 
 use super::escape::Page;
-use super::model::{Cause, Report, Tone};
+use super::model::{Cause, Report, Stand, Tone};
+use super::people;
 use super::sections;
+use super::size::{self, MOST_DAMAGE};
 use super::timeline;
 use super::words::{moment, took};
-use crate::failure::Failure;
+use crate::failure::{Failure, Verdict};
 use crate::time::show_duration;
 
 const STYLE: &str = include_str!("page.css");
@@ -15,6 +17,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// The report as one HTML file.
 pub fn page(report: &Report) -> String {
+    let report = &size::fit(report);
     let mut page = Page::default();
     page.raw("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n");
     page.raw("<meta http-equiv=\"Content-Security-Policy\" content=\"").raw(POLICY).raw("\">\n");
@@ -90,20 +93,27 @@ fn header(report: &Report, page: &mut Page) {
 /// How long users saw the maintenance page.
 fn maintenance(report: &Report) -> Option<String> {
     let (window, until) = (report.window.as_ref()?, report.until?);
-    let open = if window.ended.is_none() { ", not over" } else { "" };
+    let open = match (window.ended, report.outcome.verdict) {
+        (Some(_), _) => "",
+        (None, Stand::Running | Stand::Over(Verdict::NotPutBack | Verdict::InterruptedInWindow)) => {
+            ", not over"
+        }
+        (None, _) => ", its end not known",
+    };
     Some(format!("{}{open}", took(window.millis(until))))
 }
 
 fn navigation(report: &Report, page: &mut Page) {
     page.raw("<nav aria-label=\"Parts of this page\">");
-    let links: [(bool, &str); 8] = [
+    let links: [(bool, &str); 9] = [
         (report.until.is_some(), "<a href=\"#timeline\">Timeline</a>"),
         (!report.lines.is_empty(), "<a href=\"#checklist\">Checklist</a>"),
         (report.preview.is_some(), "<a href=\"#sql\">SQL</a>"),
         (true, "<a href=\"#schema\">Schema</a>"),
         (!report.backups.is_empty(), "<a href=\"#backup\">Backup</a>"),
         (!report.health.is_empty(), "<a href=\"#health\">Health</a>"),
-        (!report.drivers.is_empty(), "<a href=\"#people\">People</a>"),
+        (people::are_told(report), "<a href=\"#people\">People</a>"),
+        (report.writes.is_some(), "<a href=\"#writes\">Writes</a>"),
         (!report.runbook_text.is_empty(), "<a href=\"#runbook\">Runbook</a>"),
     ];
     for (_, link) in links.into_iter().filter(|(there, _)| *there) {
@@ -117,14 +127,19 @@ fn damage(report: &Report, page: &mut Page) {
         return;
     }
     page.raw("<section class=\"panel damage\">\n<h2>Not all of this run could be read</h2>\n<ul>\n");
-    for what in report.damage.iter().take(50) {
+    for what in report.damage.iter().take(MOST_DAMAGE) {
         page.element("<li>", what, "</li>\n");
     }
-    if report.damage.len() > 50 {
-        page.raw("<li>and ").count(report.damage.len() as u64 - 50).raw(" more</li>\n");
-    }
+    more(report.damage.len(), MOST_DAMAGE, page);
     page.raw("</ul>\n<p>What stands below is what is left. <code>backstay status</code> tells what production is.</p>\n");
     page.raw("</section>\n");
+}
+
+/// Says how many entries of a list are not shown.
+pub(super) fn more(all: usize, shown: usize, page: &mut Page) {
+    if all > shown {
+        page.raw("<li class=\"quiet\">and ").count((all - shown) as u64).raw(" more</li>\n");
+    }
 }
 
 /// The first cause, and beside it what hindered the way back: never in its place.

@@ -98,8 +98,10 @@ fn blank(id: LineId, phase: Option<Phase>, name: String) -> Line {
         summary: String::new(),
         tries: Vec::new(),
         notes: Vec::new(),
+        notes_left_out: 0,
         output: Vec::new(),
         output_left_out: 0,
+        output_gap_at: None,
     }
 }
 

@@ -1,13 +1,17 @@
 //! What a report tells; the document of `--json`.
 
+mod left;
+mod line;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use left::{Answer, Finding, Health, Known, Preview, Schema, Since, Writes};
+pub use line::{End, Line, Standing, Try};
+
 use super::evidence::BackupSeen;
-use crate::event::Phase;
-use crate::failure::Failure;
+use crate::failure::{Failure, Verdict};
 use crate::journal::Driver;
-use crate::window::ledger::Ledger;
 
 /// One run, ready to be told.
 #[derive(Debug, Clone, Serialize)]
@@ -60,7 +64,7 @@ pub struct Report {
     pub backups: Vec<BackupSeen>,
     /// What health checks saw.
     pub health: Vec<Health>,
-    /// What others wrote before production was put back.
+    /// What others wrote before another database took production's place.
     pub writes: Option<Writes>,
     /// What of the run could not be read.
     pub damage: Vec<String>,
@@ -69,8 +73,8 @@ pub struct Report {
 /// How a run ended or stands.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Outcome {
-    /// The verdict as `runs` has it; `running`, or `unknown` where the journal does not tell.
-    pub verdict: String,
+    /// The verdict as `runs` has it; `running`, or `unknown` where nothing tells.
+    pub verdict: Stand,
     /// The exit code that goes with it, once there is one.
     pub exit: Option<u8>,
     /// In a sentence.
@@ -79,6 +83,17 @@ pub struct Outcome {
     pub production: String,
     /// How it is to be taken.
     pub tone: Tone,
+}
+
+/// How a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stand {
+    /// It ended so; or nobody drives it, and this is what `resume` finds.
+    Over(Verdict),
+    /// Its driver lives, as far as two clocks can tell.
+    Running,
+    /// What is left of it does not tell.
+    Unknown,
 }
 
 /// How something is to be taken: what gives it its colour, beside its words.
@@ -115,74 +130,6 @@ pub struct Cause {
     pub failure: Failure,
 }
 
-/// One line of the checklist, or of the way back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Line {
-    /// Its id: `7`, `back-2`.
-    pub id: String,
-    /// Its phase; nothing if the record that tells it is lost.
-    pub phase: Option<Phase>,
-    /// Its name.
-    pub name: String,
-    /// How it stands.
-    pub standing: Standing,
-    /// Its result in words.
-    pub summary: String,
-    /// Every time that it was begun.
-    pub tries: Vec<Try>,
-    /// What it had to note.
-    pub notes: Vec<String>,
-    /// What it printed.
-    pub output: Vec<String>,
-    /// How many further lines of output are in the log alone.
-    pub output_left_out: u64,
-}
-
-/// How a line stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Standing {
-    /// Not begun, or begun without effect.
-    Waiting,
-    /// At work, as far as anybody knows.
-    Running,
-    /// Begun, and its driver stopped: what became of it is looked up by whoever resumes.
-    Unfinished,
-    /// Done.
-    Done,
-    /// Failed.
-    Failed,
-}
-
-/// One time that a line was begun.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Try {
-    /// Which driver of the run began it.
-    pub epoch: u32,
-    /// When, by its clock.
-    pub began: Timestamp,
-    /// When it ended.
-    pub ended: Option<Timestamp>,
-    /// How it ended.
-    pub end: End,
-}
-
-/// How a try ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum End {
-    /// It has not, or nobody wrote it down.
-    Open,
-    /// Done.
-    Done,
-    /// Found done by a later driver.
-    FoundDone,
-    /// Failed.
-    Failed(Failure),
-    /// Found without effect.
-    WithoutEffect(String),
-}
-
 /// Something that happened to the run and belongs to no line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Happening {
@@ -207,102 +154,6 @@ pub struct Drive {
     pub version: String,
 }
 
-/// What a person, or whoever spoke for one, said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Answer {
-    /// When.
-    pub at: Timestamp,
-    /// To what: the line's name, or the decision.
-    pub to: String,
-    /// What was answered.
-    pub said: String,
-    /// Who.
-    pub who: String,
-    /// Whether a person was asked; nothing where that is not told.
-    pub asked: Option<bool>,
-}
-
-/// What was previewed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Preview {
-    /// The SQL, with the lint's comments; nothing if the store has it no more.
-    pub sql: Option<String>,
-    /// The revisions that were pending.
-    pub revisions: Vec<String>,
-    /// What was approved: SHA-256 over commit, SQL and plan.
-    pub hash: String,
-    /// The project's commit.
-    pub commit: Option<String>,
-}
-
-/// What a lint step found, as the journal has it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct Finding {
-    /// The rule's name.
-    pub rule: String,
-    /// `warn` or `error`.
-    pub level: String,
-    /// The migration's file.
-    pub file: String,
-    /// The line in it; 0 where the statement stands on none.
-    pub line: u32,
-    /// What is wrong.
-    pub what: String,
-    /// What shows it.
-    #[serde(default)]
-    pub evidence: Vec<String>,
-    /// What to do instead.
-    #[serde(default)]
-    pub help: Vec<String>,
-}
-
-/// The schema before and after the release.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "schema", rename_all = "snake_case")]
-pub enum Schema {
-    /// It is not known; why.
-    Unknown {
-        /// In a sentence.
-        why: &'static str,
-    },
-    /// It is the same.
-    Same,
-    /// What differs: headings, and lines with `-` and `+`.
-    Changed {
-        /// The lines.
-        lines: Vec<String>,
-    },
-}
-
-/// What one health check saw.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
-pub struct Health {
-    /// The line that checked.
-    #[serde(default)]
-    pub line: String,
-    /// What was asked: an address, or a query.
-    pub check: String,
-    /// What was answered.
-    pub answer: String,
-    /// How long the last answer took, in milliseconds.
-    pub latency_millis: u64,
-    /// How often it was asked.
-    #[serde(default)]
-    pub tries: u64,
-    /// How long it took until it was good, in milliseconds.
-    #[serde(default)]
-    pub good_after_millis: u64,
-}
-
-/// What others wrote between the opening of the database and its being put back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Writes {
-    /// By object.
-    pub ledger: Ledger,
-    /// Where they are kept on the store, once they are.
-    pub kept: Option<String>,
-}
-
 impl Report {
     /// How long the run took, or has taken until it was last heard of, in milliseconds.
     pub fn millis(&self) -> Option<u64> {
@@ -317,19 +168,20 @@ impl Window {
     }
 }
 
-impl Line {
-    /// How long the line was at work, all tries together, in milliseconds; nothing if it was never begun.
-    pub fn millis(&self, until: Timestamp) -> Option<u64> {
-        let of = |t: &Try| crate::event::millis(crate::time::between(t.began, t.ended.unwrap_or(until)));
-        (!self.tries.is_empty()).then(|| self.tries.iter().map(of).sum())
+impl Stand {
+    /// In a word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Stand::Over(verdict) => verdict.word(),
+            Stand::Running => "running",
+            Stand::Unknown => "unknown",
+        }
     }
+}
 
-    /// The failures of its tries, in order.
-    pub fn failures(&self) -> impl Iterator<Item = &Failure> {
-        self.tries.iter().filter_map(|t| match &t.end {
-            End::Failed(failure) => Some(failure),
-            _ => None,
-        })
+impl Serialize for Stand {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.word())
     }
 }
 

@@ -1,7 +1,9 @@
 //! How a run ended, or how it stands, in words. **Pure.**
 
-use super::evidence::Evidence;
-use super::model::{Outcome, Report, Tone, Window};
+use super::evidence::{Evidence, Kept};
+use super::model::{Outcome, Stand, Tone, Window};
+use crate::engine::advice::{self, Course};
+use crate::engine::decide;
 use crate::engine::state::State;
 use crate::failure::Verdict;
 use crate::time::{between, show_age};
@@ -11,41 +13,63 @@ const MISSED_BEATS: u64 = 15;
 
 /// Whether its driver was heard of just now, as far as two clocks can tell. For the page alone: nothing is decided by it.
 pub(super) fn is_running(evidence: &Evidence, state: &State) -> bool {
-    let Some(lease) = &evidence.lease else { return false };
+    let Kept::There(lease) = &evidence.lease else { return false };
     let silent = crate::event::millis(between(lease.at, evidence.at));
-    state.ended.is_none()
-        && state.interrupted.is_none()
-        && !evidence.driver_gone
-        && silent <= lease.every_millis.saturating_mul(MISSED_BEATS)
+    may_run(evidence, state) && silent <= lease.every_millis.saturating_mul(MISSED_BEATS)
 }
 
-/// How the run ended or stands.
-pub(super) fn outcome(evidence: &Evidence, state: &State, window: Option<&Window>) -> Outcome {
+/// Whether nothing says that its driver is gone.
+fn may_run(evidence: &Evidence, state: &State) -> bool {
+    state.ended.is_none() && state.interrupted.is_none() && !evidence.driver_gone
+}
+
+/// How the run stands. Without an end it is what `resume` would find, by the very same decision.
+pub(super) fn stand(evidence: &Evidence, state: &State, course: &Course<'_>) -> Stand {
+    let left = decide::left_alone(course.flag, state);
     match state.ended {
-        Some(ended) => told(ended, state),
-        None if evidence.records.is_empty() => unknown(),
-        None if is_running(evidence, state) => running(evidence, state, window),
-        None => {
-            let inside = window.is_some_and(|window| window.ended.is_none());
-            told(if inside { Verdict::InterruptedInWindow } else { Verdict::Interrupted }, state)
-        }
+        Some(ended) => Stand::Over(ended),
+        None if is_running(evidence, state) => Stand::Running,
+        None if evidence.records.is_empty() => Stand::Unknown,
+        None if evidence.lease == Kept::Unreadable && may_run(evidence, state) => Stand::Unknown,
+        // The record that tells of the flag may be among those that are lost.
+        None if left == Verdict::Interrupted && evidence.has_gaps => Stand::Unknown,
+        None => Stand::Over(left),
     }
 }
 
-fn told(verdict: Verdict, state: &State) -> Outcome {
+/// How the run ended or stands, in words.
+pub(super) fn outcome(
+    stand: Stand,
+    evidence: &Evidence,
+    state: &State,
+    course: &Course<'_>,
+    window: Option<&Window>,
+) -> Outcome {
+    match stand {
+        Stand::Over(verdict) => told(verdict, state, course),
+        Stand::Running => {
+            let inside = course.flag.in_window(state) && window.is_some_and(|window| window.ended.is_none());
+            running(evidence, state, inside)
+        }
+        Stand::Unknown => unknown(evidence),
+    }
+}
+
+fn told(verdict: Verdict, state: &State, course: &Course<'_>) -> Outcome {
     let stopped = state.first_failure.is_none() && state.stopped_by.is_some();
-    let word = serde_json::to_value(verdict).ok();
+    let is_rollback = course.order.is_some();
+    let production = advice::production(is_rollback, verdict).replace('`', "");
     Outcome {
-        verdict: word.and_then(|word| word.as_str().map(String::from)).unwrap_or_default(),
+        verdict: Stand::Over(verdict),
         exit: Some(verdict.exit_code()),
-        headline: headline(verdict, stopped).into(),
-        production: format!("Production is {}.", verdict.production().replace('`', "")),
+        headline: headline(verdict, stopped, is_rollback).into(),
+        production: format!("Production is {production}."),
         tone: tone(verdict),
     }
 }
 
 /// `stopped`: by a person or a deadline, and not by a failure.
-fn headline(verdict: Verdict, stopped: bool) -> &'static str {
+fn headline(verdict: Verdict, stopped: bool, is_rollback: bool) -> &'static str {
     match verdict {
         Verdict::Done => "Done.",
         Verdict::Internal => "backstay itself failed.",
@@ -55,6 +79,7 @@ fn headline(verdict: Verdict, stopped: bool) -> &'static str {
         Verdict::PutBack => "Failed, and production was put back.",
         Verdict::NotPutBack => "Failed, and production was not put back. You are needed.",
         Verdict::Interrupted => "Interrupted outside the window.",
+        Verdict::ChangedButFailing if is_rollback => "Rolled back, but a later check failed.",
         Verdict::ChangedButFailing => "In production, but a later check failed.",
         Verdict::InterruptedInWindow => "Interrupted inside the window.",
     }
@@ -72,18 +97,19 @@ fn tone(verdict: Verdict) -> Tone {
     }
 }
 
-fn running(evidence: &Evidence, state: &State, window: Option<&Window>) -> Outcome {
+fn running(evidence: &Evidence, state: &State, inside: bool) -> Outcome {
     let way = if state.putting_back { "Production is being put back." } else { "The run goes on." };
-    let production = match window {
-        Some(window) if window.ended.is_none() => "in maintenance",
-        _ => "serving",
+    let production = if inside { "in maintenance" } else { "serving" };
+    let heard = match &evidence.lease {
+        // A number and its unit stay on one row.
+        Kept::There(lease) => {
+            let age = show_age(between(lease.at, evidence.at)).replace(' ', "\u{a0}");
+            format!(" Its driver was last heard {age} before.")
+        }
+        Kept::Nothing | Kept::Unreadable => String::new(),
     };
-    let heard = evidence.lease.as_ref().map(|lease| show_age(between(lease.at, evidence.at)));
-    // A number and its unit stay on one row.
-    let heard = heard.map(|age| age.replace(' ', "\u{a0}"));
-    let heard = heard.map(|age| format!(" Its driver was last heard {age} before.")).unwrap_or_default();
     Outcome {
-        verdict: "running".into(),
+        verdict: Stand::Running,
         exit: None,
         headline: way.into(),
         production: format!("Production is {production} as this page is made.{heard}"),
@@ -91,45 +117,17 @@ fn running(evidence: &Evidence, state: &State, window: Option<&Window>) -> Outco
     }
 }
 
-fn unknown() -> Outcome {
+fn unknown(evidence: &Evidence) -> Outcome {
+    let why = match (evidence.records.is_empty(), evidence.has_gaps) {
+        (true, _) => "No record of its journal can be read",
+        (false, true) => "Records of its journal are lost, and the others do not tell",
+        (false, false) => "Its driver's last sign of life can't be read",
+    };
     Outcome {
-        verdict: "unknown".into(),
+        verdict: Stand::Unknown,
         exit: None,
-        headline: "Nobody can say how this run ended.".into(),
-        production: "No record of its journal can be read; backstay status tells what production is.".into(),
+        headline: "Nobody can say how this run stands.".into(),
+        production: format!("{why}; backstay status tells what production is."),
         tone: Tone::Bad,
     }
-}
-
-/// What to do next, most urgent first: what the failures say, then what the verdict asks for.
-pub(super) fn next(report: &Report, state: &State) -> Vec<String> {
-    let (run, environment) = (&report.run, &report.environment);
-    let of = |cause: &Option<super::model::Cause>| {
-        cause.as_ref().map(|cause| cause.failure.next.clone()).unwrap_or_default()
-    };
-    let mut next = [of(&report.put_back_cause), of(&report.first_cause)].concat();
-    let resume = format!("backstay resume {run} -e {environment}");
-    let status = format!("backstay status -e {environment} shows database, flag and fence as they are");
-    let resumed = next.iter().any(|line| line.starts_with("backstay resume"));
-    match (state.ended, report.outcome.tone) {
-        (None, Tone::Open) => next.push(format!("backstay status -e {environment} tells who drives it")),
-        (Some(Verdict::NotPutBack), _) | (None, _) => {
-            next.extend((!resumed).then_some(resume));
-            next.push(status);
-        }
-        (Some(Verdict::Internal), _) => next.push(status),
-        _ => {}
-    }
-    if let Some(kept) = report.writes.as_ref().and_then(|writes| writes.kept.as_ref()) {
-        next.push(format!(
-            "others' writes are not in production: {kept} on the store keeps them, as scripts for psql"
-        ));
-    }
-    let mut once: Vec<String> = Vec::new();
-    next.into_iter().for_each(|line| {
-        if !once.contains(&line) {
-            once.push(line)
-        }
-    });
-    once
 }

@@ -2,13 +2,14 @@
 
 use super::checklist::checklist;
 use super::escape::Page;
-use super::model::{Report, Schema};
+use super::evidence::BackupSeen;
+use super::html::more;
+use super::model::{Report, Schema, Since};
+use super::people;
+use super::size::{MOST_CHANGES, MOST_ENTRIES};
 use super::sql::highlight;
-use super::words::{clock, moment, took};
+use super::words::{moment, took};
 use crate::time::show_bytes;
-
-/// How many lines of a difference are shown; the store has both schemas.
-const MOST_CHANGES: usize = 2_000;
 
 pub(super) fn all(report: &Report, page: &mut Page) {
     checklist(report, page);
@@ -16,7 +17,7 @@ pub(super) fn all(report: &Report, page: &mut Page) {
     schema(report, page);
     backups(report, page);
     health(report, page);
-    people(report, page);
+    people::people(report, page);
     writes(report, page);
     runbook(report, page);
 }
@@ -26,7 +27,11 @@ fn sql(report: &Report, page: &mut Page) {
     page.raw("<section id=\"sql\">\n<h2>Migrations as SQL</h2>\n<p class=\"quiet\">");
     match preview.revisions.len() {
         0 => page.raw("Nothing was pending."),
-        n => page.count(n as u64).raw(" pending: ").text(&preview.revisions.join(", ")).raw("."),
+        n => {
+            let named = &preview.revisions[..n.min(MOST_ENTRIES)];
+            page.count(n as u64).raw(" pending: ").text(&named.join(", "));
+            page.raw(if n > MOST_ENTRIES { ", …" } else { "." })
+        }
     };
     page.raw(" An approval holds for the hash <code>").text(preview.hash.get(..12).unwrap_or(&preview.hash));
     page.raw("</code>.</p>\n");
@@ -41,7 +46,7 @@ fn sql(report: &Report, page: &mut Page) {
         }
         Some(_) => {}
         None => {
-            page.raw("<p class=\"quiet\">The script is not on the store any more.</p>\n");
+            page.raw("<p class=\"quiet\">The script is not on the store any more, or can't be read.</p>\n");
         }
     }
     page.raw("</section>\n");
@@ -52,7 +57,7 @@ fn findings(report: &Report, page: &mut Page) {
         return;
     }
     page.raw("<ul class=\"findings\">\n");
-    for finding in &report.findings {
+    for finding in report.findings.iter().take(MOST_ENTRIES) {
         page.raw(if finding.level == "error" { "<li class=\"error\">" } else { "<li>" }).raw("<p><b>");
         page.text(&finding.level).raw(" ").text(&finding.rule).raw("</b> <code>").text(&finding.file);
         if finding.line > 0 {
@@ -67,6 +72,7 @@ fn findings(report: &Report, page: &mut Page) {
         }
         page.raw("</li>\n");
     }
+    more(report.findings.len(), MOST_ENTRIES, page);
     page.raw("</ul>\n");
 }
 
@@ -111,43 +117,47 @@ fn backups(report: &Report, page: &mut Page) {
         return;
     }
     page.raw("<section id=\"backup\">\n<h2>Backup</h2>\n");
-    for backup in &report.backups {
+    for backup in report.backups.iter().take(MOST_ENTRIES) {
         page.raw("<dl class=\"facts card\">\n<div><dt>Id</dt><dd>").text(&backup.id).raw("</dd></div>\n");
-        if let Some(missing) = &backup.missing {
-            page.element("<div><dt>Not readable</dt><dd>", missing, "</dd></div>\n</dl>\n");
-            continue;
-        }
-        page.element("<div><dt>Size</dt><dd>", &show_bytes(backup.stored_bytes), " stored");
-        page.raw(", of ").text(&show_bytes(backup.raw_bytes)).raw("</dd></div>\n<div><dt>Holds</dt><dd>");
-        page.count(backup.rows)
-            .raw(if backup.rows == 1 { " row in " } else { " rows in " })
-            .count(backup.tables);
-        page.raw(if backup.tables == 1 { " table" } else { " tables" })
-            .raw("</dd></div>\n<div><dt>Verified</dt><dd>");
-        match &backup.proven {
-            None => page.raw("not yet"),
-            Some((trial, millis)) => {
-                page.raw("to level ").text(trial.level.name()).raw(", ").text(&moment(trial.at));
-                match millis {
-                    Some(millis) => page.raw(", in ").text(&took(*millis)),
-                    None => &mut *page,
-                }
-            }
+        match &backup.missing {
+            Some(missing) => page.element("<div><dt>Not readable</dt><dd>", missing, "</dd></div>\n"),
+            None => backup_facts(backup, page),
         };
-        page.raw("</dd></div>\n<div><dt>Proven restore time</dt><dd>");
-        match backup.restore_millis {
-            Some(millis) => page.text(&took(millis)),
-            None => page.raw("not measured: it was not restored to prove it"),
-        };
-        page.raw("</dd></div>\n");
-        if let Some(at) = backup.damaged_at {
-            page.raw("<div class=\"fault\"><dt>Damaged</dt><dd>it failed a proof at ")
-                .text(&moment(at))
-                .raw("</dd></div>\n");
-        }
         page.raw("</dl>\n");
     }
     page.raw("</section>\n");
+}
+
+fn backup_facts<'p>(backup: &BackupSeen, page: &'p mut Page) -> &'p mut Page {
+    page.element("<div><dt>Size</dt><dd>", &show_bytes(backup.stored_bytes), " stored");
+    page.raw(", of ").text(&show_bytes(backup.raw_bytes)).raw("</dd></div>\n<div><dt>Holds</dt><dd>");
+    page.count(backup.rows).raw(if backup.rows == 1 { " row in " } else { " rows in " }).count(backup.tables);
+    page.raw(if backup.tables == 1 { " table" } else { " tables" })
+        .raw("</dd></div>\n<div><dt>Verified</dt><dd>");
+    match (&backup.proven, &backup.unread) {
+        (None, None) => page.raw("not yet"),
+        (None, Some(_)) => page.raw("not known: its proofs can't be read"),
+        (Some((trial, millis)), _) => {
+            page.raw("to level ").text(trial.level.name()).raw(", ").text(&moment(trial.at));
+            match millis {
+                Some(millis) => page.raw(", in ").text(&took(*millis)),
+                None => &mut *page,
+            }
+        }
+    };
+    page.raw("</dd></div>\n<div><dt>Proven restore time</dt><dd>");
+    match (backup.restore_millis, &backup.unread) {
+        (Some(millis), _) => page.text(&took(millis)),
+        (None, None) => page.raw("not measured: it was not restored to prove it"),
+        (None, Some(_)) => page.raw("not known: its proofs can't be read"),
+    };
+    page.raw("</dd></div>\n");
+    if let Some(at) = backup.damaged_at {
+        page.raw("<div class=\"fault\"><dt>Damaged</dt><dd>it failed a proof at ")
+            .text(&moment(at))
+            .raw("</dd></div>\n");
+    }
+    page
 }
 
 fn health(report: &Report, page: &mut Page) {
@@ -160,7 +170,7 @@ fn health(report: &Report, page: &mut Page) {
     page.raw(
         "<th class=\"r\">Latency<th class=\"r\">Tries<th class=\"r\">Good after</tr></thead>\n<tbody>\n",
     );
-    for check in &report.health {
+    for check in report.health.iter().take(MOST_ENTRIES) {
         page.element("<tr><td><code>", &check.check, "</code>").element("<td>", &check.line, "");
         page.element("<td>", &check.answer, "<td class=\"r\">").text(&took(check.latency_millis));
         page.raw(" <svg class=\"meter\" width=\"64\" height=\"8\" aria-hidden=\"true\"><rect height=\"8\" rx=\"2\" width=\"");
@@ -168,64 +178,38 @@ fn health(report: &Report, page: &mut Page) {
             .raw("\"/></svg><td class=\"r\">");
         page.count(check.tries).raw("<td class=\"r\">").text(&took(check.good_after_millis)).raw("</tr>\n");
     }
-    page.raw("</tbody></table></div>\n</section>\n");
-}
-
-/// Who said what, who drove, and what came between.
-fn people(report: &Report, page: &mut Page) {
-    if report.drivers.is_empty() && report.answers.is_empty() && report.happenings.is_empty() {
-        return;
+    page.raw("</tbody></table></div>\n");
+    if report.health.len() > MOST_ENTRIES {
+        page.raw("<p class=\"quiet\">and ")
+            .count((report.health.len() - MOST_ENTRIES) as u64)
+            .raw(" more</p>\n");
     }
-    page.raw("<section id=\"people\">\n<h2>People and drivers</h2>\n");
-    if !report.answers.is_empty() {
-        page.raw("<h3>Answers and approvals</h3>\n<ul class=\"log\">\n");
-        for answer in &report.answers {
-            page.raw("<li><time>")
-                .text(&clock(answer.at))
-                .raw("</time><div><b>")
-                .text(&answer.to)
-                .raw("</b> ");
-            page.text(&answer.said).raw("<p class=\"quiet\">").text(&answer.who);
-            page.raw(match answer.asked {
-                Some(true) => ", asked at a terminal",
-                Some(false) => ", by --yes: nobody was asked",
-                None => "",
-            });
-            page.raw("</p></div></li>\n");
-        }
-        page.raw("</ul>\n");
-    }
-    page.raw("<h3>Takeovers, interruptions, decisions</h3>\n<ul class=\"log\">\n");
-    for drive in report.drivers.iter().take(1) {
-        page.raw("<li><time>").text(&clock(drive.at)).raw("</time><div><b>began</b> ").text(&drive.who);
-        page.raw(", backstay ").text(&drive.version).raw("</div></li>\n");
-    }
-    for happening in &report.happenings {
-        page.raw("<li><time>")
-            .text(&clock(happening.at))
-            .raw("</time><div><b>")
-            .raw(happening.what)
-            .raw("</b> ");
-        page.text(&happening.text).raw("</div></li>\n");
-    }
-    page.raw("</ul>\n</section>\n");
+    page.raw("</section>\n");
 }
 
 fn writes(report: &Report, page: &mut Page) {
     let Some(writes) = &report.writes else { return };
     page.raw("<section id=\"writes\">\n<h2>What others wrote</h2>\n<p class=\"quiet\">");
-    match &writes.kept {
-        Some(kept) => page
-            .raw("Production was put back without it; it is kept on the store as <code>")
-            .text(kept)
-            .raw("</code>."),
-        None => page.raw("Between the opening of the database and the look at it."),
+    match (&writes.kept, writes.since) {
+        (Some(kept), since) => {
+            page.raw(match since {
+                Since::Opening => "Production was put back without it",
+                Since::Release => "Production has none of what was written since the release",
+            });
+            page.raw("; it is kept on the store as <code>").text(kept).raw("</code>.")
+        }
+        (None, _) => page.raw("Between the opening of the database and the look at it."),
     };
-    page.raw("</p>\n<ul>\n");
-    for entry in &writes.ledger.entries {
-        page.element("<li><code>", &entry.name, "</code> ").element("", &entry.what, "</li>\n");
+    page.raw("</p>\n");
+    if let Some(ledger) = &writes.ledger {
+        page.raw("<ul>\n");
+        for entry in ledger.entries.iter().take(MOST_ENTRIES) {
+            page.element("<li><code>", &entry.name, "</code> ").element("", &entry.what, "</li>\n");
+        }
+        more(ledger.entries.len(), MOST_ENTRIES, page);
+        page.raw("</ul>\n");
     }
-    page.raw("</ul>\n</section>\n");
+    page.raw("</section>\n");
 }
 
 fn runbook(report: &Report, page: &mut Page) {

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::model::Line;
+use super::size::{cut, weight};
 use crate::log::{Spoken, spoken};
 use crate::ui::foreign::clean;
 
 /// How many bytes of output a page carries, all lines together; the log has the rest.
-const MOST: usize = 500_000;
+const MOST: usize = 450_000;
 /// How many of them one row may have.
 const LONGEST_ROW: usize = 2_000;
 /// How many notes of one line are told.
@@ -31,9 +32,10 @@ pub(super) fn hand_out(log: &str, lines: &mut [Line]) {
             }
             Spoken::Note(id, text) => {
                 let at = id.and_then(|id| places.get(&id.to_string()));
-                if let Some(line) = at.map(|at| &mut lines[*at]).filter(|line| line.notes.len() < MOST_NOTES)
-                {
-                    line.notes.push(clean(text));
+                let Some(line) = at.map(|at| &mut lines[*at]) else { continue };
+                match line.notes.len() < MOST_NOTES {
+                    true => line.notes.push(clean(text)),
+                    false => line.notes_left_out += 1,
                 }
             }
         }
@@ -44,19 +46,16 @@ pub(super) fn hand_out(log: &str, lines: &mut [Line]) {
         let (head, tail) = keep(&rows, share);
         let kept = rows.iter().take(head).chain(rows.iter().skip(rows.len() - tail));
         let line = &mut lines[at];
-        line.output = kept.map(|row| cut(&clean(row))).collect();
+        line.output = kept.map(|row| cut(clean(row), LONGEST_ROW)).collect();
         line.output_left_out = (rows.len() - head - tail) as u64;
-        if line.output_left_out > 0 {
-            let gap = format!("… {} lines stand in the run's log alone …", line.output_left_out);
-            line.output.insert(head, gap);
-        }
+        line.output_gap_at = (line.output_left_out > 0).then_some(head);
     }
 }
 
 /// How many bytes each may have: who needs little gets it, and the others share what is left.
 fn shares(printed: &BTreeMap<usize, Vec<&str>>) -> BTreeMap<usize, usize> {
     let mut sizes: Vec<(usize, usize)> =
-        printed.iter().map(|(at, rows)| (rows.iter().map(|row| weight(row)).sum(), *at)).collect();
+        printed.iter().map(|(at, rows)| (rows.iter().map(|row| row_weight(row)).sum(), *at)).collect();
     sizes.sort_unstable();
     let (mut left, mut many) = (MOST, sizes.len());
     let mut shares = BTreeMap::new();
@@ -70,13 +69,13 @@ fn shares(printed: &BTreeMap<usize, Vec<&str>>) -> BTreeMap<usize, usize> {
 
 /// How many rows of the beginning and of the end fit into `share` bytes: a third and two thirds.
 fn keep(rows: &[&str], share: usize) -> (usize, usize) {
-    if rows.iter().map(|row| weight(row)).sum::<usize>() <= share {
+    if rows.iter().map(|row| row_weight(row)).sum::<usize>() <= share {
         return (rows.len(), 0);
     }
     let fit = |rows: &mut dyn Iterator<Item = &&str>, room: usize| {
         let mut used = 0;
         rows.take_while(|row| {
-            used += weight(row);
+            used += row_weight(row);
             used <= room
         })
         .count()
@@ -85,17 +84,9 @@ fn keep(rows: &[&str], share: usize) -> (usize, usize) {
     (head, fit(&mut rows.iter().rev(), share / 3 * 2).min(rows.len() - head))
 }
 
-/// What a row takes on the page: characters that HTML wants escaped take more.
-fn weight(row: &str) -> usize {
-    let escaped = row.bytes().filter(|b| matches!(b, b'<' | b'>' | b'&' | b'"' | b'\'')).count() * 5;
-    (row.len() + escaped).min(LONGEST_ROW * 2) + 1
-}
-
-fn cut(row: &str) -> String {
-    match row.char_indices().nth(LONGEST_ROW) {
-        Some((end, _)) => format!("{} …", &row[..end]),
-        None => row.to_string(),
-    }
+/// What a row takes on the page, at most, and its end.
+fn row_weight(row: &str) -> usize {
+    weight(row).min(LONGEST_ROW) + 1
 }
 
 #[cfg(test)]
@@ -113,10 +104,5 @@ mod tests {
         let (head, tail) = keep(&rows, shares[&1]);
         assert!(head > 10_000 && tail > 20_000 && head + tail < rows.len(), "{head} {tail}");
         assert_eq!(keep(&rows, 0), (0, 0));
-    }
-
-    #[test]
-    fn a_long_row_is_cut_between_characters() {
-        assert_eq!(cut(&"é".repeat(LONGEST_ROW + 1)), format!("{} …", "é".repeat(LONGEST_ROW)));
     }
 }

@@ -1,11 +1,18 @@
 //! SQL with its words, strings and comments told apart, by the lexer that splits migrations. **Pure.**
 
 use super::escape::Page;
+use super::size::{cut, weight};
 use crate::migrate::lexer::{Kind, Lexer};
 use crate::ui::foreign::clean;
 
-/// How much of a text is shown; the store has the rest.
-const MOST: usize = 250_000;
+/// How much of a text is shown, in bytes of the page; the store has the rest.
+const MOST: usize = 200_000;
+/// How much of it gets its colours: of a list of numbers the markup takes ten times the place of the text.
+const MOST_COLOURED: usize = 60_000;
+/// How much markup the colours may take.
+const MOST_MARKUP: usize = 150_000;
+/// A longer row is cut, in bytes of the page.
+const LONGEST_ROW: usize = 4_000;
 
 /// As the preview writes the lint's findings.
 const LINT: &str = "-- lint: ";
@@ -25,22 +32,81 @@ const KEYWORDS: &str = "add all alter and array as asc begin between by cascade 
 /// Writes `sql` into `page`.
 pub(super) fn highlight(sql: &str, page: &mut Page) {
     let sql = clean(sql);
-    let shown = cut(&sql);
+    let mut script = Script { page, row: 0, shown: 0, markup: 0 };
     let mut at = 0;
-    for token in Lexer::new(shown) {
-        // What is no SQL is shown as it is.
+    for token in Lexer::new(&sql) {
+        // What is no SQL is shown as it is; what is not shown needs no lexer.
         let Ok(token) = token else { break };
-        let text = &shown[token.span.clone()];
-        at = token.span.end;
-        match open(token.kind, text) {
-            Some(open) => page.raw(open).cleaned(text).raw("</span>"),
-            None => page.cleaned(text),
-        };
+        let text = &sql[token.span.clone()];
+        let put = script.put(text, open(token.kind, text));
+        at = token.span.start + put;
+        if put < text.len() {
+            break;
+        }
     }
-    page.cleaned(&shown[at..]);
-    if shown.len() < sql.len() {
-        page.raw("\n<span class=\"c\">-- … ").count((sql.len() - shown.len()) as u64);
+    while !script.is_full() && at < sql.len() {
+        let end = sql[at..].find('\n').map_or(sql.len(), |n| at + n + 1);
+        at += script.put(&sql[at..end], None);
+    }
+    if at < sql.len() {
+        page.raw("\n<span class=\"c\">-- … ").count((sql.len() - at) as u64);
         page.raw(" further bytes are in preview.sql on the store</span>");
+    }
+}
+
+/// A text on its way to the page, and how much of it is there.
+struct Script<'p> {
+    page: &'p mut Page,
+    /// Of the row that is being written.
+    row: usize,
+    shown: usize,
+    markup: usize,
+}
+
+impl Script<'_> {
+    fn is_full(&self) -> bool {
+        self.shown >= MOST
+    }
+
+    /// Writes a part of the text, in its colour while there is room for colours, until the page has enough. Gives how
+    /// many bytes of it were written, or left out at a row's end.
+    fn put(&mut self, text: &str, colour: Option<&'static str>) -> usize {
+        let seen = self.row < LONGEST_ROW || text.contains('\n');
+        let room = seen && self.shown < MOST_COLOURED && self.markup < MOST_MARKUP;
+        let colour = colour.filter(|_| room);
+        if let Some(open) = colour {
+            self.markup += open.len() + "</span>".len();
+            self.page.raw(open);
+        }
+        let mut put = 0;
+        for piece in text.split_inclusive('\n') {
+            if self.is_full() {
+                break;
+            }
+            self.put_piece(piece);
+            put += piece.len();
+        }
+        if colour.is_some() {
+            self.page.raw("</span>");
+        }
+        put
+    }
+
+    /// Writes what of a row still has its place.
+    fn put_piece(&mut self, piece: &str) {
+        let (text, end) = piece.strip_suffix('\n').map_or((piece, ""), |text| (text, "\n"));
+        let before = self.row;
+        self.row += weight(text);
+        if self.row <= LONGEST_ROW {
+            self.page.cleaned(text);
+        } else if before <= LONGEST_ROW {
+            self.page.cleaned(&cut(text.to_string(), LONGEST_ROW - before));
+        }
+        self.shown += self.row.min(LONGEST_ROW) - before.min(LONGEST_ROW);
+        if !end.is_empty() {
+            self.page.raw("\n");
+            (self.row, self.shown) = (0, self.shown + 1);
+        }
     }
 }
 
@@ -59,15 +125,6 @@ fn open(kind: Kind, text: &str) -> Option<&'static str> {
 
 fn is_keyword(word: &str) -> bool {
     KEYWORDS.split(' ').any(|keyword| keyword.eq_ignore_ascii_case(word))
-}
-
-/// The beginning of the text, to the end of a line.
-fn cut(sql: &str) -> &str {
-    if sql.len() <= MOST {
-        return sql;
-    }
-    let end = sql.as_bytes()[..MOST].iter().rposition(|b| *b == b'\n').unwrap_or(0);
-    &sql[..end]
 }
 
 #[cfg(test)]
@@ -97,8 +154,17 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_is_cut_at_a_line() {
+    fn a_long_text_is_cut_and_says_so() {
         let text = shown(&"select 1;\n".repeat(30_000));
         assert!(text.contains("further bytes are in preview.sql"), "{}", &text[text.len() - 200..]);
+        assert!(text.len() < MOST + MOST_MARKUP + 1_000, "{}", text.len());
+    }
+
+    #[test]
+    fn a_long_row_loses_its_end_and_the_next_one_is_whole() {
+        let text = shown(&format!("insert into t values ({}1);\nselect 'é'", "1,".repeat(90_000)));
+        let (first, second) = text.split_once('\n').expect("two rows");
+        assert!(first.trim_end_matches("</span>").ends_with(" …") && first.len() < 60_000, "{}", first.len());
+        assert_eq!(second, "<span class=\"k\">select</span> <span class=\"s\">&#39;é&#39;</span>");
     }
 }

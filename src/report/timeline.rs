@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 
 use super::escape::Page;
-use super::model::{End, Line, Report, Standing, Window};
+use super::model::{End, Line, Report, Standing, Try, Window};
 use super::words::{clock, took};
 use crate::event::{Phase, millis};
 use crate::time::between;
@@ -16,6 +16,8 @@ use crate::time::between;
 const ROW: f64 = 26.0;
 /// More rows than this are drawn as one picture without labels.
 const MOST_ROWS: usize = 60;
+/// The classes of bars, in the order in which one picture of many lines draws them.
+const COLOURS: [&str; 5] = ["bar", "bar back", "bar none", "bar bad", "bar now"];
 /// A shorter bar would not be seen, in percent.
 const SHORTEST: f64 = 0.35;
 
@@ -167,7 +169,10 @@ fn rows(part: &Part<'_>, window: Option<&Window>, until: Timestamp, page: &mut P
     }
     for (n, line) in part.lines.iter().enumerate() {
         for (t, x, width) in bars(line, part.scale, until) {
-            page.raw("<rect class=\"").raw(class(t, line)).raw("\" y=\"").figure(ROW * n as f64 + 7.0);
+            page.raw("<rect class=\"")
+                .raw(class(t, line.phase, line.standing))
+                .raw("\" y=\"")
+                .figure(ROW * n as f64 + 7.0);
             rect(page, "\" height=\"12\" rx=\"2\"", x, width).raw("/>");
         }
     }
@@ -189,10 +194,12 @@ fn dense(part: &Part<'_>, window: Option<&Window>, until: Timestamp, page: &mut 
     }
     // One shape a colour: two thousand would be felt.
     page.raw("<svg viewBox=\"0 0 100 100\" preserveAspectRatio=\"none\" width=\"100%\" height=\"100%\">");
-    for colour in ["bar", "bar back", "bar bad", "bar now"] {
+    for colour in COLOURS {
         page.raw("<path class=\"").raw(colour).raw("\" d=\"");
         for (n, line) in part.lines.iter().enumerate() {
-            for (_, x, width) in bars(line, part.scale, until).filter(|(t, ..)| class(t, line) == colour) {
+            for (_, x, width) in
+                bars(line, part.scale, until).filter(|(t, ..)| class(t, line.phase, line.standing) == colour)
+            {
                 page.raw("M")
                     .figure(x)
                     .raw(" ")
@@ -218,15 +225,15 @@ fn dense(part: &Part<'_>, window: Option<&Window>, until: Timestamp, page: &mut 
 }
 
 /// The tries of a line, each with its place.
-fn bars(line: &Line, scale: Scale, until: Timestamp) -> impl Iterator<Item = (&super::model::Try, f64, f64)> {
+fn bars(line: &Line, scale: Scale, until: Timestamp) -> impl Iterator<Item = (&Try, f64, f64)> {
     line.tries.iter().map(move |t| {
         let (x, width) = scale.span(t.began, t.ended.unwrap_or(until));
         (t, x, width)
     })
 }
 
-fn class(t: &super::model::Try, line: &Line) -> &'static str {
-    match (&t.end, line.phase, line.standing) {
+fn class(t: &Try, phase: Option<Phase>, standing: Standing) -> &'static str {
+    match (&t.end, phase, standing) {
         (End::Failed(_), ..) => "bar bad",
         (End::WithoutEffect(_), ..) => "bar none",
         (End::Open, _, Standing::Running) => "bar now",
@@ -247,6 +254,20 @@ mod tests {
 
     fn at(millis: i64) -> Timestamp {
         Timestamp::from_millisecond(1_763_680_000_000 + millis).expect("a time")
+    }
+
+    #[test]
+    fn every_try_is_drawn_among_many_lines_too() {
+        let (began, ended) = (at(0), Some(at(9)));
+        let failed = End::Failed(crate::failure::Failure::failed("x"));
+        for end in [End::Open, End::Done, End::FoundDone, failed, End::WithoutEffect(String::new())] {
+            let t = Try { epoch: 1, began, ended, end };
+            for phase in [None, Some(Phase::During), Some(Phase::PutBack)] {
+                for standing in [Standing::Running, Standing::Unfinished, Standing::Done] {
+                    assert!(COLOURS.contains(&class(&t, phase, standing)), "{t:?} {phase:?} {standing:?}");
+                }
+            }
+        }
     }
 
     #[test]

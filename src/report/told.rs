@@ -2,10 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::evidence::Evidence;
-use super::model::{Report, Schema};
+use super::evidence::{Evidence, Kept};
+use super::model::{Preview, Report, Schema};
+use super::next::next;
 use super::{fold, outcome, spoken};
 use crate::backup::schema::compare_schemas;
+use crate::backup::time_of_id;
 use crate::engine::state::State;
 use crate::failure::Verdict;
 use crate::journal::Entry;
@@ -17,47 +19,52 @@ impl Report {
     /// What is to be told of this evidence. **Pure.**
     pub fn of(evidence: &Evidence) -> Self {
         let state = State::of(&evidence.records);
-        let folded = fold::fold(evidence, &state);
-        let mut lines = folded.lines;
+        let mut folded = fold::fold(evidence, &state);
         if let Some(log) = &evidence.log {
-            spoken::hand_out(log, &mut lines);
+            spoken::hand_out(log, &mut folded.lines);
         }
+        let course = folded.course(&evidence.records);
+        let stand = outcome::stand(evidence, &state, &course);
+        let outcome = outcome::outcome(stand, evidence, &state, &course, folded.window.as_ref());
+        let schema = Schema::of(evidence, state.ended, folded.preview.as_ref());
         let mut report = Self {
             format: FORMAT,
             run: evidence.run.clone(),
             at: evidence.at,
-            environment: String::new(),
+            environment: evidence.environment.clone(),
             database: String::new(),
             runbook: String::new(),
             origin: String::new(),
             runbook_text: String::new(),
-            outcome: outcome::outcome(evidence, &state, folded.window.as_ref()),
-            began: evidence.records.first().map(|record| record.at),
+            outcome,
+            began: time_of_id(&evidence.run),
             until: folded.until,
             window: folded.window,
             first_cause: folded.first_cause,
             put_back_cause: folded.put_back_cause,
             next: Vec::new(),
-            lines,
+            lines: folded.lines,
             happenings: folded.happenings,
             drivers: folded.drivers,
             preview: folded.preview,
             findings: folded.findings,
             answers: folded.answers,
-            schema: Schema::of(evidence, state.ended),
+            schema,
             backups: evidence.backups.clone(),
             health: folded.health,
             writes: folded.writes,
             damage: evidence.damage.clone(),
         };
         report.name(evidence);
-        report.next = outcome::next(&report, &state);
+        report.next = next(&report, &state, &course);
         report
     }
 
+    /// What the first record tells.
     fn name(&mut self, evidence: &Evidence) {
         for record in &evidence.records {
             let Entry::Began { environment, runbook, target, .. } = &record.entry else { continue };
+            self.began = Some(record.at);
             self.environment.clone_from(environment);
             self.database.clone_from(&target.name);
             self.runbook.clone_from(&runbook.name);
@@ -75,20 +82,25 @@ impl Report {
 }
 
 impl Schema {
-    fn of(evidence: &Evidence, ended: Option<Verdict>) -> Self {
+    fn of(evidence: &Evidence, ended: Option<Verdict>, preview: Option<&Preview>) -> Self {
+        let nothing_pending = preview.is_some_and(|preview| preview.revisions.is_empty());
         let why = match (&evidence.schema_before, &evidence.schema_after) {
-            (Some(before), Some(after)) => {
+            (Kept::There(before), Kept::There(after)) => {
                 return match compare_schemas(before, after) {
                     None => Schema::Same,
                     Some(lines) => Schema::Changed { lines: without_commas(&lines) },
                 };
             }
-            (None, None) => "no migrations were pending, or the run did not come so far",
-            (Some(_), None) if ended == Some(Verdict::PutBack) => {
+            (Kept::Unreadable, _) | (_, Kept::Unreadable) => "a schema on the store can't be read",
+            _ if nothing_pending => "no migrations were pending",
+            (Kept::Nothing, Kept::Nothing) if preview.is_none() => "no step previewed migrations",
+            (Kept::Nothing, _) => "the schema before the release was not taken: a note of preview says why",
+            (Kept::There(_), Kept::Nothing) if ended == Some(Verdict::PutBack) => {
                 "production was put back: it has the schema that it had before"
             }
-            (Some(_), None) => "the schema after the release was not taken: that is done by a step record",
-            (None, Some(_)) => "the schema before the release could not be taken",
+            (Kept::There(_), Kept::Nothing) => {
+                "the schema after the release was not taken: that is done by a step record"
+            }
         };
         Schema::Unknown { why }
     }
@@ -115,6 +127,29 @@ fn without_commas(lines: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn why_a_schema_is_not_shown_is_what_was_there() {
+        let there = || Kept::There(String::new());
+        let pending = Preview { revisions: vec!["a".into()], sql: None, hash: String::new(), commit: None };
+        let none = Preview { revisions: Vec::new(), ..pending.clone() };
+        let why = |before, after, preview: Option<&Preview>| {
+            let evidence = Evidence { schema_before: before, schema_after: after, ..Evidence::default() };
+            match Schema::of(&evidence, Some(Verdict::Done), preview) {
+                Schema::Unknown { why } => why,
+                Schema::Same | Schema::Changed { .. } => "shown",
+            }
+        };
+        // Earlier versions kept the schema after every release, whatever was pending.
+        assert_eq!(why(Kept::Nothing, there(), Some(&none)), "no migrations were pending");
+        assert_eq!(why(Kept::Nothing, Kept::Nothing, Some(&none)), "no migrations were pending");
+        assert_eq!(why(Kept::Nothing, Kept::Nothing, None), "no step previewed migrations");
+        for (before, after) in [(Kept::Unreadable, there()), (there(), Kept::Unreadable)] {
+            assert_eq!(why(before, after, Some(&pending)), "a schema on the store can't be read");
+        }
+        assert!(why(Kept::Nothing, there(), Some(&pending)).starts_with("the schema before the release"));
+        assert_eq!(why(there(), there(), Some(&pending)), "shown");
+    }
 
     #[test]
     fn a_comma_is_no_difference() {

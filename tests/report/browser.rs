@@ -11,6 +11,7 @@ use backstay::report::{Evidence, Report, page};
 use base64::Engine;
 use serde_json::{Value, json};
 
+use crate::common::project::Project;
 use crate::tales;
 
 /// The widths that a page must fit: a phone, a desk.
@@ -21,35 +22,62 @@ const WIDTHS: [u32; 2] = [390, 1280];
 fn pages_in_a_browser() {
     let browser = Browser::start();
     let folder = tempfile::tempdir().expect("a folder");
-    let tales: [(&str, Evidence); 7] = [
+    let tales: [(&str, Evidence); 10] = [
         ("good", tales::good()),
         ("put-back", tales::put_back()),
         ("not-put-back", tales::not_put_back()),
         ("running", tales::running()),
+        ("died-clearing", tales::died_clearing()),
+        ("rolled-back", tales::rolled_back()),
         ("damaged", tales::damaged()),
         ("hostile", tales::hostile()),
         ("long", tales::long()),
+        ("boundless", tales::boundless()),
     ];
     for (name, evidence) in tales {
         let file = folder.path().join(format!("{name}.html"));
         std::fs::write(&file, page(&Report::of(&evidence))).expect("a page");
-        for width in WIDTHS {
-            for scheme in ["light", "dark"] {
-                browser.look(width, scheme);
-                browser.open(&file);
-                fits(&browser, name, width);
-                has_scheme(&browser, name, scheme);
-                is_alone(&browser, name);
-                browser.picture(&format!("{name}-{width}-{scheme}"), width);
-            }
-        }
-        browser.look(1280, "dark");
-        browser.open(&file);
-        is_printed(&browser, name);
-        assert!(browser.ask("return window.hacked === undefined").as_bool() == Some(true), "{name}");
+        look_at(&browser, name, &file);
     }
     opens_quickly(&browser, &folder.path().join("long.html"));
     assert_eq!(browser.complaints(), Vec::<Value>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs Chromium: make test-report"]
+async fn the_page_of_a_real_run_in_a_browser() {
+    let project = Project::shop().await;
+    project.set_deploy("echo deployed; exit 1", "echo undone");
+    project.run(&["run", "release", "--yes"]).expect(4);
+    project.set_deploy("seq 40", "true");
+    project.run(&["run", "release", "--yes"]).expect(0);
+    let browser = Browser::start();
+    for (name, run) in [("real-good", 0), ("real-put-back", 1)] {
+        let runs: Value =
+            serde_json::from_str(&project.run(&["runs", "--json"]).expect(0).out).expect("JSON");
+        let run = runs[run]["run"].as_str().expect("a run");
+        project.run(&["report", run, "--out", "page.html"]).expect(0);
+        look_at(&browser, name, &project.path("page.html"));
+    }
+    assert_eq!(browser.complaints(), Vec::<Value>::new());
+}
+
+/// The page in both widths, light and dark, and on paper.
+fn look_at(browser: &Browser, name: &str, file: &Path) {
+    for width in WIDTHS {
+        for scheme in ["light", "dark"] {
+            browser.look(width, scheme);
+            browser.open(file);
+            fits(browser, name, width);
+            has_scheme(browser, name, scheme);
+            is_alone(browser, name);
+            browser.picture(&format!("{name}-{width}-{scheme}"), width);
+        }
+    }
+    browser.look(1280, "dark");
+    browser.open(file);
+    is_printed(browser, name);
+    assert!(browser.ask("return window.hacked === undefined").as_bool() == Some(true), "{name}");
 }
 
 /// Nothing is wider than the screen; what may be is scrolled in a box of its own.

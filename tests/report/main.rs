@@ -5,6 +5,10 @@
 mod common;
 
 mod browser;
+mod left;
 mod page;
+mod people;
 mod real;
+mod size;
+mod standing;
 mod tales;

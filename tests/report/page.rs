@@ -1,6 +1,6 @@
 //! The page as text, and the document.
 
-use backstay::report::{Evidence, Report, page};
+use backstay::report::{Evidence, Kept, Report, page};
 
 use crate::tales;
 
@@ -39,15 +39,15 @@ fn one_that_failed_and_was_not_put_back_shows_both_causes() {
 #[test]
 fn one_that_goes_on_and_one_that_stopped() {
     let running = Report::of(&tales::running());
-    assert_eq!((running.outcome.verdict.as_str(), running.outcome.exit), ("running", None));
+    assert_eq!((running.outcome.verdict.word(), running.outcome.exit), ("running", None));
     assert!(running.outcome.production.starts_with("Production is in maintenance"));
     // Its driver was not heard for long: then nobody drives it, as far as the page can tell.
     let mut silent = tales::running();
     silent.at += jiff::SignedDuration::from_mins(5);
     let silent = Report::of(&silent).outcome;
-    assert_eq!((silent.verdict.as_str(), silent.exit), ("interrupted_in_window", Some(8)));
+    assert_eq!((silent.verdict.word(), silent.exit), ("interrupted_in_window", Some(8)));
     let before = Report::of(&tales::interrupted());
-    assert_eq!((before.outcome.verdict.as_str(), before.outcome.exit), ("interrupted", Some(6)));
+    assert_eq!((before.outcome.verdict.word(), before.outcome.exit), ("interrupted", Some(6)));
     assert!(before.next.iter().any(|next| next.starts_with("backstay resume")));
     let stopped = Report::of(&tales::stopped());
     assert_eq!(stopped.outcome.headline, "Stopped, and production was put back.");
@@ -64,7 +64,7 @@ fn what_is_left_of_a_damaged_run_is_told() {
     }
     let nothing =
         Evidence { run: "x".into(), damage: vec!["record 1 is torn".into()], ..Evidence::default() };
-    assert!(body(&nothing).contains("Nobody can say how this run ended."));
+    assert!(body(&nothing).contains("Nobody can say how this run stands."));
 }
 
 #[test]
@@ -88,22 +88,20 @@ fn no_secret_is_shown() {
     backstay::redact::register(SECRET);
     let mut evidence = tales::good();
     evidence.preview = Some(format!("ALTER ROLE shop PASSWORD '{SECRET}'; -- {SECRET}"));
-    evidence.schema_after = Some(format!("CREATE TABLE x;\n-- {SECRET}"));
+    evidence.schema_after = Kept::There(format!("CREATE TABLE x;\n-- {SECRET}"));
     evidence.damage = vec![format!("{SECRET} can't be read")];
     let log = evidence.log.get_or_insert_default();
     log.push_str(&format!("2026-11-21T02:00:01.000Z 12 | token {SECRET}\n"));
     let report = Report::of(&evidence);
     let text = page(&report);
-    assert!(!text.contains(SECRET) && text.contains("PASSWORD</span>") | text.contains("***"), "{text}");
+    assert!(!text.contains(SECRET), "{text}");
+    // Each place where it stood is there, without it.
+    for place in
+        ["PASSWORD <span class=\"s\">&#39;***&#39;", "-- ***</span>", "token ***", "*** can&#39;t be read"]
+    {
+        assert!(text.contains(place), "no {place:?} in\n{text}");
+    }
     assert!(!backstay::ui::json::document(report.document()).contains(SECRET));
-}
-
-#[test]
-fn two_thousand_steps_stay_below_two_megabytes() {
-    let evidence = tales::long();
-    let text = told(&evidence);
-    assert!(text.len() < 2_000_000, "{} bytes", text.len());
-    assert!(text.contains("load part 1999 of the catalogue") && text.contains("in the run&#39;s log alone"));
 }
 
 #[test]
