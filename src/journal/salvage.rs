@@ -15,6 +15,8 @@ pub struct Salvage {
     pub records: Vec<Record>,
     /// What is missing, torn or changed, a sentence each.
     pub damage: Vec<String>,
+    /// [`super::read`] refuses it. A record that its writer left torn is no reason: it never took effect.
+    pub refused: bool,
 }
 
 /// Reads what there is of a run's journal. Where [`super::read`] refuses a damaged one, this says what is damaged and
@@ -39,6 +41,8 @@ fn number_of(name: &str, prefix: &str) -> Option<u32> {
 
 type Object = (Option<u32>, Result<Vec<u8>, StoreError>);
 
+const TORN: &str = "can't be understood (torn, or written by another version)";
+
 /// **Pure.**
 fn sort_out(run: &str, objects: Vec<Object>) -> Salvage {
     let mut salvage = Salvage::default();
@@ -46,7 +50,10 @@ fn sort_out(run: &str, objects: Vec<Object>) -> Salvage {
     let mut before = Some(String::new());
     for (number, bytes) in objects {
         let Some(number) = number else { continue };
-        let mut damaged = |number: u32, what: &str| salvage.damage.push(format!("record {number} {what}"));
+        let mut damaged = |number: u32, what: &str| {
+            salvage.damage.push(format!("record {number} {what}"));
+            salvage.refused |= what != TORN;
+        };
         (expected..number).for_each(|gone| damaged(gone, "is missing"));
         if number > expected {
             before = None;
@@ -63,7 +70,7 @@ fn sort_out(run: &str, objects: Vec<Object>) -> Salvage {
         match serde_json::from_slice::<Record>(&bytes) {
             Err(_) => match format_of(&bytes).filter(|format| *format > FORMAT) {
                 Some(format) => damaged(number, &format!("is of the newer format {format}")),
-                None => damaged(number, "can't be understood (torn, or written by another version)"),
+                None => damaged(number, TORN),
             },
             Ok(record) if record.run != run || record.number != number => {
                 damaged(number, "belongs elsewhere")
@@ -97,9 +104,14 @@ mod tests {
             journal.append(Entry::KeepNew { who: who.into() }).await.unwrap();
         }
         let whole = salvage(&*store, "r").await.unwrap();
-        assert_eq!((whole.records.len(), whole.damage.len()), (6, 0));
+        assert_eq!((whole.records.len(), whole.damage.len(), whole.refused), (6, 0, false));
 
         let path = |number: u32| folder.path().join(format!("runs/r/journal/{number:06}.json"));
+        std::fs::write(path(7), "to").unwrap();
+        let torn = salvage(&*store, "r").await.unwrap();
+        assert_eq!((torn.records.len(), torn.damage.len(), torn.refused), (6, 1, false));
+        assert_eq!(super::super::read(&*store, "r").await.unwrap().records.len(), 6);
+        std::fs::remove_file(path(7)).unwrap();
         std::fs::remove_file(path(2)).unwrap();
         std::fs::write(path(4), "torn").unwrap();
         let text = std::fs::read_to_string(path(5)).unwrap();
@@ -115,6 +127,7 @@ mod tests {
                 "record 5 was changed after it was written",
             ]
         );
+        assert!(left.refused && super::super::read(&*store, "r").await.is_err());
         assert!(matches!(salvage(&*store, "none").await, Err(JournalError::NoRun { .. })));
     }
 }

@@ -35,8 +35,8 @@ pub struct Evidence {
     pub environment: String,
     /// The records of its journal that can be read.
     pub records: Vec<Record>,
-    /// Records of it are missing.
-    pub has_gaps: bool,
+    /// It is so damaged that nobody can resume the run by it.
+    pub refused: bool,
     /// What could not be read, a sentence each.
     pub damage: Vec<String>,
     /// Its driver's last sign of life, if the run has not ended.
@@ -94,10 +94,9 @@ pub async fn gather(
     environment: &str,
     at: Timestamp,
 ) -> Result<Evidence, JournalError> {
-    let Salvage { records, damage } = journal::salvage(store, run).await?;
+    let Salvage { records, damage, refused } = journal::salvage(store, run).await?;
     let (run, environment) = (run.to_string(), environment.to_string());
-    let has_gaps = !damage.is_empty();
-    let mut evidence = Evidence { run, environment, has_gaps, damage, at, ..Evidence::default() };
+    let mut evidence = Evidence { run, environment, refused, damage, at, ..Evidence::default() };
     if !records.iter().any(|record| matches!(record.entry, Entry::Ended { .. })) {
         evidence.lease = evidence.lease(store).await;
     }
@@ -106,9 +105,13 @@ pub async fn gather(
     evidence.preview = evidence.text(store, "preview.sql").await;
     evidence.schema_before = evidence.schema(store, Moment::Before).await;
     evidence.schema_after = evidence.schema(store, Moment::After).await;
-    let environment = standing::environment_of(&records).unwrap_or(&evidence.environment).to_string();
+    let own = standing::environment_of(&records);
     for id in backups_of(&records) {
-        let seen = look(store, &Place { environment: environment.clone(), id }).await;
+        let environment = own.unwrap_or(&evidence.environment).to_string();
+        let mut seen = look(store, &Place { environment, id }).await;
+        if let (None, Some(missing)) = (own, &mut seen.missing) {
+            missing.push_str("; in which environment it was made is not known");
+        }
         let unread =
             seen.unread.iter().map(|why| format!("proofs of backup {} can't be read: {why}", seen.id));
         evidence.damage.extend(unread);

@@ -6,15 +6,24 @@ use crate::engine::state::State;
 use crate::words::shell_word;
 
 /// What the failures say, then what a run's end asks for, as its last screen does; each once.
-pub(super) fn next(report: &Report, state: &State, course: &Course<'_>) -> Vec<String> {
+///
+/// `refused`: the journal is so damaged that nobody can resume the run by it.
+pub(super) fn next(report: &Report, state: &State, course: &Course<'_>, refused: bool) -> Vec<String> {
     let of =
         |cause: &Option<Cause>| cause.as_ref().map(|cause| cause.failure.next.clone()).unwrap_or_default();
     let mut next = [of(&report.put_back_cause), of(&report.first_cause)].concat();
-    let status = format!("backstay status -e {}", shell_word(&report.environment));
+    let (run, environment) = (&report.run, shell_word(&report.environment));
+    let status = format!("backstay status -e {environment}");
     match report.outcome.verdict {
+        Stand::Over(_) if refused && state.ended.is_none() => {
+            next.push(format!("{status} shows database, flag and fence as they are"));
+            next.push(format!(
+                "bring back the records below runs/{run}/journal/ of the store; then backstay resume {run} -e {environment}"
+            ));
+        }
         Stand::Over(verdict) => {
             next.extend(course.left_by_swap(verdict));
-            course.add_steps(&mut next, state, verdict, &report.run, &report.environment);
+            course.add_steps(&mut next, state, verdict, run, &report.environment);
             if state.ended.is_none() {
                 next.push(format!("{status} shows database, flag and fence as they are"));
             }

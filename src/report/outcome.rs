@@ -32,7 +32,7 @@ pub(super) fn stand(evidence: &Evidence, state: &State, course: &Course<'_>) -> 
         None if evidence.records.is_empty() => Stand::Unknown,
         None if evidence.lease == Kept::Unreadable && may_run(evidence, state) => Stand::Unknown,
         // The record that tells of the flag may be among those that are lost.
-        None if left == Verdict::Interrupted && evidence.has_gaps => Stand::Unknown,
+        None if left == Verdict::Interrupted && evidence.refused => Stand::Unknown,
         None => Stand::Over(left),
     }
 }
@@ -118,7 +118,7 @@ fn running(evidence: &Evidence, state: &State, inside: bool) -> Outcome {
 }
 
 fn unknown(evidence: &Evidence) -> Outcome {
-    let why = match (evidence.records.is_empty(), evidence.has_gaps) {
+    let why = match (evidence.records.is_empty(), evidence.refused) {
         (true, _) => "No record of its journal can be read",
         (false, true) => "Records of its journal are lost, and the others do not tell",
         (false, false) => "Its driver's last sign of life can't be read",

@@ -56,7 +56,7 @@ impl Report {
             damage: evidence.damage.clone(),
         };
         report.name(evidence);
-        report.next = next(&report, &state, &course);
+        report.next = next(&report, &state, &course, evidence.refused);
         report
     }
 

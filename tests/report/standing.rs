@@ -45,14 +45,15 @@ fn a_later_driver_found_it_done() {
 fn without_its_first_record_a_run_is_told_with_what_is_left() {
     let mut evidence = tales::found_done();
     evidence.records.remove(0);
-    evidence.has_gaps = true;
+    evidence.refused = true;
     evidence.damage = vec!["record 1 is missing".into()];
     evidence.environment = "the shop's own".into();
     let report = Report::of(&evidence);
     assert_eq!(report.began.expect("the id tells it").to_string(), "2026-11-21T02:00:00Z");
     assert_eq!(verdict(&evidence), ("interrupted_in_window".into(), Some(8)));
     let resume = format!(r"backstay resume {RUN} -e 'the shop'\''s own'");
-    assert!(report.next.contains(&resume), "{:?}", report.next);
+    let last = report.next.last().expect("a step");
+    assert!(last.starts_with("bring back the records below runs/") && last.ends_with(&resume), "{last}");
     let page = page(&report);
     assert!(!page.contains("<b>began</b>") && page.contains("<b>taken over</b>"), "{page}");
 }
@@ -71,7 +72,10 @@ fn what_could_not_be_read_is_not_told_as_not_there() {
     // Among the records that are lost may be the one that raised the flag.
     let mut evidence = tales::interrupted();
     assert_eq!(verdict(&evidence), ("interrupted".into(), Some(6)));
-    evidence.has_gaps = true;
+    // One that its writer left torn had no effect: the run can be resumed.
+    evidence.damage = vec!["record 9 can't be understood".into()];
+    assert_eq!(verdict(&evidence), ("interrupted".into(), Some(6)));
+    evidence.refused = true;
     assert_eq!(verdict(&evidence), ("unknown".into(), None));
     assert_eq!(verdict(&Evidence::default()), ("unknown".into(), None));
 }

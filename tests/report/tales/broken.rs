@@ -12,7 +12,8 @@ use super::{Tale, cards, checklist, line, migrated};
 pub fn damaged() -> Evidence {
     let mut tale = migrated();
     tale.evidence.records.drain(..4);
-    tale.evidence.has_gaps = true;
+    tale.evidence.refused = true;
+    tale.evidence.environment = "production".into();
     tale.evidence.damage = vec!["record 1 is missing".into(), "record 2 is missing".into()];
     tale.told()
 }
