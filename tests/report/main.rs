@@ -3,6 +3,8 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../machines/schema.rs"]
+mod schema;
 
 mod browser;
 mod left;

@@ -2,6 +2,7 @@
 
 use backstay::report::{Evidence, Kept, Report, page};
 
+use crate::schema::Validator;
 use crate::tales;
 
 fn told(evidence: &Evidence) -> String {
@@ -114,4 +115,23 @@ fn programs_get_the_same() {
     assert_eq!(document["schema"]["schema"], "unknown");
     let names: Vec<&String> = document.as_object().expect("an object").keys().collect();
     insta::assert_debug_snapshot!(names);
+}
+
+#[test]
+fn every_document_is_as_its_schema_says() {
+    let schema = Validator::of_command("report");
+    for evidence in [
+        tales::good(),
+        tales::put_back(),
+        tales::not_put_back(),
+        tales::rolled_back(),
+        tales::running(),
+        tales::stopped(),
+        tales::found_done(),
+        tales::damaged(),
+        tales::hostile(),
+        tales::long(),
+    ] {
+        schema.holds(&Report::of(&evidence).document());
+    }
 }
