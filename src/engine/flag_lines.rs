@@ -31,7 +31,7 @@ impl FlagLines {
     pub fn may_have_gone_up(self, state: &State) -> bool {
         let Some(raise) = self.raise else { return false };
         let refused = state.first_failure.as_ref().filter(|(_, failure)| failure.kind == Kind::Refused);
-        state.ever_started(raise) && !refused.is_some_and(|(line, _)| *line == raise)
+        state.ever_started(raise) && refused.is_none_or(|(line, _)| *line != raise)
     }
 
     /// Whether `Clearing` stands in the journal: from here users may be back.

@@ -4,6 +4,7 @@ use backstay::event::{LineId, Phase};
 use backstay::failure::{Failure, Verdict};
 use backstay::journal::Entry;
 use backstay::report::{Report, page};
+use backstay::steps::{Left, Stranded};
 use serde_json::json;
 
 use crate::tales::{self, BACK, LEDGER, cards, rolled_back_leaving, turned_back};
@@ -25,12 +26,13 @@ fn a_rollback_tells_where_the_writes_since_the_release_are() {
 #[test]
 fn what_is_left_on_replicas_is_told() {
     let next = "on the replica reports (10.0.4.9), once it has caught up: SELECT pg_terminate_backend(pid)";
-    let left = json!({ "replicas": [{ "replica": "reports", "why": "no answer", "next": next }] });
+    let (replica, why) = ("reports".to_string(), "no answer".to_string());
+    let left = Left { replicas: vec![Stranded { replica, why, next: next.into() }], ledger: None };
     let report = Report::of(&rolled_back_leaving(left.clone()));
     assert!(report.next.iter().any(|step| step == next), "{:?}", report.next);
 
     let mut tale = turned_back();
-    tale.done(LineId::Back(3), BACK[2], 90, "the old database serves", left).end(Verdict::PutBack);
+    tale.done(LineId::Back(3), BACK[2], 90, "the old database serves", json!(left)).end(Verdict::PutBack);
     let report = Report::of(&tale.told());
     assert!(report.next.iter().any(|step| step == next), "{:?}", report.next);
 }
@@ -53,7 +55,7 @@ fn writes_that_only_the_swap_found_are_told() {
 fn every_end_that_asks_for_something_has_its_step() {
     let step = |verdict| {
         let mut tale = turned_back();
-        tale.say(Entry::PutBackBegan { lines: cards(Phase::PutBack, &BACK, 1) }).end(verdict);
+        tale.say(Entry::PutBackBegan { lines: cards(Phase::PutBack, BACK, 1) }).end(verdict);
         Report::of(&tale.told()).next
     };
     let has = |verdict, words: &str| {

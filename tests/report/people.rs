@@ -1,6 +1,7 @@
 //! Who said what, and who is said to have been there.
 
 use backstay::report::{Report, page};
+use backstay::steps::{Approval, How};
 use serde_json::{Value, json};
 
 use crate::tales::{Tale, approved, checklist, line};
@@ -14,11 +15,15 @@ fn told(facts: Value) -> String {
 
 #[test]
 fn an_agreement_in_a_plan_file_is_told_as_the_file_has_it() {
-    let approval = |how: &str| json!({ "by": "alice", "how": how, "recorded_by": "bot on ci-7", "at": "2026-11-20T17:00:00Z", "of": "3f2a" });
-    let facts = |how: &str| json!({ "by": "alice", "host": "runner-7", "asked": false, "plan": { "hash": "3f2a", "approval": approval(how) } });
-    let typed = told(facts("typed"));
+    let at = "2026-11-20T17:00:00Z".parse().expect("a time");
+    let facts = |how: How| {
+        let [by, recorded_by, of] = ["alice", "bot on ci-7", "3f2a"].map(String::from);
+        let approval = Approval { by, how, recorded_by, at, of };
+        json!({ "by": "alice", "host": "runner-7", "asked": false, "plan": { "hash": "3f2a", "approval": approval } })
+    };
+    let typed = told(facts(How::Typed));
     assert!(typed.contains("alice, typed at a terminal, as bot on ci-7 wrote down in the plan"), "{typed}");
-    let said = told(facts("said"));
+    let said = told(facts(How::Said));
     assert!(said.contains("alice, as bot on ci-7 said by backstay approve --yes"), "{said}");
     for page in [typed, said] {
         assert!(!page.contains("alice on runner-7") && !page.contains("nobody was asked"), "{page}");

@@ -6,6 +6,7 @@ use backstay::event::{LineCard, LineId, Phase};
 use backstay::failure::{Failure, Verdict};
 use backstay::journal::{Entry, Onward};
 use backstay::report::{BackupSeen, Evidence, Kept};
+use backstay::steps::{Exchanged, Left};
 use serde_json::{Value, json};
 
 use super::{Tale, cards, line};
@@ -252,13 +253,13 @@ pub const LEDGER: &str = "runs/20261121t020000z-b4kqn/ledger/1/";
 
 /// A rollback after which production has none of what was written since the release.
 pub fn rolled_back() -> Evidence {
-    rolled_back_leaving(json!({ "ledger": LEDGER }))
+    rolled_back_leaving(Left { ledger: Some(LEDGER.into()), ..Left::default() })
 }
 
 /// A rollback that put the guard of a release in production's place.
-pub fn rolled_back_leaving(left: Value) -> Evidence {
-    let mut facts = json!({ "database": 16901, "name": "shop__g_x_1", "kept_as": "shop__f_x_1" });
-    facts.as_object_mut().expect("an object").extend(left.as_object().cloned().unwrap_or_default());
+pub fn rolled_back_leaving(left: Left) -> Evidence {
+    let (name, kept_as) = ("shop__g_x_1".to_string(), Some("shop__f_x_1".to_string()));
+    let facts = json!(Exchanged { database: 16901, name, backup: None, kept_as, left });
     let lines = ["raise the flag", "close the database", "put the old one back by the guard"];
     let mut tale =
         Tale::begin([cards(Phase::During, &lines, 1), cards(Phase::Open, &["clear the flag"], 4)].concat());
