@@ -6,7 +6,7 @@ use super::evidence::BackupSeen;
 use super::html::more;
 use super::model::{Report, Schema, Since};
 use super::people;
-use super::size::{MOST_CHANGES, MOST_ENTRIES};
+use super::size::{MOST_CHANGES, MOST_ENTRIES, MOST_FINDINGS};
 use super::sql::highlight;
 use super::words::{moment, took};
 use crate::time::show_bytes;
@@ -57,7 +57,7 @@ fn findings(report: &Report, page: &mut Page) {
         return;
     }
     page.raw("<ul class=\"findings\">\n");
-    for finding in report.findings.iter().take(MOST_ENTRIES) {
+    for finding in report.findings.iter().take(MOST_FINDINGS) {
         page.raw(if finding.level == "error" { "<li class=\"error\">" } else { "<li>" }).raw("<p><b>");
         page.text(&finding.level).raw(" ").text(&finding.rule).raw("</b> <code>").text(&finding.file);
         if finding.line > 0 {
@@ -72,7 +72,7 @@ fn findings(report: &Report, page: &mut Page) {
         }
         page.raw("</li>\n");
     }
-    more(report.findings.len(), MOST_ENTRIES, page);
+    more(report.findings.len(), MOST_FINDINGS, page);
     page.raw("</ul>\n");
 }
 

@@ -13,7 +13,11 @@ use crate::ui::foreign::clean;
 pub(super) const MOST_ENTRIES: usize = 300;
 /// How many of the things are shown that could not be read.
 pub(super) const MOST_DAMAGE: usize = 50;
-/// How many causes of a failure are shown, and how many lines of evidence and of help.
+/// How many findings are shown.
+pub(super) const MOST_FINDINGS: usize = 100;
+/// How many lines of evidence and of help are shown of each.
+const MOST_EVIDENCE: usize = 10;
+/// How many causes of a failure are shown.
 const MOST_CAUSES: usize = 30;
 /// How many notes a page shows.
 const MOST_NOTES: usize = 2_000;
@@ -38,26 +42,26 @@ fn fit_head(report: &mut Report) {
         &mut report.outcome.production,
     ];
     share_out(10_000, names);
-    share_out(60_000, [&mut report.runbook_text]);
+    share_out(50_000, [&mut report.runbook_text]);
     let drivers = report.drivers.iter_mut().flat_map(|drive| [&mut drive.who, &mut drive.version]);
     share_out(10_000, drivers);
     share_out(20_000, report.damage.iter_mut().take(MOST_DAMAGE));
     let causes = report.first_cause.iter_mut().chain(&mut report.put_back_cause);
     share_out(30_000, causes.flat_map(|cause| texts(&mut cause.failure)));
-    report.next.truncate(MOST_CAUSES);
+    shorten(&mut report.next, MOST_CAUSES);
     share_out(20_000, &mut report.next);
 }
 
 fn fit_lines(lines: &mut [Line]) {
     share_out(80_000, lines.iter_mut().map(|line| &mut line.name));
-    share_out(120_000, lines.iter_mut().map(|line| &mut line.summary));
+    share_out(100_000, lines.iter_mut().map(|line| &mut line.summary));
     let ends = lines.iter_mut().flat_map(|line| &mut line.tries).map(|t| &mut t.end);
     let words = ends.flat_map(|end| match end {
         End::Failed(failure) => texts(failure),
         End::WithoutEffect(why) => vec![why],
         End::Open | End::Done | End::FoundDone => Vec::new(),
     });
-    share_out(100_000, words);
+    share_out(80_000, words);
     let talkers = lines.iter().filter(|line| !line.notes.is_empty()).count().max(1);
     for line in lines.iter_mut() {
         let most = (MOST_NOTES / talkers).max(1);
@@ -69,15 +73,15 @@ fn fit_lines(lines: &mut [Line]) {
 
 fn fit_lists(report: &mut Report) {
     if let Schema::Changed { lines } = &mut report.schema {
-        share_out(120_000, lines.iter_mut().take(MOST_CHANGES));
+        share_out(100_000, lines.iter_mut().take(MOST_CHANGES));
     }
     if let Some(preview) = &mut report.preview {
         share_out(10_000, preview.revisions.iter_mut().take(MOST_ENTRIES));
         share_out(1_000, [&mut preview.hash].into_iter().chain(&mut preview.commit));
     }
-    let findings = report.findings.iter_mut().take(MOST_ENTRIES).flat_map(|finding| {
-        finding.evidence.truncate(MOST_CAUSES);
-        finding.help.truncate(MOST_CAUSES);
+    let findings = report.findings.iter_mut().take(MOST_FINDINGS).flat_map(|finding| {
+        shorten(&mut finding.evidence, MOST_EVIDENCE);
+        shorten(&mut finding.help, MOST_EVIDENCE);
         [&mut finding.rule, &mut finding.level, &mut finding.file, &mut finding.what]
             .into_iter()
             .chain(&mut finding.evidence)
@@ -109,13 +113,18 @@ fn fit_lists(report: &mut Report) {
 
 /// The texts of a failure, without causes that nobody would read.
 fn texts(failure: &mut Failure) -> Vec<&mut String> {
-    if failure.causes.len() > MOST_CAUSES {
-        let more = failure.causes.len() - MOST_CAUSES;
-        failure.causes.truncate(MOST_CAUSES);
-        failure.causes.push(format!("and {more} more"));
-    }
+    shorten(&mut failure.causes, MOST_CAUSES);
     let Failure { kind: _, what, causes, state, next: _ } = failure;
     [what].into_iter().chain(causes).chain(state).collect()
+}
+
+/// Keeps the first of a list, and how many more there are.
+fn shorten(list: &mut Vec<String>, most: usize) {
+    if list.len() > most {
+        let more = list.len() - most;
+        list.truncate(most);
+        list.push(format!("and {more} more"));
+    }
 }
 
 /// Cuts the longest of `texts` until all fit into `room` bytes of a page. They are cleaned first: a secret that was cut in

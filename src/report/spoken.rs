@@ -8,7 +8,7 @@ use crate::log::{Spoken, spoken};
 use crate::ui::foreign::clean;
 
 /// How many bytes of output a page carries, all lines together; the log has the rest.
-const MOST: usize = 450_000;
+const MOST: usize = 400_000;
 /// How many of them one row may have.
 const LONGEST_ROW: usize = 2_000;
 /// How many notes of one line are told.

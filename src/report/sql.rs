@@ -6,11 +6,11 @@ use crate::migrate::lexer::{Kind, Lexer};
 use crate::ui::foreign::clean;
 
 /// How much of a text is shown, in bytes of the page; the store has the rest.
-const MOST: usize = 200_000;
+const MOST: usize = 150_000;
 /// How much of it gets its colours: of a list of numbers the markup takes ten times the place of the text.
 const MOST_COLOURED: usize = 60_000;
 /// How much markup the colours may take.
-const MOST_MARKUP: usize = 150_000;
+const MOST_MARKUP: usize = 100_000;
 /// A longer row is cut, in bytes of the page.
 const LONGEST_ROW: usize = 4_000;
 

@@ -131,6 +131,15 @@ pub fn boundless() -> Evidence {
         tale.say(Entry::KeepNew { who: format!("{n} {}", text(90)) });
     }
     tale.end(Verdict::Refused);
+    tale.evidence.preview = Some("INSERT INTO t VALUES (1,2,3,'it''s <here> & \"there\"');\n".repeat(5_000));
+    tale.evidence.schema_before = Kept::There(String::new());
+    let table = |n: usize| {
+        format!(
+            "--\n-- Name: t{n}; Type: TABLE; Schema: public; Owner: x\n--\n\nCREATE TABLE t{n} (\n    a {}\n);\n\n",
+            text(9)
+        )
+    };
+    tale.evidence.schema_after = Kept::There((0..2_000).map(table).collect());
     tale.evidence.damage = (0..5_000).map(|n| format!("record {n} {}", text(90))).collect();
     tale.told()
 }
