@@ -37,5 +37,6 @@ pub mod tunnel;
 pub mod ui;
 pub mod uptime;
 mod web;
+mod whole;
 pub mod window;
 mod words;

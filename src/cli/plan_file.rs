@@ -1,10 +1,10 @@
 //! The file of `plan --out`, `approve` and `run --plan`.
 
-use std::io::Write;
 use std::path::Path;
 
 use crate::engine::proposal::{FORMAT, Proposal};
 use crate::failure::Failure;
+use crate::whole;
 
 /// Reads a plan file.
 ///
@@ -40,15 +40,8 @@ pub(super) fn read(path: &Path) -> Result<Proposal, Failure> {
 /// # Errors
 /// What the system says.
 pub(super) fn write(path: &Path, proposal: &Proposal) -> Result<(), Failure> {
-    let failed = |error: &std::io::Error| {
-        Failure::failed(format!("write the plan file {}", path.display())).caused_by(error)
-    };
     let text = serde_json::to_string_pretty(proposal)
         .map_err(|error| Failure::internal("write a plan as JSON").caused_by(&error))?;
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|error| failed(&error))?;
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).map_err(|error| failed(&error))?;
-    file.as_file().sync_all().map_err(|error| failed(&error))?;
-    file.persist(path).map_err(|error| failed(&error.error))?;
-    Ok(())
+    whole::replace(path, format!("{text}\n").as_bytes(), 0o600)
+        .map_err(|error| Failure::failed(format!("write the plan file {}", path.display())).caused_by(&error))
 }

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Shell, Trouble, output};
+use crate::engine::standing;
 use crate::failure::{Failure, Verdict};
 use crate::report::{self, gather, page};
+use crate::time;
 use crate::words::shell_path;
-use crate::{id, journal, time};
 
 /// A run as one self-contained HTML page
 #[derive(Debug, Args)]
@@ -30,11 +31,8 @@ pub(super) async fn run(shell: &Shell, command: &Report) -> Result<Verdict, Trou
     }
     let config = shell.config()?;
     let store = shell.store(&config);
-    let runs = journal::runs(&*store).await.map_err(Failure::from)?;
-    let run = id::pick(&runs, &command.run).map_err(|_| {
-        Failure::usage(format!("find one run called {}", command.run)).then("backstay runs lists them")
-    })?;
-    let evidence = gather(&*store, run, &config.environment, time::now()).await.map_err(Failure::from)?;
+    let run = standing::named(&*store, &command.run).await?;
+    let evidence = gather(&*store, &run, &config.environment, time::now()).await.map_err(Failure::from)?;
     let report = report::Report::of(&evidence);
     if to_stdout {
         output::pass(&page(&report));

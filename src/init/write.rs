@@ -1,11 +1,12 @@
 //! Writes files that are not there, and adds lines to the end of those that are. What is there stays as it is.
 
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use crate::failure::Failure;
+use crate::whole;
 
 /// A file to write.
 #[derive(Debug, Clone)]
@@ -25,28 +26,10 @@ pub struct NewFile {
 /// The folder or the file can't be made; then there is none.
 pub fn create(root: &Path, file: &NewFile) -> Result<bool, Failure> {
     let path = root.join(&file.path);
-    create_whole(&path, file)
-        .map_err(|error| Failure::usage(format!("write {}", path.display())).caused_by(&error))
-}
-
-fn create_whole(path: &Path, file: &NewFile) -> io::Result<bool> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
-    if path.symlink_metadata().is_ok() {
-        return Ok(false);
-    }
     let mode = if file.private { 0o600 } else { 0o644 };
-    let mut temporary = tempfile::Builder::new()
-        .prefix(".backstay-")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder)?;
-    temporary.write_all(file.text.as_bytes())?;
-    temporary.as_file().sync_all()?;
-    match temporary.persist_noclobber(path) {
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(error.error),
-        Ok(_) => File::open(folder)?.sync_all().map(|()| true),
-    }
+    fs::create_dir_all(whole::folder_of(&path))
+        .and_then(|()| whole::create(&path, file.text.as_bytes(), mode))
+        .map_err(|error| Failure::usage(format!("write {}", path.display())).caused_by(&error))
 }
 
 /// Adds `text` to the end of the file at `path`, on a line of its own; the file is made, readable by its owner alone if
@@ -90,6 +73,8 @@ pub fn ignore(root: &Path, lines: &[String]) -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]

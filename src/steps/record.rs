@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::command::surroundings;
 use super::schema::{self, Moment};
 use super::{Report, Site};
-use crate::backup::schema::schema_of;
 use crate::backup::time_of_id;
 use crate::failure::Failure;
 use crate::git::git;
@@ -21,6 +20,7 @@ use crate::rollback::Order;
 use crate::runbook::RecordStep;
 use crate::store::Created;
 use crate::time::now;
+use crate::whole;
 use crate::words::short;
 
 /// The row of one release, `releases/<environment>/<run>.json`: created once, never changed.
@@ -118,11 +118,11 @@ fn changes_schema(site: &Site<'_>) -> bool {
 
 async fn write_schema(path: &Path, site: &Site<'_>) -> Result<String, Failure> {
     let path = site.config.root.join(path);
-    let text = schema_of(&site.live().await?, &site.session("record")).await?;
+    let text = schema::of_live(site).await?;
     if changes_schema(site) {
         schema::keep(Moment::After, &text, site).await;
     }
-    replace(&path, &text).map_err(|error| unwritable(&path, &error))?;
+    whole::replace(&path, text.as_bytes(), 0o644).map_err(|error| unwritable(&path, &error))?;
     Ok(format!("the schema in {}", path.display()))
 }
 
@@ -219,17 +219,6 @@ fn add_line(path: &Path, run: &str, line: &str) -> io::Result<bool> {
     file.write_all(format!("{gap}{line}\n").as_bytes())?;
     file.sync_all()?;
     Ok(true)
-}
-
-/// Writes a file whole: beside it, then renamed over it.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(".backstay-").tempfile_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {

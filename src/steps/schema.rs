@@ -16,6 +16,7 @@ use crate::event::Event;
 use crate::failure::Failure;
 use crate::redact::redact;
 use crate::store::{Store, StoreError};
+use crate::time::show_duration;
 
 /// A pg_dump that waits for a lock is waited for so long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,15 +43,25 @@ impl Moment {
     }
 }
 
+/// The live database's schema, within half a minute.
+///
+/// # Errors
+/// pg_dump's; or it gave no answer.
+pub(super) async fn of_live(site: &Site<'_>) -> Result<String, Failure> {
+    let dump = async { Ok(schema_of(&site.live().await?, &site.session("schema")).await?) };
+    tokio::time::timeout(PATIENCE, dump).await.unwrap_or_else(|_| {
+        Err(Failure::failed("take the database's schema").because_of(format!(
+            "pg_dump gave no answer within {}: it may wait for a lock",
+            show_duration(PATIENCE)
+        )))
+    })
+}
+
 /// Takes the live database's schema and keeps it. A crash leaves the whole object or none.
 pub(super) async fn take(moment: Moment, site: &Site<'_>) {
-    let taken = tokio::time::timeout(PATIENCE, async {
-        Ok::<String, Failure>(schema_of(&site.live().await?, &site.session("schema")).await?)
-    });
-    match taken.await {
-        Ok(Ok(text)) => keep(moment, &text, site).await,
-        Ok(Err(failure)) => note(site, &failure.to_string()),
-        Err(_) => note(site, "pg_dump gave no answer: it may wait for a lock"),
+    match of_live(site).await {
+        Ok(text) => keep(moment, &text, site).await,
+        Err(failure) => note(site, &failure.to_string()),
     }
 }
 

@@ -1,13 +1,14 @@
 //! The flag: what tells the application that it is in maintenance.
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 
 use crate::config::{Config, Flag};
 use crate::event::LineId;
 use crate::failure::Failure;
 use crate::process::{self, Program, orphans};
+use crate::whole::{self, folder_of, sync};
 use crate::words::shell_path;
 
 /// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN`, `BACKSTAY_EPOCH` and
@@ -92,7 +93,7 @@ pub async fn lower(flag: &Flag, bearer: &Bearer, config: &Config) -> Result<(), 
     }
     match flag {
         Flag::File(path) => {
-            std::fs::remove_file(path).and_then(|()| sync(folder_of(path))).map_err(|error| {
+            std::fs::remove_file(path).and_then(|()| sync(&folder_of(path))).map_err(|error| {
                 Failure::failed(format!("take the flag {} down", path.display()))
                     .caused_by(&error)
                     .then(format!("remove it by hand: {}", removal(path)))
@@ -164,26 +165,9 @@ async fn command(flag: &Flag, argv: &[String], bearer: &Bearer, config: &Config)
 }
 
 fn write_file(path: &Path, bearer: &Bearer) -> io::Result<()> {
-    let folder = folder_of(path);
-    let mut file = tempfile::Builder::new().prefix(".backstay-flag-").tempfile_in(&folder)?;
-    writeln!(file, "run={}\nepoch={}\nsince={}", bearer.run, bearer.epoch, crate::time::now())?;
+    let text = format!("run={}\nepoch={}\nsince={}\n", bearer.run, bearer.epoch, crate::time::now());
     // The application runs as another user and must be able to read it.
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-    file.as_file().set_permissions(mode)?;
-    file.as_file().sync_all()?;
-    file.persist(path).map_err(|error| error.error)?;
-    sync(folder)
-}
-
-fn sync(folder: PathBuf) -> io::Result<()> {
-    std::fs::File::open(folder)?.sync_all()
-}
-
-fn folder_of(path: &Path) -> PathBuf {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("."),
-    }
+    whole::replace(path, text.as_bytes(), 0o644)
 }
 
 #[cfg(test)]

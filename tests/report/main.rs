@@ -3,8 +3,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../machines/schema.rs"]
-mod schema;
 
 mod browser;
 mod left;

@@ -2,7 +2,7 @@
 
 use backstay::report::{Evidence, Kept, Report, page};
 
-use crate::schema::Validator;
+use crate::common::schema::Validator;
 use crate::tales;
 
 fn told(evidence: &Evidence) -> String {

@@ -6,8 +6,6 @@
 mod name;
 mod template;
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -19,6 +17,7 @@ use super::chain::Chain;
 use super::graph::{Graph, GraphError, Revision};
 use super::script::{self, Fault};
 use crate::failure::Failure;
+use crate::whole;
 
 /// How new revisions get their ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -151,12 +150,11 @@ fn expect_faithful(text: &str, path: &Path, draft: &Draft) -> Result<(), DraftEr
 }
 
 fn create(path: &Path, text: &str) -> Result<(), DraftError> {
-    let refused = |source: std::io::Error| match source.kind() {
-        std::io::ErrorKind::AlreadyExists => DraftError::Exists(path.to_path_buf()),
-        _ => DraftError::Write { path: path.to_path_buf(), source },
-    };
-    let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(refused)?;
-    file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(refused)
+    match whole::create(path, text.as_bytes(), 0o644) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(DraftError::Exists(path.to_path_buf())),
+        Err(source) => Err(DraftError::Write { path: path.to_path_buf(), source }),
+    }
 }
 
 impl From<DraftError> for Failure {
