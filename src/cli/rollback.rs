@@ -87,7 +87,7 @@ fn choose(shell: &Shell, config: &Config, survey: &Survey, by: Option<By>) -> Re
         let failure = Failure::refused(format!("roll back {}", config.environment));
         let failure =
             failure.because_of(survey.release.as_ref().err().map_or("no way back is left", |why| why));
-        return Err(failure.leaving("nothing was changed"));
+        return Err(others(survey).fold(failure.leaving("nothing was changed"), Failure::then));
     };
     match survey.way(chosen).map(|way| way.order.clone()) {
         Some(Ok(order)) => Ok(order),
@@ -102,11 +102,13 @@ fn barred(survey: &Survey, chosen: By, why: String) -> Failure {
         Ok(_) => failure,
         Err(why) => failure.because_of(why.as_str()),
     };
-    let others = survey.ways.iter().filter(|way| way.order.is_ok());
-    let failure = failure.leaving("nothing was changed");
-    others.fold(failure, |failure, way| {
-        failure.then(format!("backstay rollback --by {}: {}", way.by, way.cost))
-    })
+    others(survey).fold(failure.leaving("nothing was changed"), Failure::then)
+}
+
+/// The ways that are open, each with the line that goes it.
+fn others(survey: &Survey) -> impl Iterator<Item = String> {
+    let open = survey.ways.iter().filter(|way| way.order.is_ok());
+    open.map(|way| format!("backstay rollback --by {}: {}", way.by, way.cost))
 }
 
 async fn confirm(shell: &Shell, config: &Config, order: &Order, yes: bool) -> Result<(), Failure> {

@@ -12,6 +12,7 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::git;
 use crate::journal;
+use crate::migrate::lint::tally;
 use crate::pg::{self, Session};
 
 pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
@@ -27,7 +28,8 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         hasher.update(part.as_bytes());
         hasher.update([0]);
     }
-    let text = crate::redact::redact(&annotated(site, &pending.sql).await).into_owned();
+    let (text, lint) = annotated(site, &pending.sql).await;
+    let text = crate::redact::redact(&text).into_owned();
     site.store.replace(&object, text.into()).await?;
     let preview = Preview {
         hash: hex::encode(hasher.finalize()),
@@ -39,23 +41,28 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
     };
     let summary = match preview.revisions.as_slice() {
         [] => "nothing is pending".to_string(),
-        revisions => format!("{} pending: {}", revisions.len(), revisions.join(", ")),
+        revisions => format!("{} pending: {}{lint}", revisions.len(), revisions.join(", ")),
     };
     Report::with(summary, &preview)
 }
 
 /// The SQL with the lint's findings beside its statements. They stand in what is shown and not in what is hashed:
-/// sizes and queries change between the approval and the window, what was approved does not.
-async fn annotated(site: &Site<'_>, sql: &str) -> String {
+/// sizes and queries change between the approval and the window, what was approved does not. How many there are is told
+/// too: whoever approves must not have to look for them.
+async fn annotated(site: &Site<'_>, sql: &str) -> (String, String) {
     let judged = async {
         let session = pg::connect(&site.live().await?, &site.session("lint")).await?;
         let targets = &site.outline.migrations;
         Judgement::of_plan(site.config, targets, Scope::Pending, Some(&session)).await
     };
     match judged.await {
-        Ok(judgement) => judgement.annotate(sql),
+        Ok(judgement) if judgement.findings.is_empty() => (judgement.annotate(sql), String::new()),
+        Ok(judgement) => (judgement.annotate(sql), format!("; lint: {}", tally(&judgement.findings))),
         // A preview is worth having without it; a `lint` step says what is in its way.
-        Err(failure) => format!("-- lint: {}\n{sql}", failure.to_string().replace('\n', " ")),
+        Err(failure) => {
+            let why = failure.to_string().replace('\n', " ");
+            (format!("-- lint: {why}\n{sql}"), "; the lint could not look at it".to_string())
+        }
     }
 }
 

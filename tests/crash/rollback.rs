@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use backstay::demo::cluster::Cluster;
 use backstay::window::ledger::{Document, FileKind};
 use serde_json::Value;
 
-use crate::common::project::{Ended, Project};
+use crate::common::project::{Ended, Project, SENTINEL};
 use crate::common::{cluster, session};
 use crate::driver::{Driver, records};
 
@@ -238,6 +239,35 @@ async fn a_database_that_is_gone_comes_from_the_store() {
     again.expect(0);
     assert_eq!(scene.serves().await, (OLD.to_string(), 0));
     scene.is_calm().await;
+}
+
+/// The server itself is gone: another one, empty, has nothing but the role that connects. What else the backup names is made.
+#[tokio::test]
+async fn a_server_that_is_gone_comes_from_the_store() {
+    let project = Project::shop().await;
+    let (name, readers) = (project.name.clone(), format!("{}_readers", project.name));
+    let admin = session(&cluster().url("postgres", "postgres")).await;
+    admin.batch_execute(&format!("CREATE ROLE {readers}")).await.expect("a role");
+    let owner = session(&project.url()).await;
+    owner.batch_execute(&format!("GRANT SELECT ON customers TO {readers}")).await.expect("a grant");
+    owner.close().await;
+    let scene = Scene::release(project).await;
+    let other =
+        Cluster::start_from(&crate::common::pack(), &["max_connections = 50"]).expect("another server");
+    let admin = session(&other.url("postgres", "postgres")).await;
+    admin
+        .batch_execute(&format!("CREATE ROLE {name} LOGIN CREATEDB CREATEROLE PASSWORD '{SENTINEL}'"))
+        .await
+        .expect("the role that connects");
+    let (here, there) = (format!(":{}/", cluster().port()), format!(":{}/", other.port()));
+    scene.project.edit(".env.production", &here, &there);
+    let ended = scene.rolls_back(&["--by", "backup", "--yes"], 0);
+    assert!(ended.err.contains("gone: there is none of production's name"), "{}", ended.err);
+    assert_eq!(serves(&other.url(&name, &name)).await, (OLD.to_string(), 0));
+    let query = "SELECT has_table_privilege($1, 'customers', 'SELECT')";
+    let restored = session(&other.url(&name, &name)).await;
+    assert!(restored.query_one(query, &[&readers]).await.expect("a grant").get::<_, bool>(0));
+    assert!(!scene.project.flag_is_up());
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 use super::AlembicMigrator;
 use super::call::Target;
 use super::error::AlembicError;
-use crate::event::Progress;
+use crate::event::{Progress, Unit};
 use crate::migrate::error::{MigrateError, Reason};
 use crate::migrate::migrator::Database;
 use crate::migrate::options::Tables;
@@ -43,7 +43,8 @@ impl AlembicMigrator {
             return Ok(());
         }
         let env_py = self.project.env_py();
-        progress.note(format!("proving on a scratch database that {} heeds the URL", env_py.display()));
+        let what = format!("proving on a scratch database that {} heeds the URL", env_py.display());
+        progress.at(0, Some(1), Unit::Items, what);
         Scratch::within(&database.admin, &database.info, &database.session, async |scratch| {
             self.prove_on(scratch, database).await
         })
