@@ -30,8 +30,8 @@ pub struct Resume {
     /// Answer the runbook's confirmations with yes
     #[arg(long)]
     yes: bool,
-    /// Put back even if others wrote since the database was opened: their writes are kept, as files of the
-    /// ledger and in the kept database
+    /// Put back, wherever the run stands, and even if others wrote since the database was opened: their writes are
+    /// kept, as files of the ledger and in the kept database. Before the window it ends the run
     #[arg(long)]
     put_back: bool,
     /// Keep the new version although a line failed after the database was opened: the flag clears once it is
@@ -64,12 +64,17 @@ pub(super) async fn run(shell: &Shell, command: &Resume) -> Result<Verdict, Trou
     standing::refuse_ended(&run, &history.records)?;
     let runbook = runbook_of(shell, &config, &history.records)?;
     let plan = standing::plan_of(&config, &runbook, &history.records);
-    expect_answers(shell, "resume", &runbook, standing::is_to_ask(&plan, &state), command.yes)?;
+    let asks = command.decision().is_none() && standing::is_to_ask(&plan, &state);
+    expect_answers(shell, "resume", &runbook, asks, command.yes)?;
     let stop = stop::listen();
     let as_it_stands = |failure| not_taken_over(failure, standing::verdict(&plan, &state));
     let answers = command.answers(shell, &runbook, &plan, &state)?;
     let charge = Charge { runbook: &runbook, plan: &plan, state: &state };
-    let admitted = command.timing.admit(shell, &config, charge, &*spool, "resume it", stop.clone()).await;
+    // What a person decided of a run that stands still begins no window.
+    let admitted = match command.decision() {
+        Some(_) => Ok(Told::default()),
+        None => command.timing.admit(shell, &config, charge, &*spool, "resume it", stop.clone()).await,
+    };
     let told =
         Told { yes: command.yes, answers, way_on: command.decision(), ..admitted.map_err(as_it_stands)? };
     let driven = drive::on_screen(shell, &config, &spool, (told, stop), "take the run up", async |means| {

@@ -135,6 +135,14 @@ impl<'s> Course<'s> {
                 ));
             }
             Verdict::NotPutBack => {
+                if state.keep_new {
+                    next.push(format!(
+                        "backstay resume {run} -e {environment} tries to keep the new version again, once it is healthy"
+                    ));
+                    next.push(format!(
+                        "backstay resume {run} -e {environment} --put-back puts the old one back after all"
+                    ));
+                }
                 let tries = match (state.putting_back, self.is_one_way() && !self.flag.cleared(state)) {
                     (true, _) => "put back",
                     (false, true) => "go on",

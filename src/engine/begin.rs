@@ -12,13 +12,14 @@ use super::state::State;
 use super::stop::Stop;
 use super::{lock, recall};
 use crate::config::Config;
-use crate::event::{Event, Events};
-use crate::failure::{Failure, Verdict};
+use crate::event::{Event, Events, millis};
+use crate::failure::{Failure, Kind, Verdict};
 use crate::journal::{self, Driver, Entry, Journal, JournalError, Onward, RunbookCopy, Target};
 use crate::pg::Session;
 use crate::pg::catalog::Database;
 use crate::rollback::Order;
 use crate::runbook::Runbook;
+use crate::steps::Action;
 use crate::store::{Spool, Store};
 use crate::time::now;
 use crate::uptime::Uptime;
@@ -62,11 +63,11 @@ pub async fn begin<'a>(
     let target = match order.is_some_and(|order| order.gone) {
         true => expect_none(config, store, &admin).await?,
         false => {
-            refuse_unfinished(config, store).await?;
+            refuse_unfinished(config, &**store).await?;
             find_target(config, &admin).await?
         }
     };
-    refuse_strangers(store, &admin.companions(&target.name).await?).await?;
+    refuse_strangers(&**store, &admin.companions(&target.name).await?).await?;
     let plan = Plan::of(runbook, config, order);
     let run = id::fresh(now());
     let mut journal = Journal::begin(store.clone(), run);
@@ -196,12 +197,27 @@ impl Driving<'_> {
             description: runbook.description.clone(),
             lines,
         });
+        self.tell_window();
         if self.state.putting_back {
             let mut lines = plan::cards(&decide::way_back(&self.plan, &self.state));
             for card in &mut lines {
                 card.done = self.state.line(card.id).summary;
             }
             self.events.emit(Event::PutBackBegan { at: now(), lines });
+        }
+    }
+
+    /// Since when users see the maintenance page, where an earlier driver raised the flag. How long they saw it is not
+    /// known where production was put back without a record.
+    fn tell_window(&self) {
+        if !decide::in_window(&self.plan, &self.state) || self.state.put_back_found.is_some() {
+            return;
+        }
+        for line in &self.plan.lines {
+            if let (Action::RaiseFlag { max, .. }, Some(at)) = (&line.action, self.state.line(line.id).began)
+            {
+                self.events.emit(Event::WindowBegan { at, max_millis: Some(millis(*max)) });
+            }
         }
     }
 }
@@ -266,9 +282,25 @@ async fn end_what_is_gone(
     Ok(())
 }
 
+/// What other runs left for which [`begin`] would refuse; for whoever asks before. Reads only.
+///
+/// # Errors
+/// If store or server can't be asked.
+pub async fn in_the_way(
+    config: &Config,
+    store: &dyn Store,
+    session: &Session,
+) -> Result<Vec<Failure>, Failure> {
+    let companions = admin::companions(session, config.database.url.database()).await?;
+    let found = [refuse_unfinished(config, store).await, refuse_strangers(store, &companions).await];
+    let (refusals, errors): (Vec<_>, Vec<_>) =
+        found.into_iter().filter_map(Result::err).partition(|failure| failure.kind == Kind::Refused);
+    errors.into_iter().next().map_or(Ok(refusals), Err)
+}
+
 /// A run that this store knows and that has not ended must be ended first.
-async fn refuse_unfinished(config: &Config, store: &Arc<dyn Store>) -> Result<(), Failure> {
-    match unfinished(&**store, &config.environment).await? {
+async fn refuse_unfinished(config: &Config, store: &dyn Store) -> Result<(), Failure> {
+    match unfinished(store, &config.environment).await? {
         None => Ok(()),
         Some(run) => Err(unfinished_run(&run, &config.environment)),
     }
@@ -283,8 +315,8 @@ fn unfinished_run(run: &str, environment: &str) -> Failure {
 }
 
 /// Traces of a run that the store does not know: somebody releases with another store (invariant 8).
-async fn refuse_strangers(store: &Arc<dyn Store>, companions: &[(Database, Trace)]) -> Result<(), Failure> {
-    let known = journal::runs(&**store).await?;
+async fn refuse_strangers(store: &dyn Store, companions: &[(Database, Trace)]) -> Result<(), Failure> {
+    let known = journal::runs(store).await?;
     // These stand in nobody's way, and no run need have made them: a doctor rehearses, a drill restores a
     // backup to compare it, and either can have died.
     let harmless = |trace: &Trace| matches!(trace.role, Role::Rehearsal | Role::Side | Role::Scratch);

@@ -38,6 +38,8 @@ pub fn decide(plan: &Plan, state: &State) -> Decision {
     match (state.putting_back, state.put_back_found) {
         (true, _) => decide_back(plan, state),
         (false, Some(_)) => Decision::PutBack,
+        // A person said so. Before the window that ends the run: nothing was changed.
+        (false, None) if state.put_back_anyway && may_put_back(plan, state) => Decision::PutBack,
         (false, None) => decide_forward(plan, state),
     }
 }
@@ -219,6 +221,14 @@ pub fn may_keep_new(plan: &Plan, state: &State) -> bool {
     let swapped =
         swap.is_some_and(|line| matches!(state.status(line.id), Status::Started | Status::Finished));
     state.putting_back && opened && !swapped && state.put_back_found.is_none()
+}
+
+/// Whether a person may have production put back: there is something to go back to, and users were not let in behind a
+/// flag that came down.
+pub fn may_put_back(plan: &Plan, state: &State) -> bool {
+    let lets_in = |line: &Line| matches!(line.action, Action::ClearFlag) && state.ever_started(line.id);
+    let kept = state.keep_new && way_back(plan, state).iter().any(lets_in);
+    !plan.is_one_way() && !cleared(plan, state) && !kept
 }
 
 /// Whether the flag may be up ([`FlagLines::may_have_gone_up`]).

@@ -64,16 +64,35 @@ impl Driving<'_> {
 
     /// Journals the decision with which this driver was started, if there is one.
     ///
-    /// Fails where the new version can't be kept, because the database was never open again or is the old one already.
+    /// Fails where production can't be put back, for users are in again; where the new version can't be kept, because the
+    /// database was never open again or is the old one already.
     pub(super) async fn heed_decision(&mut self) -> Result<(), Halt> {
         let who = Driver::this_process().to_string();
         let entry = match self.told.way_on.take() {
             None => return Ok(()),
-            Some(WayOn::PutBack) => Entry::PutBackAnyway { who },
+            Some(WayOn::PutBack) => return self.put_back(who).await,
             Some(WayOn::FlagIsDown) => Entry::FlagIsDown { who },
             Some(WayOn::KeepNew) => return self.keep_new(who).await,
         };
         Ok(self.append(entry).await?)
+    }
+
+    async fn put_back(&mut self, who: String) -> Result<(), Halt> {
+        if !decide::may_put_back(&self.plan, &self.state) {
+            return Err(Halt::Failed(
+                Failure::refused("put production back")
+                    .because_of("the run is past the point where that loses nothing: users are in again, or nothing is left to go back to")
+                    .then("backstay resume, without --put-back, goes on")
+                    .then("then backstay rollback shows the ways back from a release that has ended"),
+            ));
+        }
+        let kept = self.state.keep_new;
+        self.append(Entry::PutBackAnyway { who }).await?;
+        if kept {
+            let lines = plan::cards(&decide::way_back(&self.plan, &self.state));
+            self.events.emit(Event::PutBackBegan { at: now(), lines });
+        }
+        Ok(())
     }
 
     async fn keep_new(&mut self, who: String) -> Result<(), Halt> {

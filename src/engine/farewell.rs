@@ -114,7 +114,8 @@ impl Driving<'_> {
         // What was mended in the end is no cause of this end: neither the earlier tries of a put-back that
         // succeeded, nor the failure of a line that finished after all.
         let cause = cause.filter(|_| verdict != Verdict::Done);
-        let put_back_cause = put_back_cause.filter(|_| verdict != Verdict::PutBack);
+        let put_back_cause =
+            put_back_cause.filter(|_| !matches!(verdict, Verdict::PutBack | Verdict::ChangedButFailing));
         self.events.emit(Event::Ended {
             at: now(),
             verdict,

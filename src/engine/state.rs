@@ -132,8 +132,13 @@ impl State {
             Entry::Abandoned { line, .. } => self.lines.entry(*line).or_default().status = Status::Waiting,
             Entry::PutBackBegan { .. } => self.putting_back = true,
             Entry::PutBackFound { found, by } => self.add_found(*found, by),
-            Entry::PutBackAnyway { .. } => self.put_back_anyway = true,
-            Entry::KeepNew { .. } => self.keep_new = true,
+            Entry::PutBackAnyway { who } => {
+                (self.put_back_anyway, self.keep_new) = (true, false);
+                if !self.putting_back {
+                    self.stopped_by.get_or_insert_with(|| format!("put back, as {who} decided"));
+                }
+            }
+            Entry::KeepNew { .. } => (self.keep_new, self.put_back_anyway) = (true, false),
             Entry::FlagIsDown { .. } => self.flag_is_down = true,
             Entry::OutsideSchedule { .. } => self.outside_schedule = true,
             Entry::Interrupted { how, onward } => {

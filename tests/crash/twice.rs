@@ -87,6 +87,43 @@ async fn a_refused_decision_is_no_refused_run() {
     stage.expect(&ended, 0, "resumed after a refused decision").and_production().await;
 }
 
+/// Who says put back is heeded wherever the driver died: never does the release go on.
+#[tokio::test]
+async fn a_run_is_put_back_from_wherever_it_stands() {
+    let stage = Stage::of(Release::Good).await;
+    for line in ["close the database", "migrate", "verify", "health"] {
+        stage.reset().await;
+        let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+        driver.starts(&stage.project, line);
+        driver.kill();
+        let ended = stage.project.run(&["resume", "--put-back"]);
+        for words in ["put back, as ", "Users saw the maintenance page for"] {
+            assert!(ended.err.contains(words), "{line}: {words:?} is missing:\n{}", ended.err);
+        }
+        stage.expect(&ended, 4, &format!("put back by a person, from {line}")).and_production().await;
+    }
+    // Before the window nothing was changed: the run is over, and no question of its own is asked any more.
+    stage.reset().await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "backup");
+    driver.kill();
+    let ended = stage.project.run(&["resume", "--put-back"]).expect(3);
+    assert!(ended.err.contains("nothing was changed") && !stage.project.flag_is_up(), "{}", ended.err);
+    let ended = stage.project.run(&["run", "release", "--yes"]);
+    stage.expect(&ended, 0, "a run after one that was ended by a person").and_production().await;
+    // Behind the window it is refused: users are in.
+    stage.reset().await;
+    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+    driver.starts(&stage.project, "record");
+    driver.kill();
+    let refused = stage.project.run(&["resume", "--put-back"]).expect(6);
+    for words in ["could not put production back", "backstay rollback"] {
+        assert!(refused.err.contains(words), "{words:?} is missing:\n{}", refused.err);
+    }
+    let ended = stage.project.run(&["resume", "--yes"]);
+    stage.expect(&ended, 0, "resumed after a refused put-back").and_production().await;
+}
+
 /// A driver that died while it wrote its next record, on a disk that kept a part of it.
 #[tokio::test]
 async fn a_torn_last_record_was_never_acted_on() {

@@ -192,3 +192,23 @@ async fn a_person_may_keep_the_new_version_once_it_is_healthy() {
     scene.is_new("changed_but_failing").await;
     assert!(holds(&scene.project.name, write.there).await);
 }
+
+/// Kept, and ill for good: the decision is taken back.
+#[tokio::test]
+async fn a_new_version_that_does_not_get_well_is_put_back_after_all() {
+    let write = &ROWS[0];
+    let mut scene = Scene::open("kept, then put back").await;
+    scene.project.deploys(
+        &format!("{}; echo 503 > health; exit 3", scene.project.sql(write.statement)),
+        "rm -f health",
+    );
+    scene.add_to_config("interval = \"100ms\"\ndeadline = \"1s\"\n");
+    scene.release(5);
+    let run = scene.run_id();
+    let kept = scene.run(&["resume", &run, "--keep-new"], 5);
+    kept.says("503").says("tries to keep the new version again").says("--put-back");
+    scene.run(&["resume", &run, "--put-back"], 4).says("others' writes are kept as");
+    let failed = scene.companion("f").await;
+    scene.is_put_back().await;
+    assert!(holds(&failed, write.there).await);
+}

@@ -389,3 +389,53 @@ fn a_swap_of_which_no_record_tells_ends_as_put_back() {
         }
     }
 }
+
+/// Wherever its driver died: it never goes forward, and before the window it is over.
+#[test]
+fn a_person_who_says_put_back_is_heeded_at_every_record() {
+    let (_, whole) = run(&World::default());
+    let plan = release();
+    for probes_done in [true, false] {
+        for cut in 0..=whole.0.len() {
+            let mut journal = Journal(whole.0[..cut].to_vec());
+            let state = State::of(&journal.0);
+            let expected = match (may_put_back(&plan, &state), entered_window(&plan, &state)) {
+                (false, _) => continue,
+                (true, true) => Verdict::PutBack,
+                (true, false) => Verdict::Refused,
+            };
+            journal.take_over(2);
+            journal.push(2, Entry::PutBackAnyway { who: "me".into() });
+            let before = journal.started();
+            let world = World { probes_done, foreign: true, ..World::default() };
+            assert_eq!(journal.drive(&plan, &world, 2), expected, "after record {cut}");
+            let forward = journal.started().iter().filter(|line| !line.starts_with("back")).count();
+            assert_eq!(forward, before.len(), "after record {cut} it went on");
+        }
+    }
+}
+
+/// Who decided to keep the new version, which then does not get well, may still decide otherwise.
+#[test]
+fn a_decision_to_keep_the_new_version_is_taken_back_by_one_to_put_back() {
+    let plan = release();
+    let failing = World { foreign: true, ..World::failing(&[LineId::Line(13)]) };
+    let (verdict, mut journal) = run(&failing);
+    assert_eq!(verdict, Verdict::NotPutBack);
+    journal.take_over(2);
+    journal.push(2, Entry::KeepNew { who: "me".into() });
+    let prove = way_back(&plan, &State::of(&journal.0))
+        .into_iter()
+        .find(|line| matches!(line.action, Action::Prove { .. }));
+    let ill = World { fails: vec![LineId::Line(13), prove.expect("a proof").id], ..failing.clone() };
+    assert_eq!(journal.drive(&plan, &ill, 2), Verdict::NotPutBack);
+    journal.take_over(3);
+    journal.push(3, Entry::PutBackAnyway { who: "me".into() });
+    assert_eq!(journal.drive(&plan, &failing, 3), Verdict::PutBack);
+    // Once its flag was on the way down, users may be in: nothing is put back any more.
+    let (_, mut journal) = run(&failing);
+    journal.take_over(2);
+    journal.push(2, Entry::KeepNew { who: "me".into() });
+    assert_eq!(journal.drive(&plan, &failing, 2), Verdict::ChangedButFailing);
+    assert!(!may_put_back(&plan, &State::of(&journal.0)));
+}
