@@ -43,6 +43,16 @@ pub(crate) fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
+/// A program and its arguments as a line for a shell.
+pub(crate) fn command_line(argv: &[String]) -> String {
+    let word = |(at, word): (usize, &String)| match word.strip_prefix('-') {
+        // An option needs no quotes for its dash.
+        Some(option) if at > 0 && shell_word(option) == *option => word.clone(),
+        _ => shell_word(word),
+    };
+    argv.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

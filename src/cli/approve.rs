@@ -79,7 +79,10 @@ fn show(proposal: &Proposal) -> String {
         proposal.commit.as_deref().unwrap_or("unknown")
     ));
     for line in &proposal.lines {
-        text.push_str(&format!("\n  [ ] {:>2} {}", line.id.to_string(), line.name));
+        let id = line.id.to_string();
+        text.push_str(&format!("\n  [ ] {id:>2} {}", line.name));
+        let told = proposal.commands.get(&id).into_iter().flatten();
+        told.for_each(|told| text.push_str(&format!("\n         {told}")));
     }
     match proposal.pending.as_slice() {
         [] => text.push_str("\nno migrations are pending"),

@@ -6,11 +6,12 @@ use serde_json::json;
 use super::outlook::Outlook;
 use super::{Shell, Trouble};
 use crate::config::Config;
+use crate::engine::begin::in_the_way;
 use crate::engine::plan::Plan;
 use crate::engine::recall::outline;
 use crate::event::Progress;
 use crate::failure::Verdict;
-use crate::steps::preflight::{Check, Premises, examine};
+use crate::steps::preflight::{Check, Finding, Premises, examine};
 
 /// Check every precondition of a release; changes nothing
 #[derive(Debug, Args)]
@@ -40,7 +41,21 @@ pub(super) async fn checks(shell: &Shell, config: &Config, runbook: &str) -> Res
     let store = shell.store(config);
     let outline = outline(&Plan::compile(&runbook, config), &runbook.name);
     let premises = Premises { config, store: &store, outline: &outline };
-    Ok(examine(&premises, &Progress::none()).await)
+    let mut checks = examine(&premises, &Progress::none()).await;
+    checks.extend(other_runs(shell, config).await);
+    Ok(checks)
+}
+
+/// What would be refused before anything else once a run is to begin. A store or a server that can't be asked was told of
+/// by other checks.
+async fn other_runs(shell: &Shell, config: &Config) -> Option<Check> {
+    let spool = shell.spool(config);
+    let found = async {
+        let session = shell.connect_admin(config, "doctor").await?;
+        in_the_way(config, &*spool, &session).await
+    };
+    let findings = found.await.ok()?.iter().map(Finding::of).collect();
+    Some(Check { name: "other runs", said: "none is unfinished, and the store knows all".into(), findings })
 }
 
 /// Whether anything stands in the way.

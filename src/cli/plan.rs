@@ -56,7 +56,7 @@ pub(super) async fn run(shell: &Shell, command: &Planning) -> Result<Verdict, Tr
     let lines: Vec<_> = plan
         .lines
         .iter()
-        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "undo": line.undos(), "estimate": outlook.of_line(line) }))
+        .map(|line| json!({ "line": line.id, "phase": line.phase, "name": line.name, "run": runs(line), "undo": line.undos(), "estimate": outlook.of_line(line) }))
         .collect();
     let findings: Vec<_> = judgement.findings.iter().map(Finding::document).collect();
     shell.tell(&text, json!({ "runbook": runbook.name, "environment": config.environment, "lines": lines, "pending": pending, "sql": sql, "findings": findings,
@@ -72,8 +72,8 @@ fn checklist(description: &str, plan: &Plan, outlook: &Outlook) -> String {
             phase = Some(line.phase);
             text.push_str(&format!("\n\n{}", heading(line.phase)));
         }
-        let (undo, about) = (undo(line), outlook.about(line));
-        text.push_str(&format!("\n  [ ] {:>2} {}{about}{undo}", line.id.to_string(), line.name));
+        text.push_str(&format!("\n  [ ] {:>2} {}{}", line.id.to_string(), line.name, outlook.about(line)));
+        line.told_commands().iter().for_each(|told| text.push_str(&format!("\n         {told}")));
     }
     text
 }
@@ -90,9 +90,9 @@ fn heading(phase: Phase) -> &'static str {
     }
 }
 
-fn undo(line: &Line) -> String {
-    let undos: Vec<String> = line.undos().iter().map(|argv| argv.join(" ")).collect();
-    if undos.is_empty() { String::new() } else { format!("   (undo: {})", undos.join("; ")) }
+/// The commands of a line of commands.
+fn runs(line: &Line) -> Vec<Vec<String>> {
+    line.commands().into_iter().map(|service| service.command.run).collect()
 }
 
 /// What stands above the SQL.

@@ -16,6 +16,7 @@ use crate::engine::state::State;
 use crate::failure::{Failure, Verdict};
 use crate::rollback::{By, Order};
 use crate::runbook::{Runbook, StepKind};
+use crate::steps::assure_back;
 use crate::ui::layout::fold;
 
 /// The runbook that is run: the project's own of this name, or the shipped one.
@@ -51,16 +52,26 @@ pub(super) async fn run(shell: &Shell, command: &Rollback) -> Result<Verdict, Tr
     let (survey, by) = survey(&config, &*spool, &wanted).await?;
     let order = choose(shell, &config, &survey, by.or(by_runbook))?;
     let runbook = runbook?;
-
     let plan = Plan::of(&runbook, &config, Some(&order));
     let answers = command.answering.read(shell, "run", &runbook.name, &plan, &State::default())?;
+    shell.note(&commands(&plan));
     confirm(shell, &config, &order, command.yes).await?;
+    // While production serves: inside the window users would wait for it.
+    assure_back(&config, &order.targets).await?;
     let told = Told { yes: command.yes, answers, ..Told::default() };
     let listening = (told, stop::listen());
     let driven = drive::on_screen(shell, &config, &spool, listening, "begin the rollback", async |means| {
         begin::begin(means, &runbook, Some(&order)).await
     });
     Ok(driven.await?)
+}
+
+/// What it will run of the operator's own.
+fn commands(plan: &Plan) -> String {
+    let told = plan.lines.iter().flat_map(|line| {
+        line.told_commands().into_iter().map(|told| format!("{}: {told}", line.name)).collect::<Vec<_>>()
+    });
+    told.collect::<Vec<_>>().join("\n")
 }
 
 /// The way that the runbook names, if it takes a release back at all.

@@ -231,6 +231,10 @@ impl Driving<'_> {
                 let _ = self.silence(line).await;
                 Err(Halt::Failed(failure))
             }
+            // Ctrl-C on a question is an answer, whether the prompt had the terminal already or not.
+            Err(Cut::Signal) if self.is_asking(line) => Ok(Some(Err(Failure::refused("get an answer")
+                .because_of("stopped by a signal")
+                .leaving("nothing was changed")))),
             Err(cut) => {
                 self.silence(line).await?;
                 self.interrupt(&cut).await.map(|()| None)

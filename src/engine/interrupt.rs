@@ -115,6 +115,11 @@ impl Driving<'_> {
         Ok(Onward::Leave)
     }
 
+    /// Whether the line is a question to a person who is there, and nothing was changed yet.
+    pub(super) fn is_asking(&self, line: &Line) -> bool {
+        line.is_a_persons() && self.can_ask() && !decide::in_window(&self.plan, &self.state)
+    }
+
     /// Whether a person is there, and has a terminal.
     fn can_ask(&self) -> bool {
         self.told.attended && !self.stop.borrow().hung_up

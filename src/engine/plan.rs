@@ -5,6 +5,7 @@ use crate::event::{LineCard, LineId, Phase};
 use crate::rollback::{By, Order};
 use crate::runbook::{Runbook, Service, Step, StepKind, Undo};
 use crate::steps::Action;
+use crate::words::command_line;
 
 /// What a run is going to do, line by line, and the rules for going back.
 #[derive(Debug, Clone)]
@@ -152,14 +153,34 @@ impl Line {
         matches!(self.action, Action::Step(StepKind::Approve | StepKind::Checklist { .. }))
     }
 
+    /// Its commands, if it is one of commands.
+    pub fn commands(&self) -> Vec<Service> {
+        match &self.action {
+            Action::Step(kind) => kind.commands(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The commands that take this line back, if it is one of commands that have one.
     pub fn undos(&self) -> Vec<Vec<String>> {
-        let Action::Step(kind) = &self.action else { return Vec::new() };
         let undo = |service: Service| match service.command.undo {
             Undo::Run(argv) => Some(argv),
             Undo::None => None,
         };
-        kind.commands().into_iter().filter_map(undo).collect()
+        self.commands().into_iter().filter_map(undo).collect()
+    }
+
+    /// What it runs and what takes that back, as lines for a shell: `run: …`, `undo: …`.
+    pub fn told_commands(&self) -> Vec<String> {
+        let told = |Service { name, command }| {
+            let of = if name.is_empty() { String::new() } else { format!(" {name}") };
+            let undo = match &command.undo {
+                Undo::Run(argv) => Some(format!("undo{of}: {}", command_line(argv))),
+                Undo::None => None,
+            };
+            std::iter::once(format!("run{of}: {}", command_line(&command.run))).chain(undo)
+        };
+        self.commands().into_iter().flat_map(told).collect()
     }
 }
 

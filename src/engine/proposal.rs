@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::plan::Plan;
+use super::plan::{Line, Plan};
 use super::recall::outline;
 use crate::config::Config;
 use crate::event::LineCard;
@@ -42,6 +42,8 @@ pub struct Proposal {
     pub lines_hash: String,
     /// The lines, for people.
     pub lines: Vec<LineCard>,
+    /// What lines of commands run, and what takes that back, for people: `run: …`, `undo: …`; secrets are masked.
+    pub commands: BTreeMap<String, Vec<String>>,
     /// The database.
     pub target: Target,
     /// Its address, for people.
@@ -108,6 +110,7 @@ impl Proposal {
             runbook: Named { name: name.to_string(), hash: journal::hash(runbook.text.as_bytes()) },
             lines_hash: outline.digest.clone(),
             lines: super::plan::cards(&plan.lines),
+            commands: commands(plan),
             target: target(config, session).await?,
             server: format!("{}:{}", url.host(), url.port()),
             commit: git::head(&config.root).await,
@@ -201,6 +204,15 @@ impl Proposal {
     }
 }
 
+/// What lines run, as it may be shown.
+fn commands(plan: &Plan) -> BTreeMap<String, Vec<String>> {
+    let told = |line: &Line| {
+        let told: Vec<String> = line.told_commands().iter().map(|told| redact(told).into_owned()).collect();
+        (!told.is_empty()).then(|| (line.id.to_string(), told))
+    };
+    plan.lines.iter().filter_map(told).collect()
+}
+
 async fn target(config: &Config, session: &Session) -> Result<Target, Failure> {
     let name = config.database.url.database().to_string();
     let row = session
@@ -245,6 +257,7 @@ mod tests {
             runbook: Named { name: "release".into(), hash: "r".repeat(64) },
             lines_hash: "l".repeat(64),
             lines: Vec::new(),
+            commands: BTreeMap::new(),
             target: Target { system: "7".into(), name: "shop".into(), oid: 16_384 },
             server: "db:5432".into(),
             commit: Some("a".repeat(40)),

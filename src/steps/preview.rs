@@ -1,6 +1,7 @@
 //! `step = "preview"`: the pending migrations as SQL, on the store.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use sha2::{Digest, Sha256};
 
@@ -22,6 +23,9 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         schema::take(Moment::Before, site).await;
     }
     let commit = git::head(&site.config.root).await;
+    if commit.is_some() {
+        tell_uncommitted(&pending.paths, site).await;
+    }
     let object = format!("runs/{}/preview.sql", site.run);
     let mut hasher = Sha256::new();
     for part in [commit.as_deref().unwrap_or_default(), &pending.fixed, &site.outline.digest] {
@@ -44,6 +48,18 @@ pub(super) async fn perform(site: &mut Site<'_>) -> Result<Report, Failure> {
         revisions => format!("{} pending: {}{lint}", revisions.len(), revisions.join(", ")),
     };
     Report::with(summary, &preview)
+}
+
+/// What is released is noted by its commit, which lacks what was not committed.
+async fn tell_uncommitted(paths: &[PathBuf], site: &Site<'_>) {
+    let changed = git::changed(&site.config.root, paths).await;
+    if let Some(first) = changed.first() {
+        let more = match changed.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        site.progress().note(format!("not committed, and released all the same: {first}{more}"));
+    }
 }
 
 /// The SQL with the lint's findings beside its statements. They stand in what is shown and not in what is hashed:
@@ -86,6 +102,8 @@ pub struct Pending {
     pub fixed: String,
     /// The revisions, in order.
     pub revisions: Vec<String>,
+    /// Their files.
+    pub paths: Vec<PathBuf>,
     /// Where each root is now.
     pub from: BTreeMap<String, Vec<String>>,
     /// What each of them is made of ([`crate::migrate::Migrator::fingerprint`]).
@@ -152,6 +170,9 @@ impl Pending {
                 }
                 pending.fixed.push_str(&migrator.fixed(&current.revisions, target).await?);
                 pending.files.extend(steps.iter().map(|step| migrator.fingerprint(&step.revision)));
+                let chain = migrator.chain();
+                let texts = steps.iter().filter_map(|step| chain.text(&step.revision));
+                pending.paths.extend(texts.map(|text| chain.folder().join(&text.path)));
                 pending.revisions.extend(steps.into_iter().map(|step| step.revision));
                 pending.from.insert(root.name.clone(), current.revisions.into_iter().collect());
             }

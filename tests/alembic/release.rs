@@ -58,6 +58,25 @@ async fn a_good_release_is_previewed_and_applied() {
     assert_eq!((row.get::<_, &str>(0), row.get::<_, i64>(1)), ("cccc00000003", 100));
 }
 
+/// Taken back by Alembic itself; what was written since stays.
+#[tokio::test]
+async fn a_release_is_taken_back_by_downgrade() {
+    let p = project().await;
+    migration(&p, "bbbb00000002", "'aaaa00000001'", "op.execute('CREATE TABLE later (id int)')");
+    p.edit("alembic/versions/bbbb00000002.py", "op.execute('SELECT 1')", "op.execute('DROP TABLE later')");
+    p.run(&["run", "release", "--yes"]).expect(0);
+    let owner = crate::common::session(&p.url()).await;
+    owner.batch_execute("INSERT INTO users VALUES (101)").await.expect("a write");
+    owner.close().await;
+    let ended = p.run(&["rollback", "--by", "downgrade", "--yes"]).expect(0);
+    assert!(ended.err.contains("took back bbbb00000002"), "{}", ended.err);
+    assert!(ended.err.contains("start the old code: run: sh -c"), "{}", ended.err);
+    let owner = crate::common::session(&p.url()).await;
+    let query = "SELECT version_num::text, (SELECT count(*) FROM users) FROM alembic_version";
+    let row = owner.query_one(query, &[]).await.expect("a version");
+    assert_eq!((row.get::<_, &str>(0), row.get::<_, i64>(1)), ("aaaa00000001", 101));
+}
+
 #[tokio::test]
 async fn a_bad_release_is_put_back() {
     let p = project().await;

@@ -170,3 +170,12 @@ async fn a_release_is_recorded_on_the_store_and_in_git() {
     let row = project.path(&format!("backstay-store/releases/production/{run}.json"));
     assert!(!std::fs::read_to_string(row).expect("a row").contains("tag"), "no tag was set");
 }
+
+#[tokio::test]
+async fn a_migration_that_is_in_no_commit_is_told() {
+    let stage = Stage::of(Release::Good).await;
+    git(&stage, &["init", "-q"]);
+    git(&stage, &["commit", "-q", "--allow-empty", "-m", "without the migrations"]);
+    let ended = stage.project.run(&["run", "release", "--yes"]).expect(0);
+    assert!(ended.err.contains("not committed, and released all the same: migrations/"), "{}", ended.err);
+}

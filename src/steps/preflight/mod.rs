@@ -48,7 +48,7 @@ impl Finding {
     }
 
     /// A failure met on the way, as a finding.
-    fn of(failure: &Failure) -> Self {
+    pub fn of(failure: &Failure) -> Self {
         Self { remedies: failure.next.clone(), ..Self::blocks(failure.to_string(), "") }
     }
 }
