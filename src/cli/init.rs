@@ -35,13 +35,13 @@ pub struct Init {
     /// Who runs the migrations [default: alembic where there is an alembic.ini, else sql]
     #[arg(long, value_enum)]
     tool: Option<ToolName>,
-    /// The line for a shell that puts the new version in place
+    /// The line for a shell that puts the new version in place: DEPLOY of its env file; - for none
     #[arg(long, value_name = "LINE")]
     deploy: Option<String>,
-    /// The line for a shell that takes it back; must be right to run twice
+    /// The line for a shell that takes it back, right to run twice: DEPLOY_UNDO of its env file
     #[arg(long, value_name = "LINE", requires = "deploy")]
     undo: Option<String>,
-    /// The file that tells the application that it is in maintenance [default: maintenance.flag]
+    /// The file that tells the application that it is in maintenance; - for none [default: maintenance.flag]
     #[arg(long, value_name = "FILE")]
     flag: Option<String>,
     /// An address at which the application answers 200 when it serves
@@ -117,13 +117,13 @@ async fn describe(
     let units = [PathBuf::from(UNITS)];
     let found = look(&Places { root, environment: name, variables: &shell.variables, units: &units });
     let mut answers = answer::from(command, root, name, &found)?;
+    keeping::take_over(root, command, &mut answers);
     let check =
         |answers: &Answers| files::check(answers, root, &keeping::variables(root, answers, &shell.variables));
     check(&answers).map_err(|mistakes| answer::refused(name, &mistakes))?;
-    let runbooks = [files::RELEASE, files::EMERGENCY].iter().all(|path| root.join(path).exists());
     if !command.yes {
         answer::tell(shell, &found);
-        let questions = ask::Questions { found: &found, command, runbooks, check: &check };
+        let questions = ask::Questions { found: &found, command, root, check: &check };
         if !ask::all(shell, &mut answers, &questions)? {
             return Ok(None);
         }
@@ -131,10 +131,8 @@ async fn describe(
     }
     write(root, &answers, made).await?;
     let mut missing = keeping::troubles(root, &answers, &shell.variables);
-    let said = command.deploy.is_some() || !(command.yes || runbooks);
-    let line = answers.deploy.as_deref().filter(|_| said);
-    missing.extend(line.and_then(|line| answer::other_deploy(root, line)));
-    missing.extend(files::missing(&answers, runbooks));
+    missing.extend(keeping::deaf_runbook(root, &answers));
+    missing.extend(files::missing(&answers));
     missing.extend(answer::troubles(root, &answers, &found));
     missing.extend(git::troubles(root, &answers.env_path()).await);
     Ok(Some(missing))
@@ -174,16 +172,17 @@ async fn write(root: &Path, answers: &Answers, made: &mut Made) -> Result<(), Fa
         write::ignore(root, &lines)?;
         made.ignored = lines;
     }
-    if let Some(text) = files::env_file(answers) {
-        let path = answers.env_path();
-        match keeping::add(root, answers)? {
-            true => made.added.push((answers.url.variable.clone(), path)),
-            false => made.create(root, &NewFile { path, text, private: true })?,
-        }
+    let path = answers.env_path();
+    let added = keeping::add(root, answers)?;
+    if added.is_empty() {
+        made.create(root, &NewFile { path, text: files::env_file(answers), private: true })?;
+    } else {
+        made.added.push((added.join(", "), path));
     }
     let file = |path: &str, text: String| NewFile { path: path.to_string(), text, private: false };
-    made.create(root, &file(files::RELEASE, files::runbook(answers)))?;
-    made.create(root, &file(files::EMERGENCY, files::emergency(answers)))?;
+    for (path, text) in files::runbooks() {
+        made.create(root, &file(path, text.to_string()))?;
+    }
     if answers.tool == Tool::Sql {
         std::fs::create_dir_all(root.join("migrations"))
             .map_err(|error| Failure::usage("make the folder migrations").caused_by(&error))?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::Shell;
 use crate::config::{Config, env_file, environments};
 use crate::document::passwords_in;
+use crate::ui::layout::fold;
 use crate::words::shell_word;
 
 /// An env file is small; what is larger is something else.
@@ -31,7 +32,9 @@ pub(super) fn offer(shell: &Shell, config: &Config) {
             shell.note(&format!("{told}\n-> {remove}"));
             continue;
         }
-        match shell.confirm(&format!("{told} Remove it?"), false) {
+        // The question alone is drawn again with its answer: a long one would leave a half of itself on the screen.
+        shell.note(&fold(&told, shell.look.width).join("\n"));
+        match shell.confirm(&format!("Remove {}?", name_of(&path)), false) {
             Ok(true) => match fs::remove_file(&path) {
                 Ok(()) => shell.note(&format!("{file} is removed")),
                 Err(error) => shell.note(&format!("could not remove {file}: {error}\n-> {remove}")),
@@ -57,6 +60,10 @@ fn find(config: &Config) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
+}
+
+fn name_of(path: &Path) -> std::borrow::Cow<'_, str> {
+    path.file_name().unwrap_or_default().to_string_lossy()
 }
 
 fn is_candidate(name: &str) -> bool {

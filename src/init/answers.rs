@@ -15,8 +15,10 @@ pub struct Answers {
     pub deploy: Option<String>,
     /// The line that takes it back.
     pub undo: Option<String>,
+    /// The runbooks take both lines from the environment: they are to be in its env file.
+    pub takes_deploy: bool,
     /// The file that tells the application that it is in maintenance.
-    pub flag: String,
+    pub flag: Option<String>,
     /// An address at which the application answers.
     pub health: Option<String>,
     /// Where backups and journals go.

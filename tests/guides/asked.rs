@@ -1,6 +1,7 @@
 //! `backstay init` as a person meets it: on a terminal, which `script` makes, with wrong answers and a change of mind.
 
 use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -39,6 +40,13 @@ impl Terminal {
     /// Waits until `text` is shown, behind what was waited for before.
     #[track_caller]
     fn see(&mut self, text: &str) -> &mut Self {
+        self.until(text);
+        self
+    }
+
+    /// The same; gives what was shown up to it.
+    #[track_caller]
+    fn until(&mut self, text: &str) -> String {
         while !self.seen.contains(text) {
             match self.output.recv_timeout(PATIENCE) {
                 Ok(bytes) => self.seen.push_str(&String::from_utf8_lossy(&bytes)),
@@ -47,8 +55,7 @@ impl Terminal {
             assert!(!self.seen.contains(SECRET), "{}", self.seen);
         }
         let at = self.seen.find(text).expect("it was seen") + text.len();
-        self.seen.drain(..at);
-        self
+        self.seen.drain(..at).collect()
     }
 
     fn press(&mut self, keys: &str) -> &mut Self {
@@ -93,17 +100,37 @@ async fn what_does_not_fit_is_asked_for_again() {
     terminal.see("Write them?").press("y").see("ready for a release");
     assert_eq!(terminal.end(), Some(0));
     let text = std::fs::read_to_string(project.path().join(".env.production")).unwrap();
-    assert_eq!(text, format!("DEBUG=1\nDATABASE_URL={}\n", project.url));
+    assert!(text.starts_with(&format!("DEBUG=1\nDATABASE_URL={}\n", project.url)), "{text}");
+    assert!(text.ends_with("\nDEPLOY=true\nDEPLOY_UNDO='echo ${HOME:0:1}'\n"), "{text}");
 
-    // Its name is known, and so are its runbooks: neither is asked for.
+    // Its name is known; how it is deployed is its own.
     let mut terminal = Terminal::open(&project, "init -e staging");
-    terminal.see("another one").press("\r").see("flag").press("\r").see("health").press("-\r");
+    terminal.see("another one").press("\r").see("deploy").press("-\r").see("flag").press("-\r");
+    terminal.see("health").press("-\r");
     terminal.see("store").press("\r").see("Write them?").press("n").see("nothing was written");
     assert_eq!(terminal.end(), Some(0));
     assert!(!project.path().join("config/staging.toml").exists());
     let mut terminal = Terminal::open(&project, "init -e production");
     terminal.see("config/production.toml was there already").see("ready for a release");
     assert_eq!(terminal.end(), Some(0));
+}
+
+/// An application that runs as another user reads the file too.
+#[tokio::test]
+async fn who_reads_an_env_file_no_longer_is_said_before() {
+    let project = project().await;
+    project.write(".env", &format!("DATABASE_URL={}\n", project.url));
+    let path = project.path().join(".env");
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let options = "init -e dev --deploy true --undo true --flag x --health-url - --store backups";
+    let mut terminal = Terminal::open(&project, options);
+    terminal.see("Which database is released to?\r\n").see("another one").press("\r");
+    let chosen = terminal.until("Write them?");
+    assert!(!chosen.contains("?:"), "{chosen}");
+    terminal.press("y").see("another user can").see("alone? [y/N]").press("n");
+    terminal.see("chmod 600").see("another user");
+    assert_eq!(terminal.end(), Some(3));
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::process::Command;
 use crate::backend;
 use crate::common::command_line::{CommandLine, SECRET};
 use crate::common::{cluster, session as session_of};
+use backstay::config::env_file;
 
 /// A project as it is before backstay: no config.
 async fn before() -> CommandLine {
@@ -139,7 +140,8 @@ async fn a_url_is_added_to_the_env_file_that_is_there() {
     let said = without_url(&project, 0, &["init", "--yes"]);
     assert_eq!(said["ready"], true, "{said}");
     let text = read(&project, ".env.production");
-    assert_eq!(text, format!("DEBUG=1\nDATABASE_URL={}\n", project.url));
+    assert!(text.starts_with(&format!("DEBUG=1\nDATABASE_URL={}\n", project.url)), "{text}");
+    assert!(text.ends_with("\nDEPLOY='docker compose up -d --build web'\n# Nothing puts the old version back.\nDEPLOY_UNDO=true\n"), "{text}");
     assert_eq!(said["added"], serde_json::json!([".env.production"]));
 }
 
@@ -150,7 +152,8 @@ async fn a_url_that_could_not_be_kept_is_named() {
     let other = "DATABASE_URL=mysql://elsewhere\n";
     project.write(".env.production", other);
     let said = without_url(&project, 3, &["init", "--yes"]);
-    assert_eq!(read(&project, ".env.production"), other);
+    let text = read(&project, ".env.production");
+    assert!(text.starts_with(other) && text.matches("DATABASE_URL").count() == 1, "{text}");
     let told = texts(&said, "missing", "what");
     assert!(told[0].contains("DATABASE_URL") && told[0].contains(".env.production"), "{told:?}");
 
@@ -219,6 +222,7 @@ async fn options_that_make_no_config_write_nothing() {
         ("--store", "file://host/x", "after `file://`"),
         ("--health-url", "127.0.0.1:8000", "health"),
         ("--flag", "", "`file` is empty"),
+        ("--deploy", "one\r\ntwo", "env file"),
         ("--flag", "${NOT_SET}/flag", "NOT_SET"),
     ] {
         let answer = project.expect(2, &["init", "--yes", option, value]);
@@ -237,9 +241,8 @@ async fn names_of_units_are_words_of_a_shell() {
     let project = before().await;
     project.write("deploy/my\\x2dapp.service", "[Service]\nExecStart=x\n");
     project.json(0, &["init", "--yes"]);
-    let runbook: toml::Table = read(&project, "runbooks/release.toml").parse().unwrap();
-    let line = runbook["open"][0]["run"][2].as_str().expect("a line");
-    assert_eq!(line, "systemctl restart 'my\\x2dapp'");
+    let variables = env_file::parse(&read(&project, ".env.production")).unwrap();
+    assert_eq!(variables["DEPLOY"], "systemctl restart 'my\\x2dapp'");
 }
 
 #[tokio::test]
@@ -283,14 +286,92 @@ async fn git_sees_neither_backups_nor_flag() {
     assert_eq!(said["ignored"], serde_json::json!(["/.env.b", "/inner/backups/", "/y"]));
 }
 
-/// A second environment has the runbooks of the first: a line that is not taken is named.
+/// The runbooks are every environment's; how it is deployed is one's own.
 #[tokio::test]
-async fn a_deploy_line_that_is_not_taken_is_named() {
+async fn each_environment_deploys_by_its_own_env_file() {
     let project = before().await;
-    project.json(0, &["init", "--yes", "--deploy", "true", "--undo", "true"]);
-    let again = ["init", "--yes", "--name", "staging", "--deploy", "make deploy"];
-    let told = texts(&project.json(0, &again), "missing", "what");
-    assert!(told[0].contains("runbooks/release.toml"), "{told:?}");
-    let told = texts(&project.json(0, &["init", "--yes", "--name", "b"]), "missing", "what");
-    assert!(!told.iter().any(|what| what.contains("new version")), "{told:?}");
+    let options = ["--deploy", "echo it\\'s 1.4 >> ran # really", "--undo", "echo 1.3 >> ran"];
+    project.json(0, &[&["init", "--yes"], &options[..]].concat());
+    let said = project.json(0, &["init", "--yes", "--name", "dev"]);
+    let told = texts(&said, "missing", "what");
+    assert!(told[0].contains("new version") && told[0].contains("DEPLOY=true"), "{told:?}");
+    project.expect(0, &["run", "release", "-e", "dev", "--yes"]);
+    assert!(!project.path().join("ran").exists(), "production was deployed");
+    assert!(
+        read(&project, ".env.dev").ends_with("\n# Nothing is restarted.\nDEPLOY=true\nDEPLOY_UNDO=true\n")
+    );
+    for (file, shipped) in [
+        ("runbooks/release.toml", include_str!("../../runbooks/release.toml")),
+        ("runbooks/emergency-rollback.toml", include_str!("../../runbooks/emergency-rollback.toml")),
+    ] {
+        assert_eq!(read(&project, file), shipped);
+    }
+    project.expect(0, &["cleanup", "-e", "dev", "--older-than", "0s", "--yes"]);
+    project.expect(0, &["run", "release", "-e", "production", "--yes"]);
+    assert_eq!(read(&project, "ran"), "it's 1.4\n");
+    let mode = std::fs::metadata(project.path().join(".env.production")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[tokio::test]
+async fn lines_of_an_env_file_that_is_there_stay() {
+    let project = before().await;
+    project.write(".env.production", "DEPLOY=make deploy\n");
+    let said = project.json(0, &["init", "--yes", "--undo", "make back", "--deploy", "other"]);
+    let text = read(&project, ".env.production");
+    assert!(
+        text.starts_with("DEPLOY=make deploy\n") && text.ends_with("\nDEPLOY_UNDO='make back'\n"),
+        "{text}"
+    );
+    let told = texts(&said, "missing", "what");
+    assert!(told[0].contains("DEPLOY of .env.production"), "{told:?}");
+
+    // What it says is no less known than what an option says.
+    project.write(".env.staging", "DEPLOY=make deploy\nDEPLOY_UNDO=make back\n");
+    let said = project.json(0, &["init", "--yes", "--name", "staging"]);
+    assert_eq!(said["added"], serde_json::json!([]));
+    let told = texts(&said, "missing", "what");
+    assert!(!told.iter().any(|what| what.contains("DEPLOY") || what.contains("version")), "{told:?}");
+}
+
+/// What one environment deploys by would be the other's.
+#[tokio::test]
+async fn an_env_file_of_another_environment_is_left_to_it() {
+    let project = before().await;
+    project.write(".env", &format!("DATABASE_URL={}\n", project.url));
+    let options = ["init", "--yes", "--deploy", "make production", "--undo", "true"];
+    without_url(&project, 0, &options);
+    let was = read(&project, ".env");
+    assert!(was.contains("make production"));
+    without_url(&project, 0, &["init", "--yes", "--name", "dev"]);
+    assert_eq!(read(&project, ".env"), was);
+    assert!(read(&project, "config/dev.toml").contains("env_file = \".env.dev\""));
+    let own = env_file::parse(&read(&project, ".env.dev")).unwrap();
+    assert_eq!((own["DATABASE_URL"].as_str(), own["DEPLOY"].as_str()), (project.url.as_str(), "true"));
+}
+
+#[tokio::test]
+async fn where_no_flag_is_known_none_is_made_up() {
+    let project = before().await;
+    assert!(Command::new("git").args(["init", "-q"]).current_dir(project.path()).status().unwrap().success());
+    let said = project.json(3, &["init", "--yes", "--flag", "-"]);
+    assert!(!read(&project, ".gitignore").contains("/-"), "{said}");
+    let config: toml::Table = read(&project, "config/production.toml").parse().unwrap();
+    assert!(config["maintenance"].get("flag").is_none(), "{config}");
+    let told = texts(&said, "missing", "what");
+    assert!(told.iter().any(|what| what.contains("flag") && what.contains("refused")), "{told:?}");
+    assert!(said["trouble"].as_str().is_some_and(|text| text.contains("maintenance flag")), "{said}");
+}
+
+/// A runbook with lines of its own runs them for every environment.
+#[tokio::test]
+async fn a_runbook_that_does_not_take_the_line_is_named() {
+    let project = before().await;
+    let shipped = include_str!("../../runbooks/release.toml").replace("${DEPLOY}", "true");
+    let own = shipped.replace("${DEPLOY_UNDO}", "true");
+    project.write("runbooks/release.toml", &own);
+    let said = project.json(0, &["init", "--yes", "--deploy", "make deploy"]);
+    let told = texts(&said, "missing", "what");
+    assert!(told[0].contains("runbooks/release.toml") && told[0].contains("DEPLOY"), "{told:?}");
+    assert_eq!(read(&project, "runbooks/release.toml"), own);
 }

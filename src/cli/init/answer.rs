@@ -47,7 +47,8 @@ pub(super) fn from(command: &Init, root: &Path, name: &str, found: &Found) -> Re
         tool: tool(command, found)?,
         deploy: said(&command.deploy, restart.or(up)),
         undo: said(&command.undo, None),
-        flag: command.flag.clone().unwrap_or(flag),
+        takes_deploy: takes_deploy(root),
+        flag: command.flag.as_deref().map_or(Some(flag), a_flag),
         health: said(&command.health_url, health),
         store: command.store.clone().unwrap_or_else(|| "file://./backstay-store".into()),
     })
@@ -57,6 +58,20 @@ pub(super) fn from(command: &Init, root: &Path, name: &str, found: &Found) -> Re
 pub(super) fn something(text: &str) -> Option<String> {
     let text = text.trim();
     (!["", "-", "none"].contains(&text)).then(|| text.to_string())
+}
+
+/// The flag that was said, unless it is a word for none. An empty name is a mistake.
+pub(super) fn a_flag(text: &str) -> Option<String> {
+    let text = text.trim();
+    (!["-", "none"].contains(&text)).then(|| text.to_string())
+}
+
+/// Whether the runbooks that are there, or else the shipped ones, have it from the env file how it is deployed.
+fn takes_deploy(root: &Path) -> bool {
+    files::runbooks().iter().any(|(path, shipped)| {
+        let own = std::fs::read_to_string(root.join(path));
+        files::takes_deploy(own.as_deref().unwrap_or(shipped))
+    })
 }
 
 fn expect_variable(name: &str) -> Result<(), Failure> {
@@ -149,7 +164,8 @@ pub(super) fn troubles(root: &Path, answers: &Answers, found: &Found) -> Vec<Mis
     let env = root.join(answers.env_path());
     if std::fs::metadata(&env).is_ok_and(|file| is_open_to_others(&file)) {
         let what = format!("others than its owner can read or change {}", answers.env_path());
-        troubles.push(Missing::new(what, format!("chmod 600 {}", shell_path(&env))));
+        let but = "where the application reads it as another user, give backstay a file of its own and name it in env_file";
+        troubles.push(Missing::new(what, format!("chmod 600 {}; {but}", shell_path(&env))));
     }
     let deaf = found.alembic.as_ref().and_then(|alembic| alembic.deaf.as_ref());
     if let (Some(file), Tool::Alembic { .. }) = (deaf, &answers.tool) {
@@ -162,16 +178,4 @@ pub(super) fn troubles(root: &Path, answers: &Answers, found: &Found) -> Vec<Mis
         ));
     }
     troubles
-}
-
-/// The line that deploys was said, but there is a runbook already that has another one.
-pub(super) fn other_deploy(root: &Path, line: &str) -> Option<Missing> {
-    let text = std::fs::read_to_string(root.join(files::RELEASE)).ok()?;
-    let (runbook, run) = (files::RELEASE, files::in_shell(line));
-    (!text.contains(&run)).then(|| {
-        Missing::new(
-            format!("{runbook}, which was there already, does not deploy by the line that was given"),
-            format!("write the deploy step of {runbook}: run = {run}"),
-        )
-    })
 }

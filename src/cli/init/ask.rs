@@ -9,14 +9,14 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::answer::something;
-use super::{Init, answer};
+use super::{Init, answer, keeping};
 use crate::cli::Shell;
 use crate::config::env_file::is_open_to_others;
 use crate::document::register_variable;
 use crate::failure::Failure;
 use crate::init::Found;
 use crate::init::answers::{Answers, Kept, Tool, Url};
-use crate::init::files::Mistake;
+use crate::init::files::{DEPLOY, DEPLOY_UNDO, Mistake};
 use crate::pg::ConnInfo;
 use crate::redact::redact;
 use crate::ui::layout::{cut, fold};
@@ -70,8 +70,8 @@ pub(super) struct Questions<'a> {
     pub found: &'a Found,
     /// What the options say.
     pub command: &'a Init,
-    /// The runbooks are there already: how it is deployed is known.
-    pub runbooks: bool,
+    /// The project's root.
+    pub root: &'a Path,
     /// What is typed is asked for again until this says yes.
     pub check: Check<'a>,
 }
@@ -81,36 +81,46 @@ pub(super) struct Questions<'a> {
 /// # Errors
 /// The terminal went away; what the options say does not go with the database that was chosen.
 pub(super) fn all(shell: &Shell, answers: &mut Answers, questions: &Questions<'_>) -> Result<bool, Failure> {
-    let Questions { found, command, runbooks, check } = questions;
+    let Questions { found, command, root, check } = questions;
     let wrong = |answers: Answers| match check(&answers) {
         Ok(()) => None,
         Err(mistakes) => mistakes.into_iter().next().map(|mistake| mistake.what),
     };
     if command.url_env.is_none() {
         database(shell, answers, found)?;
+        keeping::take_over(root, command, answers);
     }
     if command.tool.is_none() && found.alembic.is_some() {
         let migrations = ["Alembic runs them, as until now", "plain SQL files in migrations/"];
-        if select("Who runs the migrations?", &migrations)? == 1 {
+        say(shell, "Who runs the migrations?");
+        if select("migrations", &migrations)? == 1 {
             answers.tool = Tool::Sql;
         }
     }
     // Its env file may lack a variable that an option names.
     check(answers).map_err(|mistakes| answer::refused(&answers.environment, &mistakes))?;
-    if command.deploy.is_none() && !runbooks {
-        say(shell, "How is the new version put in place? A line for a shell, - for nothing.");
+    let asks = |variable| answers.takes_deploy && !keeping::has(root, answers, variable);
+    let (asks_deploy, asks_undo) = (asks(DEPLOY), asks(DEPLOY_UNDO));
+    if command.deploy.is_none() && asks_deploy {
+        let file = answers.env_path();
+        say(
+            shell,
+            &format!(
+                "How is the new version put in place? A line for a shell, kept in {file}; - for nothing."
+            ),
+        );
         let wrong = |typed: &str| wrong(Answers { deploy: something(typed), ..answers.clone() });
         answers.deploy = optional(shell, "deploy", answers.deploy.as_deref(), wrong)?;
     }
-    if command.undo.is_none() && answers.deploy.is_some() && !runbooks {
+    if command.undo.is_none() && answers.deploy.is_some() && asks_undo {
         say(shell, "How is the old version put back? It must be right to run twice; - for nothing.");
         let wrong = |typed: &str| wrong(Answers { undo: something(typed), ..answers.clone() });
         answers.undo = optional(shell, "undo", None, wrong)?;
     }
     if command.flag.is_none() {
-        say(shell, "Which file tells the application that it is in maintenance?");
-        let wrong = |typed: &str| wrong(Answers { flag: typed.to_string(), ..answers.clone() });
-        answers.flag = line(shell, "flag", &answers.flag, wrong)?;
+        say(shell, "Which file tells the application that it is in maintenance? - where there is none yet.");
+        let wrong = |typed: &str| wrong(Answers { flag: answer::a_flag(typed), ..answers.clone() });
+        answers.flag = answer::a_flag(&line(shell, "flag", answers.flag.as_deref().unwrap_or("-"), wrong)?);
     }
     if command.health_url.is_none() {
         say(shell, "At which address does it answer 200 when it serves? - for none.");
@@ -136,7 +146,13 @@ pub(super) fn keep_private(shell: &Shell, file: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     let name = file.display();
-    say(shell, &format!("Others can read {name}, and backstay refuses such a file."));
+    say(
+        shell,
+        &format!(
+            "Others can read {name}, and backstay refuses such a file. Kept for its owner alone, an application that runs \
+             as another user can no longer read it."
+        ),
+    );
     if !shell.confirm("Keep it for its owner alone?", false)? {
         return Ok(());
     }
@@ -152,7 +168,13 @@ fn database(shell: &Shell, answers: &mut Answers, found: &Found) -> Result<(), F
         .map(|url| redact(&format!("{}: {}", answer::described(url), answer::place(url))).into_owned())
         .collect();
     choices.push("another one: type its URL".to_string());
-    let chosen = if choices.len() == 1 { 0 } else { select("Which database is released to?", &choices)? };
+    let chosen = match choices.len() {
+        1 => 0,
+        _ => {
+            say(shell, "Which database is released to?");
+            select("database", &choices)?
+        }
+    };
     if let Some(url) = found.urls.get(chosen) {
         answers.url = answer::url(url);
         answers.free_disk = answer::disk_of(&url.url);

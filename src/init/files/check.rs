@@ -5,7 +5,8 @@ use std::path::Path;
 
 use miette::Diagnostic;
 
-use super::{config, emergency, runbook};
+use super::env_file::EnvLine;
+use super::{config, env_lines, runbooks};
 use crate::config::Config;
 use crate::document::Invalid;
 use crate::init::answers::Answers;
@@ -26,7 +27,10 @@ pub struct Mistake {
     pub right: Option<String>,
 }
 
-/// Reads config and runbooks as they would be written in `root`. `variables` is what `${NAME}` stands for; what the URL
+/// Stands for a flag that is not known yet: a release needs one, and that is told as what is still to be done.
+const FLAG: &str = "backstay-init.flag";
+
+/// Reads config, runbooks and the lines of the env file as they would be written in `root`. `variables` is what `${NAME}` stands for; what the URL
 /// stands for, whether the env file may be read, and whether this is a CI job are left to `doctor`.
 ///
 /// # Errors
@@ -37,17 +41,33 @@ pub fn check(
     variables: &BTreeMap<String, String>,
 ) -> Result<(), Vec<Mistake>> {
     let mut variables = variables.clone();
-    variables.insert(answers.url.variable.clone(), STAND_IN.to_string());
     variables.remove("CI");
+    let lines = env_lines(answers);
+    let lost: Vec<Mistake> = lines.iter().filter(|line| !line.can_be_kept()).map(lost).collect();
+    if !lost.is_empty() {
+        return Err(lost);
+    }
+    variables.extend(lines.into_iter().map(|line| (line.variable, line.value)));
+    variables.insert(answers.url.variable.clone(), STAND_IN.to_string());
+    let flag = answers.flag.clone().or_else(|| Some(FLAG.to_string()));
+    let answers = &Answers { flag, ..answers.clone() };
     let text = config(answers).replacen("\nenv_file =", "\n#env_file =", 1);
     let mistakes = |text: &str, invalid: Box<Invalid>| mistakes(text, &invalid);
     let config = Config::parse(&text, root, &answers.environment, &variables)
         .map_err(|invalid| mistakes(&text, invalid))?;
-    for (name, text) in [("release", runbook(answers)), ("emergency-rollback", emergency(answers))] {
-        let runbook = Runbook::parse(&text, name, &variables).map_err(|invalid| mistakes(&text, invalid))?;
-        runbook.check_against(&config).map_err(|invalid| mistakes(&text, invalid))?;
+    for (name, text) in runbooks().into_iter().filter(|_| answers.takes_deploy) {
+        let runbook = Runbook::parse(text, name, &variables).map_err(|invalid| mistakes(text, invalid))?;
+        runbook.check_against(&config).map_err(|invalid| mistakes(text, invalid))?;
     }
     Ok(())
+}
+
+fn lost(line: &EnvLine) -> Mistake {
+    Mistake {
+        what: format!("an env file can't hold this value of {}", line.variable),
+        line: format!("{}=…", line.variable),
+        right: Some("no NUL byte, no carriage return before the end of a line".to_string()),
+    }
 }
 
 fn mistakes(text: &str, invalid: &Invalid) -> Vec<Mistake> {

@@ -73,12 +73,12 @@ fn store(answers: &Answers) -> String {
 }
 
 fn maintenance(answers: &Answers) -> String {
-    format!(
-        "[maintenance]\n\
-         # While this file exists the application, or the proxy before it, must show its maintenance page.\n\
-         flag = {{ file = {} }}\n",
-        quoted(&answers.flag)
-    )
+    const WHY: &str =
+        "# While this file exists the application, or the proxy before it, must show its maintenance page.\n";
+    let Some(flag) = &answers.flag else {
+        return format!("[maintenance]\n{WHY}#flag = {{ file = \"/opt/app/maintenance\" }}\n");
+    };
+    format!("[maintenance]\n{WHY}flag = {{ file = {} }}\n", quoted(flag))
 }
 
 fn free_disk(answers: &Answers) -> String {

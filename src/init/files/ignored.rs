@@ -10,11 +10,12 @@ pub fn not_for_git(answers: &Answers, root: &Path) -> Vec<(String, String)> {
     let folder = |path: &str| below(root, path).map(|path| format!("{path}/"));
     let store = answers.store.strip_prefix("file://").unwrap_or(&answers.store);
     let store = Some(store).filter(|store| !store.contains("://")).and_then(folder);
+    let flag = answers.flag.as_deref().and_then(|flag| below(root, flag));
     let line = |path: String| (format!("/{}", escaped(&path)), path);
     let mut lines = Vec::from_iter(below(root, &answers.env_path()).map(line));
     // The spool, and what a crash leaves of files that were being written: an env file may be among them.
     lines.push(("/.backstay-*".to_string(), ".backstay-spool/".to_string()));
-    lines.extend([store, below(root, &answers.flag)].into_iter().flatten().map(line));
+    lines.extend([store, flag].into_iter().flatten().map(line));
     lines
 }
 

@@ -1,6 +1,6 @@
 //! What nobody has said: told at the end, each with the line that does it.
 
-use super::{EMERGENCY, RELEASE};
+use super::env_file::{DEPLOY, DEPLOY_UNDO, NOTHING};
 use crate::init::answers::{Answers, Kept};
 use crate::words::shell_word;
 
@@ -20,9 +20,8 @@ impl Missing {
     }
 }
 
-/// What nobody has said, as far as the answers tell. With `runbooks` those are there already, and say how it is
-/// deployed.
-pub fn missing(answers: &Answers, runbooks: bool) -> Vec<Missing> {
+/// What nobody has said, as far as the answers tell.
+pub fn missing(answers: &Answers) -> Vec<Missing> {
     let config = answers.config_path();
     let mut missing = Vec::new();
     if answers.url.kept == Kept::Nowhere {
@@ -35,7 +34,13 @@ pub fn missing(answers: &Answers, runbooks: bool) -> Vec<Missing> {
             format!("echo '{variable}=postgresql://user:password@host:5432/database' >> {file}"),
         ));
     }
-    missing.extend(deploy(answers).filter(|_| !runbooks));
+    missing.extend(deploy(answers).filter(|_| answers.takes_deploy));
+    if answers.flag.is_none() {
+        missing.push(Missing::new(
+            "no flag tells the application that it is in maintenance: a release is refused until there is one",
+            format!("write [maintenance] flag in {config}"),
+        ));
+    }
     if answers.health.is_none() {
         missing.push(Missing::new(
             "no address proves that the application serves",
@@ -52,19 +57,22 @@ pub fn missing(answers: &Answers, runbooks: bool) -> Vec<Missing> {
 }
 
 fn deploy(answers: &Answers) -> Option<Missing> {
+    let file = answers.env_path();
     if answers.deploy.is_none() {
         return Some(Missing::new(
-            "nothing says how the new version is put in place: the release will migrate, and restart nothing",
             format!(
-                "write the deploy step of {RELEASE}: run = [\"systemctl\", \"restart\", \"api\"]; and of \
-                 {EMERGENCY} the step that starts the old code"
+                "nothing says how the new version is put in place: {DEPLOY}={NOTHING}, and a release migrates and \
+                 restarts nothing"
+            ),
+            format!(
+                "write in {file}: {DEPLOY}='systemctl restart api', and {DEPLOY_UNDO}, which takes it back"
             ),
         ));
     }
     answers.undo.is_none().then(|| {
         Missing::new(
-            "nothing says how the old version is put back in place: undo = \"none\"",
-            format!("write the undo of the deploy step in {RELEASE}, and the step that starts the old code in {EMERGENCY}"),
+            format!("nothing says how the old version is put back in place: {DEPLOY_UNDO}={NOTHING}"),
+            format!("write in {file}: {DEPLOY_UNDO}='systemctl restart api@previous'"),
         )
     })
 }

@@ -12,10 +12,10 @@ mod tests;
 
 pub use check::{Mistake, check};
 pub use config::{config, is_ours};
-pub use env_file::{env_file, env_line};
+pub use env_file::{DEPLOY, DEPLOY_UNDO, EnvLine, env_file, env_lines};
 pub use ignored::not_for_git;
 pub use missing::{Missing, missing};
-pub use runbooks::{EMERGENCY, RELEASE, emergency, in_shell, runbook};
+pub use runbooks::{EMERGENCY, RELEASE, runbooks, takes_deploy};
 
 /// A string of TOML.
 fn quoted(text: &str) -> String {

@@ -80,6 +80,18 @@ fn urls_are_found_the_likeliest_first() {
 }
 
 #[test]
+fn an_env_file_of_another_environment_is_copied_from() {
+    let tree = Tree::of(&[
+        (".env", "DATABASE_URL=postgres://shop@db/shop\n"),
+        (".env.production", "DATABASE_URL=postgres://shop@db/shop\n"),
+        ("config/staging.toml", "env_file = \".env\"\n"),
+        ("config/production.toml", "env_file = \".env.production\"\n"),
+    ]);
+    let origins: Vec<Origin> = tree.look(&[]).urls.into_iter().map(|url| url.origin).collect();
+    assert_eq!(origins, [Origin::EnvFile(".env.production".into()), Origin::Other(".env".into())]);
+}
+
+#[test]
 fn units_of_others_are_left_alone() {
     let tree = Tree::of(&[("deploy/shop.service", "[Service]\nExecStart=x --port 1\n")]);
     let root = tree.0.path().display();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use super::{Places, from_root, names_a_url, read};
+use super::{Places, entries, from_root, names_a_url, read};
 use crate::config::env_file;
 use crate::document::{is_variable_name, register_variable};
 use crate::init::compose::Service;
@@ -57,12 +57,15 @@ pub(super) fn find(
 ) -> Vec<FoundUrl> {
     let mut found = Vec::new();
     keep(&mut found, &Origin::Process, places.variables);
+    let others = of_other_environments(places);
     let own = [format!(".env.{}", places.environment), ".env".into(), ".env.local".into()];
     let beside = folders.iter().flat_map(|folder| own.iter().map(move |name| folder.join(name)));
     let of_units = units.iter().flat_map(|unit| &unit.env_files).map(PathBuf::from);
     for path in beside.chain(of_units) {
         let variables = read(&path).and_then(|text| env_file::parse(&text).ok()).unwrap_or_default();
-        keep(&mut found, &Origin::EnvFile(from_root(places, &path)), &variables);
+        let name = from_root(places, &path);
+        let origin = if others.contains(&path) { Origin::Other(name) } else { Origin::EnvFile(name) };
+        keep(&mut found, &origin, &variables);
     }
     for unit in units {
         let variables = unit.variables.iter().cloned().collect();
@@ -75,6 +78,16 @@ pub(super) fn find(
         keep(&mut found, &Origin::Other(format!("the service {}", service.name)), &variables);
     }
     found
+}
+
+/// The env files that other environments name: they have it from there how they are deployed, so this one needs its own.
+fn of_other_environments(places: &Places<'_>) -> Vec<PathBuf> {
+    let own = format!("{}.toml", places.environment);
+    let configs = entries(&places.root.join("config")).into_iter();
+    let tables = configs
+        .filter(|path| path.extension().is_some_and(|end| end == "toml") && !path.ends_with(&own))
+        .filter_map(|path| read(&path)?.parse::<toml::Table>().ok());
+    tables.filter_map(|table| Some(places.root.join(table.get("env_file")?.as_str()?))).collect()
 }
 
 /// Keeps what is a URL of PostgreSQL's: `DATABASE_URL` before others.
