@@ -155,7 +155,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "backup create",
         &[
             ("A backup; production serves on", "backstay backup create -e production"),
-            ("Each night, if nothing else made one", "backstay backup create --if-older 20h"),
+            ("Each night, if nothing else made one", "backstay backup create -e production --if-older 20h"),
         ],
     ),
     ("backup list", &[("All of them, with what each is proven to", "backstay backup list")]),
@@ -164,7 +164,7 @@ const EXAMPLES: &[(&str, &[Example])] = &[
         "backup verify",
         &[(
             "Restore the last one beside production, compare, drop",
-            "backstay backup verify latest --level restore",
+            "backstay backup verify latest -e production --level restore",
         )],
     ),
     (

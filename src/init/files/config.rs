@@ -121,7 +121,8 @@ fn health(answers: &Answers) -> String {
         );
     };
     format!(
-        "{WHY}[[health.http]]\nurl = {}\nstatus = 200\n#json = {{ \"/status\" = \"ok\" }}\n\n\
+        "{WHY}[[health.http]]\nurl = {}\nstatus = 200\n#json = {{ \"/status\" = \"ok\" }}\n\
+         # So long it is asked again; users see the maintenance page meanwhile.\n#deadline = \"60s\"\n\n\
          # A look at the data as well:\n#[[health.sql]]\n#expect = \"select count(*) > 0 from users\"\n",
         quoted(url)
     )
