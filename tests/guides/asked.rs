@@ -127,7 +127,13 @@ async fn who_reads_an_env_file_no_longer_is_said_before() {
     terminal.see("Which database is released to?\r\n").see("another one").press("\r");
     let chosen = terminal.until("Write them?");
     assert!(!chosen.contains("?:"), "{chosen}");
-    terminal.press("y").see("another user can").see("alone? [y/N]").press("n");
+    let warned = terminal.press("y").until("alone? [y/N]");
+    let warned: Vec<&str> = warned.split_whitespace().collect();
+    assert!(
+        warned.join(" ").contains("an application that runs as another user can't read it any more"),
+        "{warned:?}"
+    );
+    terminal.press("n");
     terminal.see("chmod 600").see("another user");
     assert_eq!(terminal.end(), Some(3));
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);

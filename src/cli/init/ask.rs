@@ -149,8 +149,8 @@ pub(super) fn keep_private(shell: &Shell, file: &Path) -> Result<(), Failure> {
     say(
         shell,
         &format!(
-            "Others can read {name}, and backstay refuses such a file. Kept for its owner alone, an application that runs \
-             as another user can no longer read it."
+            "Others can read {name}, and backstay refuses such a file. Once it is its owner's alone, an application that runs \
+             as another user can't read it any more."
         ),
     );
     if !shell.confirm("Keep it for its owner alone?", false)? {
