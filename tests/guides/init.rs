@@ -9,19 +9,19 @@ use crate::common::{cluster, session as session_of};
 use backstay::config::env_file;
 
 /// A project as it is before backstay: no config.
-async fn before() -> CommandLine {
+pub async fn before() -> CommandLine {
     let project = CommandLine::new("").await;
     std::fs::remove_dir_all(project.path().join("config")).expect("no config");
     std::fs::remove_dir_all(project.path().join("migrations")).expect("no migrations");
     project
 }
 
-fn read(project: &CommandLine, path: &str) -> String {
+pub fn read(project: &CommandLine, path: &str) -> String {
     std::fs::read_to_string(project.path().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
 /// Its `DATABASE_URL` is in no environment: only in the files.
-fn without_url(project: &CommandLine, code: i32, arguments: &[&str]) -> serde_json::Value {
+pub fn without_url(project: &CommandLine, code: i32, arguments: &[&str]) -> serde_json::Value {
     let mut command = project.command(&[arguments, &["--json"]].concat());
     let output = command.env_remove("DATABASE_URL").output().expect("the program runs");
     let text = String::from_utf8(output.stdout).expect("UTF-8");
@@ -126,7 +126,7 @@ fn compose(project: &CommandLine, url: &str) {
     project.write("compose.yaml", &text);
 }
 
-fn texts(said: &serde_json::Value, list: &str, member: &str) -> Vec<String> {
+pub fn texts(said: &serde_json::Value, list: &str, member: &str) -> Vec<String> {
     let texts = said[list].as_array().expect("a list").iter();
     texts.map(|thing| thing[member].as_str().expect("a text").to_string()).collect()
 }
@@ -284,94 +284,4 @@ async fn git_sees_neither_backups_nor_flag() {
     let inside = format!("file://{}/inner/backups", project.path().display());
     let said = project.json(0, &["init", "--yes", "--name", "b", "--store", &inside, "--flag", "./y"]);
     assert_eq!(said["ignored"], serde_json::json!(["/.env.b", "/inner/backups/", "/y"]));
-}
-
-/// The runbooks are every environment's; how it is deployed is one's own.
-#[tokio::test]
-async fn each_environment_deploys_by_its_own_env_file() {
-    let project = before().await;
-    let options = ["--deploy", "echo it\\'s 1.4 >> ran # really", "--undo", "echo 1.3 >> ran"];
-    project.json(0, &[&["init", "--yes"], &options[..]].concat());
-    let said = project.json(0, &["init", "--yes", "--name", "dev"]);
-    let told = texts(&said, "missing", "what");
-    assert!(told[0].contains("new version") && told[0].contains("DEPLOY=true"), "{told:?}");
-    project.expect(0, &["run", "release", "-e", "dev", "--yes"]);
-    assert!(!project.path().join("ran").exists(), "production was deployed");
-    assert!(
-        read(&project, ".env.dev").ends_with("\n# Nothing is restarted.\nDEPLOY=true\nDEPLOY_UNDO=true\n")
-    );
-    for (file, shipped) in [
-        ("runbooks/release.toml", include_str!("../../runbooks/release.toml")),
-        ("runbooks/emergency-rollback.toml", include_str!("../../runbooks/emergency-rollback.toml")),
-    ] {
-        assert_eq!(read(&project, file), shipped);
-    }
-    project.expect(0, &["cleanup", "-e", "dev", "--older-than", "0s", "--yes"]);
-    project.expect(0, &["run", "release", "-e", "production", "--yes"]);
-    assert_eq!(read(&project, "ran"), "it's 1.4\n");
-    let mode = std::fs::metadata(project.path().join(".env.production")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-}
-
-#[tokio::test]
-async fn lines_of_an_env_file_that_is_there_stay() {
-    let project = before().await;
-    project.write(".env.production", "DEPLOY=make deploy\n");
-    let said = project.json(0, &["init", "--yes", "--undo", "make back", "--deploy", "other"]);
-    let text = read(&project, ".env.production");
-    assert!(
-        text.starts_with("DEPLOY=make deploy\n") && text.ends_with("\nDEPLOY_UNDO='make back'\n"),
-        "{text}"
-    );
-    let told = texts(&said, "missing", "what");
-    assert!(told[0].contains("DEPLOY of .env.production"), "{told:?}");
-
-    // What it says is no less known than what an option says.
-    project.write(".env.staging", "DEPLOY=make deploy\nDEPLOY_UNDO=make back\n");
-    let said = project.json(0, &["init", "--yes", "--name", "staging"]);
-    assert_eq!(said["added"], serde_json::json!([]));
-    let told = texts(&said, "missing", "what");
-    assert!(!told.iter().any(|what| what.contains("DEPLOY") || what.contains("version")), "{told:?}");
-}
-
-/// What one environment deploys by would be the other's.
-#[tokio::test]
-async fn an_env_file_of_another_environment_is_left_to_it() {
-    let project = before().await;
-    project.write(".env", &format!("DATABASE_URL={}\n", project.url));
-    let options = ["init", "--yes", "--deploy", "make production", "--undo", "true"];
-    without_url(&project, 0, &options);
-    let was = read(&project, ".env");
-    assert!(was.contains("make production"));
-    without_url(&project, 0, &["init", "--yes", "--name", "dev"]);
-    assert_eq!(read(&project, ".env"), was);
-    assert!(read(&project, "config/dev.toml").contains("env_file = \".env.dev\""));
-    let own = env_file::parse(&read(&project, ".env.dev")).unwrap();
-    assert_eq!((own["DATABASE_URL"].as_str(), own["DEPLOY"].as_str()), (project.url.as_str(), "true"));
-}
-
-#[tokio::test]
-async fn where_no_flag_is_known_none_is_made_up() {
-    let project = before().await;
-    assert!(Command::new("git").args(["init", "-q"]).current_dir(project.path()).status().unwrap().success());
-    let said = project.json(3, &["init", "--yes", "--flag", "-"]);
-    assert!(!read(&project, ".gitignore").contains("/-"), "{said}");
-    let config: toml::Table = read(&project, "config/production.toml").parse().unwrap();
-    assert!(config["maintenance"].get("flag").is_none(), "{config}");
-    let told = texts(&said, "missing", "what");
-    assert!(told.iter().any(|what| what.contains("flag") && what.contains("refused")), "{told:?}");
-    assert!(said["trouble"].as_str().is_some_and(|text| text.contains("maintenance flag")), "{said}");
-}
-
-/// A runbook with lines of its own runs them for every environment.
-#[tokio::test]
-async fn a_runbook_that_does_not_take_the_line_is_named() {
-    let project = before().await;
-    let shipped = include_str!("../../runbooks/release.toml").replace("${DEPLOY}", "true");
-    let own = shipped.replace("${DEPLOY_UNDO}", "true");
-    project.write("runbooks/release.toml", &own);
-    let said = project.json(0, &["init", "--yes", "--deploy", "make deploy"]);
-    let told = texts(&said, "missing", "what");
-    assert!(told[0].contains("runbooks/release.toml") && told[0].contains("DEPLOY"), "{told:?}");
-    assert_eq!(read(&project, "runbooks/release.toml"), own);
 }

@@ -10,6 +10,7 @@ mod backend;
 mod asked;
 mod check;
 mod commands;
+mod environments;
 mod init;
 mod project;
 mod reset;
