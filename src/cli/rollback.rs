@@ -68,10 +68,12 @@ pub(super) async fn run(shell: &Shell, command: &Rollback) -> Result<Verdict, Tr
 
 /// What it will run of the operator's own.
 fn commands(plan: &Plan) -> String {
-    let told = plan.lines.iter().flat_map(|line| {
-        line.told_commands().into_iter().map(|told| format!("{}: {told}", line.name)).collect::<Vec<_>>()
-    });
-    told.collect::<Vec<_>>().join("\n")
+    let mut text = "\nits commands:".to_string();
+    for line in plan.lines.iter().filter(|line| !line.commands().is_empty()) {
+        text.push_str(&format!("\n  {}", line.name));
+        line.told_commands().iter().for_each(|told| text.push_str(&format!("\n    {told}")));
+    }
+    text + "\n"
 }
 
 /// The way that the runbook names, if it takes a release back at all.

@@ -70,7 +70,7 @@ async fn a_release_is_taken_back_by_downgrade() {
     owner.close().await;
     let ended = p.run(&["rollback", "--by", "downgrade", "--yes"]).expect(0);
     assert!(ended.err.contains("took back bbbb00000002"), "{}", ended.err);
-    assert!(ended.err.contains("start the old code: run: sh -c"), "{}", ended.err);
+    assert!(ended.err.contains("start the old code\n    run: sh -c"), "{}", ended.err);
     let owner = crate::common::session(&p.url()).await;
     let query = "SELECT version_num::text, (SELECT count(*) FROM users) FROM alembic_version";
     let row = owner.query_one(query, &[]).await.expect("a version");
