@@ -27,12 +27,13 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     Ok(Duration::from_millis(millis))
 }
 
-/// A duration for a person: `0.4 s`, `12 s`, `3 m 05 s`, `2 h 10 m`.
+/// A duration for a person: `0.4 s`, `12 s`, `3 m 05 s`, `2 h 10 m`. To the nearest second, so that what took a bound's
+/// time is not told as less than the bound.
 pub fn show_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
+    let seconds = duration.saturating_add(Duration::from_millis(500)).as_secs();
     match seconds {
-        0..=9 => format!("{:.1} s", duration.as_secs_f64()),
-        10..=59 => format!("{seconds} s"),
+        _ if duration < Duration::from_millis(9_950) => format!("{:.1} s", duration.as_secs_f64()),
+        ..=59 => format!("{seconds} s"),
         60..=3599 => format!("{} m {:02} s", seconds / 60, seconds % 60),
         _ => format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60),
     }
@@ -104,7 +105,9 @@ mod tests {
         for (millis, text) in [
             (40, "0.0 s"),
             (9_400, "9.4 s"),
-            (59_900, "59 s"),
+            (9_960, "10 s"),
+            (59_400, "59 s"),
+            (59_970, "1 m 00 s"),
             (185_000, "3 m 05 s"),
             (7_800_000, "2 h 10 m"),
         ] {

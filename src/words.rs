@@ -43,14 +43,16 @@ pub(crate) fn shell_word(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
 
-/// A program and its arguments as a line for a shell.
-pub(crate) fn command_line(argv: &[String]) -> String {
-    let word = |(at, word): (usize, &String)| match word.strip_prefix('-') {
-        // An option needs no quotes for its dash.
-        Some(option) if at > 0 && shell_word(option) == *option => word.clone(),
-        _ => shell_word(word),
+/// A program and its arguments, as a shell takes them.
+pub(crate) fn shell_line(argv: &[String]) -> String {
+    // Behind a program's name these mean nothing to a shell.
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    let is_plain = |word: &str| !word.is_empty() && word.chars().all(plain);
+    let told = |(at, word): (usize, &String)| match at > 0 && is_plain(word) {
+        true => word.clone(),
+        false => shell_word(word),
     };
-    argv.iter().enumerate().map(word).collect::<Vec<_>>().join(" ")
+    argv.iter().enumerate().map(told).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -62,6 +64,18 @@ mod tests {
         let quoted = |path: &str| shell_path(std::path::Path::new(path));
         assert_eq!(quoted("/opt/app/flag"), "/opt/app/flag");
         assert_eq!(quoted("/opt/my app/$(id)'s"), r"'/opt/my app/$(id)'\''s'");
+    }
+
+    #[test]
+    fn a_program_is_told_as_it_would_be_typed() {
+        let told = |argv: &[&str]| shell_line(&argv.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(told(&["sh", "-c", "sleep 6; ./restart.sh 1.5"]), "sh -c 'sleep 6; ./restart.sh 1.5'");
+        assert_eq!(
+            told(&["systemctl", "--user", "restart", "--signal=9", "api", ""]),
+            "systemctl --user restart --signal=9 api ''"
+        );
+        assert_eq!(told(&["A=1", "$x"]), "'A=1' '$x'");
+        assert_eq!(told(&[]), "");
     }
 
     #[test]

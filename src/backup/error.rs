@@ -221,6 +221,7 @@ impl BackupError {
                     "name the one that you mean: {sound} is the newest that failed no proof"
                 ));
             }
+            BackupError::NotFound { wanted, environment, .. } => return Some(not_found(wanted, environment)),
             BackupError::Damaged { .. } => "take another: backstay backup create",
             BackupError::LeftBehind { .. } => "drop it by hand when nobody is connected to it any more",
             BackupError::Mismatch(_) | BackupError::Manifest { .. } => {
@@ -237,6 +238,14 @@ impl BackupError {
             _ => return None,
         };
         Some(hint.to_string())
+    }
+}
+
+/// Where there is a backup that answers, or how there comes to be one.
+fn not_found(wanted: &str, environment: &str) -> String {
+    match wanted {
+        "latest" => format!("backstay backup create -e {environment}"),
+        _ => format!("backstay backup list -e {environment} names those that there are"),
     }
 }
 
@@ -258,7 +267,11 @@ impl From<BackupError> for Failure {
             BackupError::Connect { source, .. } => Failure::from(*source),
             BackupError::Sql { what, source } => crate::pg::refused(&what, &source),
             BackupError::Store { source, url } => {
-                Failure::from(source).because_of(format!("the store is {url}"))
+                let failure = Failure::from(source);
+                // A directory's refusal has named it.
+                let is_named =
+                    url.strip_prefix("file://").is_some_and(|place| failure.because().contains(place));
+                if is_named { failure } else { failure.because_of(format!("the store is {url}")) }
             }
             BackupError::LeftBehind { first, database, drop } => Failure::from(*first)
                 .leaving(format!("the half-restored database {database:?} is left behind ({drop})")),

@@ -16,6 +16,7 @@ use crate::pg::catalog::Database;
 use crate::steps::session_options;
 use crate::store::Store;
 use crate::time::{between, now, parse_duration, show_bytes, show_duration};
+use crate::ui::layout::hang;
 use crate::window::admin::{Admin, companions};
 use crate::window::names::{Role, Trace};
 
@@ -98,8 +99,10 @@ pub(super) async fn run(shell: &Shell, command: &Cleanup) -> Result<Verdict, Tro
         Some(run) => of_run(&config, found, run)?,
         None => due(found, older)?,
     };
-    let mut lines: Vec<String> =
-        keep.iter().map(|l| format!("kept     {}{}", l.describe(), why_kept(l, older))).collect();
+    let kept = |l: &Leftover| {
+        hang("kept     ", &format!("{}{}", l.describe(), why_kept(l, older)), shell.look.width)
+    };
+    let mut lines: Vec<String> = keep.iter().flat_map(kept).collect();
     if !drop.is_empty() {
         confirm(shell, command, &drop)?;
         for leftover in &drop {
@@ -170,9 +173,13 @@ fn of_run(
 
 fn confirm(shell: &Shell, command: &Cleanup, drop: &[Leftover]) -> Result<(), Failure> {
     for leftover in drop {
-        shell.note(&format!("to drop  {}", leftover.describe()));
+        shell.note(&hang("to drop  ", &leftover.describe(), shell.look.width).join("\n"));
     }
-    if shell.confirm(&format!("Drop these {} databases?", drop.len()), command.yes)? {
+    let question = match drop.len() {
+        1 => "Drop this database?".to_string(),
+        many => format!("Drop these {many} databases?"),
+    };
+    if shell.confirm(&question, command.yes)? {
         return Ok(());
     }
     Err(Failure::refused("clean up").because_of("the answer was no").leaving("nothing was dropped"))
@@ -220,7 +227,10 @@ impl Leftover {
 
 fn why_kept(leftover: &Leftover, older: Duration) -> String {
     match &leftover.claim {
-        Claim::None => format!(" (kept for {}; --older-than 0s drops it now)", show_duration(older)),
+        Claim::None => {
+            let left = show_duration(older.saturating_sub(leftover.age));
+            format!(" (kept for {left} more; --older-than 0s drops it now)")
+        }
         Claim::Unfinished => " (its run is not finished)".into(),
         Claim::Stranger => {
             format!(" (this store does not know its run; --run {} drops it)", leftover.trace.run)

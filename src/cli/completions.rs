@@ -6,7 +6,7 @@ use clap_complete::{Shell as Kind, generate};
 use super::{Shell, Trouble, output};
 use crate::failure::{Failure, Verdict};
 
-/// Print the completions for a shell: bash, zsh, fish
+/// Print the completions for a shell: bash, zsh, fish, elvish, powershell
 #[derive(Debug, Args)]
 pub struct Completions {
     /// The shell

@@ -39,11 +39,11 @@ pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict,
     let bearer = Bearer { run: BY_HAND.into(), epoch: 0, line: None };
     match command {
         Maintenance::On { unguarded } => {
-            shell.allow_unguarded(&config, *unguarded, "raise the flag of")?;
+            shell.allow_unguarded(&config, *unguarded, "raise the flag of", &look_first(&config))?;
             flag::raise(flag, &bearer, &config).await?;
         }
         Maintenance::Off { unguarded } => {
-            shell.allow_unguarded(&config, *unguarded, "take down the flag of")?;
+            shell.allow_unguarded(&config, *unguarded, "take down the flag of", &look_first(&config))?;
             let bearer = holder(&*shell.store(&config), flag, &config, bearer).await?;
             flag::lower(flag, &bearer, &config).await?;
         }
@@ -62,6 +62,14 @@ pub(super) async fn run(shell: &Shell, command: &Maintenance) -> Result<Verdict,
     };
     shell.tell(&text, json!({ "up": up, "holder": holder, "flag": place }));
     Ok(Verdict::Done)
+}
+
+/// Whoever reaches for the flag at night needs to know whose it is, and no release.
+fn look_first(config: &Config) -> String {
+    format!(
+        "look first: backstay status -e {} tells whose the flag is, and what clears it",
+        config.environment
+    )
 }
 
 /// Whose flag is taken down by hand: never that of a run that is unfinished, for it clears on proof only.

@@ -16,6 +16,7 @@ mod left_behind;
 mod maintenance;
 mod man;
 mod migrate;
+mod mistyped;
 mod outlook;
 mod output;
 mod plan;
@@ -34,12 +35,13 @@ mod tunnel;
 mod unread;
 mod work;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::failure::{Failure, Verdict};
+use crate::failure::Verdict;
 use shell::Shell;
 pub use shell::Trouble;
 
@@ -58,24 +60,27 @@ struct Arguments {
     command: Command,
 }
 
+/// Above them in every command's help, so that they do not stand between its own.
+const GLOBAL: &str = "Global options";
+
 /// What every command takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Global {
     /// The project's root, with config/, runbooks/ and migrations/ in it
-    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".", global = true)]
+    #[arg(short = 'C', long = "directory", value_name = "DIR", default_value = ".", global = true, help_heading = GLOBAL)]
     directory: PathBuf,
     /// The environment: config/ENV.toml (else $BACKSTAY_ENV, else the only one there is)
-    #[arg(short = 'e', long = "env", value_name = "ENV", global = true)]
+    #[arg(short = 'e', long = "env", value_name = "ENV", global = true, help_heading = GLOBAL)]
     environment: Option<String>,
     /// Results as JSON on standard output: one document, or one object a line for a run's events
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// Plain lines with times instead of a live checklist
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     plain: bool,
     /// Show every SQL statement on standard error, with its parameters (implies --plain); with `migrate current`,
     /// `history`, `heads` and `branches`, what Alembic's -v tells, and statements from -vv on
-    #[arg(short = 'v', long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short = 'v', long, global = true, help_heading = GLOBAL, action = clap::ArgAction::Count)]
     verbose: u8,
 }
 
@@ -115,7 +120,7 @@ enum Command {
     Backup(backup::Backup),
     /// JSON Schemas of runbooks, configs, events, and of what every command prints with --json
     Schema(schema::Schema),
-    /// Print the completions for a shell: bash, zsh, fish
+    /// Print the completions for a shell: bash, zsh, fish, elvish, powershell
     Completions(completions::Completions),
     /// Write the manual pages into a folder, one a command
     #[command(hide = true)]
@@ -138,7 +143,9 @@ fn command() -> clap::Command {
 
 fn parse() -> Result<Arguments, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let matches =
+        command.try_get_matches_from_mut(&words).map_err(|error| mistyped::name_runbooks(error, &words))?;
     Arguments::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
 }
 
@@ -149,7 +156,7 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let _ = error.print();
             if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
-                tell_wrong_words(&error);
+                mistyped::tell(&error);
             }
             // `--help` and `--version` are answers, not errors.
             return ExitCode::from(if error.use_stderr() { Verdict::Usage.exit_code() } else { 0 });
@@ -185,14 +192,6 @@ pub fn main() -> ExitCode {
         Ok(verdict) => verdict.exit_code(),
         Err(trouble) => shell.tell_trouble(trouble).exit_code(),
     })
-}
-
-/// A program that types commands is told in its own way too.
-fn tell_wrong_words(error: &clap::Error) {
-    let text = error.render().to_string();
-    let why = text.lines().next().unwrap_or_default().trim_start_matches("error: ");
-    let failure = Failure::usage("read the command line").because_of(why).leaving("nothing was changed");
-    output::print(&crate::ui::error::document(&failure, Verdict::Usage));
 }
 
 async fn dispatch(shell: &Shell, command: Command) -> Result<Verdict, Trouble> {

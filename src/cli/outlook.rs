@@ -14,10 +14,13 @@ use crate::failure::Failure;
 use crate::forecast::Forecast;
 use crate::runbook::Runbook;
 use crate::time::{now, show_duration};
+use crate::ui::Look;
+use crate::ui::layout::hang;
 
 /// See the module.
 pub(super) struct Outlook {
     forecast: Result<Forecast, Failure>,
+    look: Look,
     /// What the schedule says of a run now; nothing, if there is none, or it has nothing to say of this runbook.
     pub when: Option<String>,
     /// The schedule as JSON has it; null, if there is none or the runbook is not bound by one.
@@ -30,8 +33,12 @@ impl Outlook {
         // The spool is not needed, but its bound on every call is: a store that hangs must not hold a plan.
         let (store, anew) = (shell.spool(config), State::default());
         let forecast = history::forecast(&*store, &config.environment, plan, &anew).await;
-        let mut outlook =
-            Self { forecast: forecast.map_err(Failure::from), when: None, schedule: Value::Null };
+        let mut outlook = Self {
+            forecast: forecast.map_err(Failure::from),
+            look: shell.look,
+            when: None,
+            schedule: Value::Null,
+        };
         if admission::is_bound(runbook, plan, &anew) {
             outlook.read_schedule(config, plan);
         }
@@ -53,14 +60,18 @@ impl Outlook {
                     format!("{}; {}", why.clone().unwrap_or_default(), schedule.show_next(next, at))
                 }
             };
-            self.when = Some(format!("schedule: {told}"));
+            self.when = Some(self.folded("schedule: ", &told));
             self.schedule = json!({
                 "windows": schedule.to_string(), "open": admitted.is_ok(), "until": admitted.ok().flatten(),
                 "opens": next.map(|span| span.from), "why": refused,
             });
         } else if let Some(refused) = refused {
-            self.when = Some(format!("a run would be refused: {refused}"));
+            self.when = Some(self.folded("a run would be refused: ", &refused));
         }
+    }
+
+    fn folded(&self, lead: &str, text: &str) -> String {
+        hang(lead, text, self.look.width).join("\n")
     }
 
     /// When and how long, with an empty line behind.
@@ -72,7 +83,7 @@ impl Outlook {
             Err(failure) => format!("not known: {failure}"),
         };
         let when = self.when.as_ref().map(|when| format!("{when}\n")).unwrap_or_default();
-        format!("{when}estimate: {estimate}\n\n")
+        format!("{when}{}\n\n", self.folded("estimate: ", &estimate))
     }
 
     /// `   (about 41 s)`, of what takes a while.

@@ -59,7 +59,7 @@ async fn list(shell: &Shell, store: &dyn crate::store::Store, runs: &[String]) -
             summary.environment,
             summary.runbook,
             summary.took,
-            summary.verdict,
+            spoken(&summary.verdict),
             summary.cause,
         ]);
     }
@@ -104,6 +104,11 @@ pub(super) fn verdict_word(state: &State) -> String {
         None => "unfinished".into(),
         Some(verdict) => verdict.word().to_string(),
     }
+}
+
+/// That word for people; a sentence stays as it is.
+pub(super) fn spoken(verdict: &str) -> String {
+    if verdict.contains(' ') { verdict.to_string() } else { verdict.replace('_', " ") }
 }
 
 fn show(shell: &Shell, run: &str, records: &[Record]) {
@@ -154,7 +159,7 @@ mod tests {
     #[test]
     fn sixty_columns_are_enough() {
         let row = |run: &str, took: &str, verdict: &str, cause: &str| {
-            [run, "production", "release", took, verdict, cause].map(String::from).to_vec()
+            [run, "production", "release", took, &spoken(verdict), cause].map(String::from).to_vec()
         };
         let rows = vec![
             row("20261121t004450z-3xp5", "14 s", "done", ""),

@@ -185,18 +185,24 @@ impl Shell {
         self.connect(config, &info, verb).await
     }
 
-    /// Refuses a direct change of a protected environment.
+    /// Refuses a direct change of a protected environment; `instead` is what serves whoever wanted it.
     ///
     /// # Errors
     /// If it is protected and `--unguarded` was not given: decidable from files and arguments (exit 2).
-    pub fn allow_unguarded(&self, config: &Config, unguarded: bool, verb: &str) -> Result<(), Failure> {
+    pub fn allow_unguarded(
+        &self,
+        config: &Config,
+        unguarded: bool,
+        verb: &str,
+        instead: &str,
+    ) -> Result<(), Failure> {
         if unguarded || !config.protected {
             return Ok(());
         }
         Err(Failure::usage(format!("{verb} {} without a window", config.environment))
             .because_of(format!("{} says protected = true", config.path.display()))
             .leaving("nothing was changed")
-            .then("use a runbook: backstay run release")
+            .then(instead)
             .then("or give --unguarded, if you know that nothing guards this change"))
     }
 

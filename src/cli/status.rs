@@ -8,13 +8,14 @@ mod flag;
 mod mend;
 mod revision;
 mod scene;
+mod together;
 
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::runs::verdict_word;
+use super::runs::{spoken, verdict_word};
 use super::{Shell, Trouble};
 use crate::config::Config;
 use crate::failure::{Failure, Verdict};
@@ -25,6 +26,7 @@ use crate::ui::layout::hang;
 use crate::words::count;
 use databases::{INVALID, LEFTOVER, ORPHANED};
 use scene::Scene;
+use together::Alike;
 
 /// What runs and who drives it, flag, fence, revision and what is pending, last backup and proof, leftovers
 #[derive(Debug, Args)]
@@ -43,15 +45,22 @@ struct Fact {
     text: String,
     mends: Option<String>,
     value: Value,
+    /// What it is, where a person is told of all of its sort at once.
+    alike: Option<Alike>,
 }
 
 impl Fact {
     fn new(name: &'static str, text: impl Into<String>, value: Value) -> Self {
-        Self { name, text: text.into(), mends: None, value }
+        Self { name, text: text.into(), mends: None, value, alike: None }
     }
 
     fn mended_by(mut self, command: impl Into<String>) -> Self {
         self.mends = Some(command.into());
+        self
+    }
+
+    fn told_with(mut self, alike: Alike) -> Self {
+        self.alike = Some(alike);
         self
     }
 
@@ -100,14 +109,16 @@ async fn facts(shell: &Shell, config: &Config) -> Vec<Fact> {
     facts
 }
 
-/// The facts, one below the other. Texts are wrapped; what mends them stays whole, for it will be copied.
+/// The facts, one below the other. Texts are wrapped; a command that mends one stays whole, for it will be copied.
 fn text(environment: &str, facts: &[Fact], look: Look) -> String {
     const FIRST: &str = "environment";
-    let width = facts.iter().map(|fact| fact.name.len()).max().unwrap_or(0).max(FIRST.len());
+    let said = together::lines(environment, facts);
+    let width = said.iter().map(|line| line.name.len()).max().unwrap_or(0).max(FIRST.len());
     let mut lines = vec![format!("{FIRST:width$}  {environment}")];
-    for fact in facts {
-        lines.extend(hang(&format!("{:width$}  ", fact.name), &fact.text, look.width));
-        lines.extend(fact.mends.iter().map(|command| format!("{:width$}  -> {command}", "")));
+    for line in &said {
+        lines.extend(hang(&format!("{:width$}  ", line.name), &line.text, look.width));
+        let arrow = format!("{:width$}  -> ", "");
+        lines.extend(line.mends.iter().flat_map(|mends| hang(&arrow, mends, look.width)));
     }
     lines.join("\n")
 }
@@ -140,7 +151,7 @@ fn last_run(scene: &Scene<'_>) -> Fact {
     };
     let word = verdict_word(&run.state);
     let ago = run.records.last().map(|r| show_duration(between(r.at, now()))).unwrap_or_default();
-    let text = format!("{}: {word}, last record {ago} ago", run.id);
+    let text = format!("{}: {}, last record {ago} ago", run.id, spoken(&word));
     let value = json!({ "run": run.id, "verdict": word });
     let Some(driving) = &run.driving else { return Fact::new(NAME, text, value) };
     let value = json!({ "run": run.id, "verdict": word, "driver": driving.value });

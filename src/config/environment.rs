@@ -1,6 +1,6 @@
 //! Which environment is meant, when the command line does not say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::ConfigError;
 
@@ -24,7 +24,9 @@ pub fn find_environment(
     let folder = root.join("config");
     match <[String; 1]>::try_from(environments(root)) {
         Ok([only]) => Ok(only),
-        Err(none) if none.is_empty() => Err(ConfigError::NoEnvironment { folder }),
+        Err(none) if none.is_empty() => {
+            Err(ConfigError::NoEnvironment { folder, above: project_above(root) })
+        }
         Err(several) => Err(ConfigError::WhichEnvironment { folder, known: several }),
     }
 }
@@ -32,6 +34,12 @@ pub fn find_environment(
 /// The environments of a project, by name. A folder that can't be read has none.
 pub fn environments(root: &Path) -> Vec<String> {
     toml_files(&root.join("config")).into_iter().filter(|name| name != DEFAULTS).collect()
+}
+
+/// The nearest folder above `root` that has environments: somebody is in a project's subfolder.
+pub(super) fn project_above(root: &Path) -> Option<PathBuf> {
+    let root = root.canonicalize().ok()?;
+    root.ancestors().skip(1).find(|folder| !environments(folder).is_empty()).map(Path::to_path_buf)
 }
 
 /// The stems of the `.toml` files in a folder, sorted.
@@ -90,6 +98,17 @@ mod tests {
             panic!("chose one of several");
         };
         assert_eq!(known, ["production", "staging"]);
+    }
+
+    #[test]
+    fn in_a_subfolder_the_project_is_named() {
+        let root = project(&["production.toml"]);
+        let below = root.path().join("alembic/versions");
+        std::fs::create_dir_all(&below).unwrap();
+        let told = find_environment(&below, None, None).unwrap_err();
+        let help = miette::Diagnostic::help(&told).unwrap().to_string();
+        let root = root.path().canonicalize().unwrap();
+        assert_eq!(help, format!("{0}/config has some: go there, or give -C {0}", root.display()));
     }
 
     #[test]

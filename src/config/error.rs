@@ -1,18 +1,19 @@
 //! Why a config can't be had.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 
 use crate::document::{Invalid, spell_out};
 use crate::failure::Failure;
+use crate::words::shell_path;
 
 /// Why there is no [`Config`](super::Config). All of these are usage errors (exit 2).
 #[derive(Debug, thiserror::Error, Diagnostic)]
 pub enum ConfigError {
     /// There is no such environment.
     #[error("there is no environment `{name}`: {} does not exist", path.display())]
-    #[diagnostic(help("{}", help_for_unknown(known)))]
+    #[diagnostic(help("{}", help_for_unknown(known, above.as_deref())))]
     Unknown {
         /// The name that was asked for.
         name: String,
@@ -20,6 +21,8 @@ pub enum ConfigError {
         path: PathBuf,
         /// What there is.
         known: Vec<String>,
+        /// Where there is none: the nearest folder above that has some.
+        above: Option<PathBuf>,
     },
     /// The name can't be one.
     #[error("`{name}` can't be the name of an environment")]
@@ -33,10 +36,12 @@ pub enum ConfigError {
     },
     /// Nothing names an environment, and there is none.
     #[error("no environment is given, and {} has none", folder.display())]
-    #[diagnostic(help("name one with -e NAME, or start with `backstay init`"))]
+    #[diagnostic(help("{}", above.as_deref().map_or("name one with -e NAME, or start with `backstay init`".into(), go_there)))]
     NoEnvironment {
         /// Where they would be.
         folder: PathBuf,
+        /// The nearest folder above that has some.
+        above: Option<PathBuf>,
     },
     /// Nothing names an environment, and there are several.
     #[error("no environment is given, and {} has several: {}", folder.display(), spell_out(known))]
@@ -61,10 +66,15 @@ pub enum ConfigError {
     Invalid(#[from] Box<Invalid>),
 }
 
-fn help_for_unknown(known: &[String]) -> String {
-    match known {
-        [] => "there are no environments yet; start with `backstay init`".into(),
-        known => format!("there is {}", spell_out(known)),
+fn go_there(above: &Path) -> String {
+    format!("{} has some: go there, or give -C {}", above.join("config").display(), shell_path(above))
+}
+
+fn help_for_unknown(known: &[String], above: Option<&Path>) -> String {
+    match (known, above) {
+        ([], Some(above)) => go_there(above),
+        ([], None) => "there are no environments yet; start with `backstay init`".into(),
+        (known, _) => format!("there is {}", spell_out(known)),
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use sha2::{Digest, Sha256};
 
-use super::environment::{check_name, environments};
+use super::environment::{check_name, environments, project_above};
 use super::{
     Config, ConfigError, Database, MigrationRoot, Replica, Tool, env_file, health, lint_rules, migrations,
     notify, schedule, sections,
@@ -39,11 +39,11 @@ impl Config {
             .map_err(|source| ConfigError::Unreadable { path: root.to_path_buf(), source })?;
         let path = root.join("config").join(format!("{environment}.toml"));
         let text = std::fs::read_to_string(&path).map_err(|source| match source.kind() {
-            std::io::ErrorKind::NotFound => ConfigError::Unknown {
-                name: environment.to_string(),
-                path: path.clone(),
-                known: environments(&root),
-            },
+            std::io::ErrorKind::NotFound => {
+                let known = environments(&root);
+                let above = if known.is_empty() { project_above(&root) } else { None };
+                ConfigError::Unknown { name: environment.to_string(), path: path.clone(), known, above }
+            }
             _ => ConfigError::Unreadable { path: path.clone(), source },
         })?;
         Ok(Self::parse(&text, &root, environment, variables)?)

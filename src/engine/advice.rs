@@ -52,9 +52,20 @@ pub fn next_steps(
     }
     next.extend(hindrance.iter().flat_map(|failure| failure.next.iter().cloned()));
     course.add_steps(&mut next, state, verdict, run, environment);
-    next.dedup();
-    next
+    let mut once: Vec<String> = Vec::new();
+    for step in next {
+        if !once.contains(&step) {
+            once.push(step);
+        }
+    }
+    once
 }
+
+/// How a failure's own advice ends that says what to run once its cause is mended.
+const AGAIN: [&str; 3] = ["run the same command again", "run the release again", "run it again"];
+
+/// When `cleanup` drops what a run left: said with it, for until then it only says that it is kept.
+const WHEN_DUE: &str = "once it is as old as [window] keep says (--older-than 0s: now)";
 
 impl<'s> Course<'s> {
     /// As the plan has it.
@@ -116,22 +127,22 @@ impl<'s> Course<'s> {
         match verdict {
             Verdict::Done if self.order.is_some_and(Order::exchanges) => {
                 next.extend(self.left_by_exchange());
-                next.push(format!("backstay cleanup -e {environment} drops it in the end"));
+                next.push(format!("backstay cleanup -e {environment} drops it {WHEN_DUE}"));
             }
             Verdict::Done if self.guarded => {
-                next.push(format!(
-                    "backstay cleanup -e {environment} drops the guard once you no longer need it"
-                ));
+                next.push(format!("backstay cleanup -e {environment} drops the guard {WHEN_DUE}"));
             }
             Verdict::Done | Verdict::Usage => {}
             // Its journal has no end: the store or the lock was out of reach.
             Verdict::Refused if state.ended.is_none() => {
                 next.push(format!("mend the cause, then backstay resume {run} -e {environment}"));
             }
+            // A failure that says what to mend, and then to run it again, has said all of it.
+            Verdict::Refused if next.iter().any(|line| AGAIN.iter().any(|again| line.ends_with(again))) => {}
             Verdict::Refused => next.push("mend the cause, then run the release again".into()),
             Verdict::PutBack => {
                 next.push(format!(
-                    "the failed database is kept for a look; backstay cleanup -e {environment} drops it"
+                    "the failed database is kept for a look; backstay cleanup -e {environment} drops it {WHEN_DUE}"
                 ));
             }
             Verdict::NotPutBack => {
@@ -173,5 +184,38 @@ impl<'s> Course<'s> {
     /// Whether there is nothing to go back to.
     fn is_one_way(&self) -> bool {
         self.order.is_some_and(|order| order.gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn next(failure: Option<&str>, verdict: Verdict) -> Vec<String> {
+        let mut next: Vec<String> = failure.map(String::from).into_iter().collect();
+        let mut state = State::default();
+        state.ended = Some(verdict);
+        let course = Course { guarded: true, ..Course::default() };
+        course.add_steps(&mut next, &state, verdict, "20261121t00z-aaaaa", "production");
+        next
+    }
+
+    #[test]
+    fn what_cleanup_does_is_said_with_when() {
+        for verdict in [Verdict::Done, Verdict::PutBack] {
+            let told = next(None, verdict).join("; ");
+            assert!(
+                told.contains("backstay cleanup -e production drops") && told.contains("--older-than 0s"),
+                "{told}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_to_run_again_is_said_once() {
+        let full = "make room on the store's disk, then run the same command again";
+        assert_eq!(next(Some(full), Verdict::Refused), [full]);
+        let room = "make room: backstay cleanup drops old guards";
+        assert_eq!(next(Some(room), Verdict::Refused), [room, "mend the cause, then run the release again"]);
     }
 }

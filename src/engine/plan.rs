@@ -5,7 +5,7 @@ use crate::event::{LineCard, LineId, Phase};
 use crate::rollback::{By, Order};
 use crate::runbook::{Runbook, Service, Step, StepKind, Undo};
 use crate::steps::Action;
-use crate::words::command_line;
+use crate::words::shell_line;
 
 /// What a run is going to do, line by line, and the rules for going back.
 #[derive(Debug, Clone)]
@@ -175,10 +175,10 @@ impl Line {
         let told = |Service { name, command }| {
             let of = if name.is_empty() { String::new() } else { format!(" {name}") };
             let undo = match &command.undo {
-                Undo::Run(argv) => Some(format!("undo{of}: {}", command_line(argv))),
+                Undo::Run(argv) => Some(format!("undo{of}: {}", shell_line(argv))),
                 Undo::None => None,
             };
-            std::iter::once(format!("run{of}: {}", command_line(&command.run))).chain(undo)
+            std::iter::once(format!("run{of}: {}", shell_line(&command.run))).chain(undo)
         };
         self.commands().into_iter().flat_map(told).collect()
     }

@@ -18,7 +18,7 @@ use crate::runbook::Runbook;
 use crate::steps::{Approval, Outline, Pending, Planned};
 use crate::time::now;
 use crate::window::admin;
-use crate::words::short;
+use crate::words::{shell_word, short};
 
 /// The version of the file's format.
 pub const FORMAT: u32 = 1;
@@ -70,6 +70,9 @@ pub struct Named {
     pub name: String,
     /// The hash of its text.
     pub hash: String,
+    /// Where its text was read from; not written, for it is another place elsewhere.
+    #[serde(skip)]
+    pub origin: String,
 }
 
 impl Proposal {
@@ -107,7 +110,11 @@ impl Proposal {
             at: now(),
             environment: config.environment.clone(),
             config_hash: config.hash.clone(),
-            runbook: Named { name: name.to_string(), hash: journal::hash(runbook.text.as_bytes()) },
+            runbook: Named {
+                name: name.to_string(),
+                hash: journal::hash(runbook.text.as_bytes()),
+                origin: runbook.origin.clone(),
+            },
             lines_hash: outline.digest.clone(),
             lines: super::plan::cards(&plan.lines),
             commands: commands(plan),
@@ -152,11 +159,13 @@ impl Proposal {
         let text = |what: &str, then: &str, now: &str| {
             format!("{what}: planned {}, now {}", short(then), short(now))
         };
-        let (file, runbook) = (format!("config/{}.toml", found.environment), &self.runbook.name);
+        let config = format!("config/{}.toml", found.environment);
         let changed = self.config_hash != found.config_hash;
-        differs(!another && changed, text(&file, &self.config_hash, &found.config_hash));
+        let how = self.how_to_see(&config);
+        differs(!another && changed, text(&config, &self.config_hash, &found.config_hash) + &how);
         let rewritten = self.runbook.hash != found.runbook.hash;
-        differs(rewritten, text(&format!("runbook {runbook}"), &self.runbook.hash, &found.runbook.hash));
+        let (which, how) = self.runbook_file(found);
+        differs(rewritten, text(&which, &self.runbook.hash, &found.runbook.hash) + &how);
         // Where a file differs its lines may well do too: once is enough.
         let others = self.lines_hash != found.lines_hash && !rewritten && !(another || changed);
         differs(others, self.other_lines(found));
@@ -180,6 +189,24 @@ impl Proposal {
         let shown = fixed && self.sql_hash == found.sql_hash && self.sql != found.sql;
         differs(shown, "the SQL in the file is not that of its migrations".to_string());
         told
+    }
+
+    /// The runbook as it is read here, in words, and how to see what is new in it.
+    fn runbook_file(&self, found: &Self) -> (String, String) {
+        match found.runbook.origin.as_str() {
+            "" => (format!("runbook {}", self.runbook.name), String::new()),
+            origin if origin.starts_with("shipped:") => (
+                format!("runbook {}, now the one that ships with backstay", self.runbook.name),
+                String::new(),
+            ),
+            file => (file.to_string(), self.how_to_see(file)),
+        }
+    }
+
+    /// `; git diff COMMIT -- FILE`, where the plan was made in a checkout.
+    fn how_to_see(&self, file: &str) -> String {
+        let diff = |commit| format!("; what changed: git diff {} -- {}", short(commit), shell_word(file));
+        self.commit.as_deref().map(diff).unwrap_or_default()
     }
 
     fn other_lines(&self, found: &Self) -> String {
@@ -254,7 +281,7 @@ mod tests {
             at: Timestamp::UNIX_EPOCH,
             environment: "production".into(),
             config_hash: "c".repeat(64),
-            runbook: Named { name: "release".into(), hash: "r".repeat(64) },
+            runbook: Named { name: "release".into(), hash: "r".repeat(64), origin: String::new() },
             lines_hash: "l".repeat(64),
             lines: Vec::new(),
             commands: BTreeMap::new(),
@@ -283,6 +310,17 @@ mod tests {
             found(|p| (p.environment, p.config_hash) = ("staging".into(), "x".repeat(64))),
             found(|p| p.config_hash = "d".repeat(64)),
             found(|p| (p.runbook.hash, p.lines_hash) = ("d".repeat(64), "d".repeat(64))),
+            found(|p| {
+                p.runbook = Named {
+                    hash: "d".repeat(64),
+                    origin: "runbooks/release.toml".into(),
+                    ..p.runbook.clone()
+                }
+            }),
+            found(|p| {
+                p.runbook =
+                    Named { hash: "d".repeat(64), origin: "shipped:release".into(), ..p.runbook.clone() }
+            }),
             found(|p| p.lines_hash = "d".repeat(64)),
             found(|p| (p.lines_hash, p.backstay) = ("d".repeat(64), "0.2.0".into())),
             found(|p| p.commit = None),

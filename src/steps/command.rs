@@ -11,6 +11,7 @@ use crate::failure::{Failure, Kind};
 use crate::process::{self, ProcessError, Program, orphans};
 use crate::runbook::{Service, Undo};
 use crate::time::show_bytes;
+use crate::words::shell_line;
 
 /// How many bytes of a command's output are shown and kept.
 const MOST_SHOWN: usize = 8 << 20;
@@ -84,7 +85,7 @@ pub(super) fn probe(services: &[Service], left: usize, site: &Site<'_>) -> Probe
     }
     let why = site.recall.stopped_by.clone();
     let kind = if why.is_some() { Kind::Interrupted } else { Kind::Failed };
-    let which: Vec<String> = services.iter().map(|s| told_by(&s.name, &s.command.run.join(" "))).collect();
+    let which: Vec<String> = services.iter().map(|s| told_by(&s.name, &shell_line(&s.command.run))).collect();
     let unknown = Failure::new(kind, format!("know how {} ended", which.join(", ")))
         .because_of(why.unwrap_or_else(|| "it was under way when its driver died".into()));
     Probe::Failed(match left {

@@ -223,14 +223,28 @@ fn lost(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::StaleNetworkFileHandle, what)
 }
 
-/// The system's words, and which store it was about.
+/// The system's words, and which store it was about, unless they name it themselves.
 fn placed(root: &Path, error: io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{error}; the store is {}", root.display()))
+    let (said, root) = (error.to_string(), root.display().to_string());
+    if said.contains(&root) {
+        error
+    } else {
+        io::Error::new(error.kind(), format!("{said}; the store is {root}"))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_stores_place_is_said_once() {
+        let full = |said: &str| {
+            placed(Path::new("/mnt/s"), io::Error::new(io::ErrorKind::StorageFull, said)).to_string()
+        };
+        assert_eq!(full("no space at path \"/mnt/s/a/.tmp-1\""), "no space at path \"/mnt/s/a/.tmp-1\"");
+        assert_eq!(full("no space"), "no space; the store is /mnt/s");
+    }
 
     #[tokio::test]
     async fn what_takes_the_stores_place_is_not_the_store() {

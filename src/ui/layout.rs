@@ -19,29 +19,33 @@ pub(crate) fn pad_left(text: &str, width: usize) -> String {
     format!("{}{text}", " ".repeat(width.saturating_sub(width_of(text))))
 }
 
-/// `text` in lines of at most `width` columns, broken at spaces. A word longer than that, or a command
-/// in backquotes, stays whole: someone will copy it.
+/// `text` in lines of at most `width` columns, broken at spaces. What must not be torn stays whole: a word longer than
+/// that, a number with its unit, a command in backquotes, and one that begins with our name, for someone will copy it.
 pub(crate) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = Vec::new();
-    let mut line = String::new();
-    for word in words(text) {
-        if !line.is_empty() && width_of(&line) + 1 + width_of(word) > width {
-            lines.push(std::mem::take(&mut line));
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    lines.push(line);
-    lines
+    fill(words(text, |words| command(words).max(quantity(words))), width)
 }
 
 /// As [`wrap`], for rows that are looked at and not copied: a word that is too long (a URL, a path) has its middle cut
 /// out, for a terminal would break it anywhere, and the row with it.
 pub(crate) fn wrap_cut(text: &str, width: usize, look: Look) -> Vec<String> {
-    let short: Vec<String> = words(text).into_iter().map(|word| cut_middle(word, width, look)).collect();
-    wrap(&short.join(" "), width)
+    let words = words(text, quantity);
+    fill(words.iter().map(|word| cut_middle(word, width, look)).collect(), width)
+}
+
+fn fill(words: Vec<String>, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    for word in words {
+        if !line.is_empty() && width_of(&line) + 1 + width_of(&word) > width {
+            lines.push(std::mem::take(&mut line));
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(&word);
+    }
+    lines.push(line);
+    lines
 }
 
 /// `text` in at most `width` columns: its beginning and its end, which tell most of a URL.
@@ -63,8 +67,8 @@ pub(crate) fn cut_middle(text: &str, width: usize, look: Look) -> String {
 }
 
 /// A text in lines of at most `width` columns. Prose is wrapped; of a text that has lines of its own, those that are
-/// indented or have a caret under them stay as they are, for the caret must stay where it points; a command to type
-/// stays whole, for it will be copied.
+/// indented or have a caret under them stay as they are, for the caret must stay where it points; a line of another
+/// program's stays whole, for it will be copied.
 pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
     let text = text.trim_end();
     if text.contains('\n') {
@@ -76,7 +80,7 @@ pub(crate) fn fold(text: &str, width: usize) -> Vec<String> {
             false => wrap(line, width),
         });
         folded.collect()
-    } else if text.starts_with("backstay ") {
+    } else if TYPED.iter().any(|program| text.starts_with(program)) {
         vec![text.to_string()]
     } else {
         wrap(text, width)
@@ -92,7 +96,29 @@ pub(crate) fn hang(lead: &str, text: &str, width: usize) -> Vec<String> {
     leads.zip(&rows).map(|(lead, row)| format!("{lead}{row}")).collect()
 }
 
-fn words(text: &str) -> Vec<&str> {
+/// How a text begins that is a line for a shell, and nothing else.
+const TYPED: [&str; 6] = ["psql ", "rm ", "chmod ", "echo ", "createdb ", "dropdb "];
+
+/// Programs whose lines stand in sentences.
+const NAMED: [&str; 2] = ["backstay", "pg_isready"];
+
+/// What a number is told in.
+const UNITS: [&str; 10] = ["B", "kB", "MB", "GB", "TB", "ms", "s", "m", "h", "d"];
+
+/// The words of a text, where `together` says how many of the first belong together.
+fn words(text: &str, together: impl Fn(&[&str]) -> usize) -> Vec<String> {
+    let apart = apart(text);
+    let mut rest = apart.as_slice();
+    let mut words = Vec::new();
+    while !rest.is_empty() {
+        let (word, behind) = rest.split_at(together(rest).clamp(1, rest.len()));
+        words.push(word.join(" "));
+        rest = behind;
+    }
+    words
+}
+
+fn apart(text: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let mut start = None;
     let mut quoted = false;
@@ -114,6 +140,45 @@ fn words(text: &str) -> Vec<&str> {
     words
 }
 
+/// How many words are a command's: up to the last option and its value before the sentence goes on. One without options
+/// is known by being short.
+fn command(words: &[&str]) -> usize {
+    const SHORT: usize = 4;
+    if !NAMED.contains(&words[0]) {
+        return 1;
+    }
+    let ends =
+        words.iter().position(|word| word.ends_with([',', ';', ':', ')'])).map_or(words.len(), |at| at + 1);
+    let next = words[1..].iter().position(|word| NAMED.contains(word)).map_or(words.len(), |at| at + 1);
+    let words = &words[..ends.min(next)];
+    let mut many = match words.iter().rposition(|word| word.len() > 1 && word.starts_with('-')) {
+        Some(option) => (option + 2).min(words.len()),
+        None if words.len() <= SHORT => words.len(),
+        None => 2,
+    };
+    let is_open = |many: usize| {
+        words[..many].iter().flat_map(|word| word.chars()).filter(|c| *c == '"').count() % 2 == 1
+    };
+    while many < words.len() && (words[many].contains(|c: char| c.is_ascii_digit()) || is_open(many)) {
+        many += 1;
+    }
+    many
+}
+
+/// How many words are a number's: `14.9 MB`, `3 m 05 s`.
+fn quantity(words: &[&str]) -> usize {
+    let is_number = |word: &str| {
+        let word = word.trim_start_matches('(');
+        word.starts_with(|c: char| c.is_ascii_digit()) && word.chars().all(|c| c.is_ascii_digit() || c == '.')
+    };
+    let is_unit = |word: &str| UNITS.contains(&word.trim_end_matches([',', ';', ':', '.', ')']));
+    match words {
+        [number, "h" | "m", part, unit, ..] if is_number(number) && is_number(part) && is_unit(unit) => 4,
+        [number, unit, ..] if is_number(number) && is_unit(unit) => 2,
+        _ => 1,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +190,38 @@ mod tests {
         assert_eq!(wrap("an open ` stays a b", 9), ["an open `", "stays a b"]);
         assert_eq!(wrap("", 10), [""]);
         assert_eq!(wrap("a b", usize::MAX), ["a b"]);
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        assert_eq!(wrap("4 tables, 295.3 kB stored", 15), ["4 tables,", "295.3 kB stored"]);
+        assert_eq!(wrap("14.9 MB, 7 m 50 s old", 12), ["14.9 MB,", "7 m 50 s old"]);
+        assert_eq!(
+            wrap("about 3.3 s (1.4 s to 3.4 s), by 7", 11),
+            ["about 3.3 s", "(1.4 s to", "3.4 s), by", "7"]
+        );
+        assert_eq!(wrap_cut("is 12 s old", 5, Look { width: 5, ..Look::BARE }), ["is", "12 s", "old"]);
+        assert_eq!(wrap("12 sessions", 5), ["12", "sessions"]);
+    }
+
+    #[test]
+    fn a_command_stays_whole_and_what_is_said_of_it_is_folded() {
+        let told = "backstay status -e production shows database, flag and fence as they are";
+        assert_eq!(
+            wrap(told, 30),
+            ["backstay status -e production", "shows database, flag and fence", "as they are"]
+        );
+        let told = "mend the cause, then backstay resume 2026z-a1 -e production";
+        assert_eq!(wrap(told, 20), ["mend the cause, then", "backstay resume 2026z-a1 -e production"]);
+        let told = "backstay migrate merge -m \"merge heads\" a1 b2 joins them";
+        assert_eq!(wrap(told, 20), ["backstay migrate merge -m \"merge heads\" a1 b2", "joins them"]);
+        let told = "make room: backstay cleanup drops old guards and failed databases";
+        assert_eq!(
+            wrap(told, 30),
+            ["make room: backstay cleanup", "drops old guards and failed", "databases"]
+        );
+        let told = "is the port right: pg_isready -h db -p 5441";
+        assert_eq!(wrap(told, 20), ["is the port right:", "pg_isready -h db -p 5441"]);
     }
 
     #[test]
@@ -158,6 +255,7 @@ mod tests {
     #[test]
     fn own_lines_and_commands_are_kept() {
         assert_eq!(fold("backstay resume latest", 5), ["backstay resume latest"]);
+        assert_eq!(fold("psql -c 'SELECT 1'", 5), ["psql -c 'SELECT 1'"]);
         assert_eq!(fold("LINE 1: drop\n        ^\n", 5), ["LINE 1: drop", "        ^"]);
         assert_eq!(fold("one two\n  three four\nfive", 5), ["one", "two", "  three four", "five"]);
     }

@@ -9,7 +9,7 @@ use crate::event::LineId;
 use crate::failure::Failure;
 use crate::process::{self, Program, orphans};
 use crate::whole::{self, folder_of, sync};
-use crate::words::shell_path;
+use crate::words::{shell_line, shell_path};
 
 /// Whose flag it is; written into a file flag, given to a command flag as `BACKSTAY_RUN`, `BACKSTAY_EPOCH` and
 /// `BACKSTAY_LINE` beside the variables of the env file.
@@ -146,7 +146,7 @@ pub fn since(flag: &Flag) -> Option<jiff::Timestamp> {
 pub fn describe(flag: &Flag) -> String {
     match flag {
         Flag::File(path) => path.display().to_string(),
-        Flag::Command { on, .. } => on.join(" "),
+        Flag::Command { on, .. } => shell_line(on),
     }
 }
 

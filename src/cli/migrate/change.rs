@@ -193,7 +193,8 @@ struct Ground {
 impl Ground {
     /// Refuses a protected environment, and one that a run has locked.
     async fn enter(shell: &Shell, config: &Config, verb: &str, consent: &Consent) -> Result<Self, Failure> {
-        shell.allow_unguarded(config, consent.unguarded, &format!("{verb} the database of"))?;
+        let instead = instead_of(verb, &config.environment);
+        shell.allow_unguarded(config, consent.unguarded, &format!("{verb} the database of"), &instead)?;
         let info = config.database.maintenance();
         let session = session_options(config, &format!("backstay migrate {verb} lock"));
         let name = config.database.url.database();
@@ -203,6 +204,21 @@ impl Ground {
         let session = session_options(config, &format!("backstay migrate {verb}"));
         let (info, lock_wait) = (direct(config).clone(), consent.lock_wait);
         Ok(Self { database: Database { info, admin, session, lock_wait }, lock })
+    }
+}
+
+/// What serves whoever changes a protected database by hand. **Pure.**
+fn instead_of(verb: &str, environment: &str) -> String {
+    match verb {
+        "downgrade" => {
+            format!(
+                "take the release back: backstay rollback -e {environment} shows the ways and what each costs"
+            )
+        }
+        "stamp" => format!(
+            "look first: backstay migrate status -e {environment} tells where the database is; a stamp changes no table"
+        ),
+        _ => format!("use a runbook: backstay run release -e {environment}"),
     }
 }
 
@@ -255,4 +271,18 @@ fn ends(change: &RowChange) -> (Option<&str>, Option<&str>) {
 fn words(change: &RowChange) -> String {
     let (from, to) = ends(change);
     format!("stamped {} -> {}", from.unwrap_or("<base>"), to.unwrap_or("<base>"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_fits_what_was_refused() {
+        let told = |verb| instead_of(verb, "production");
+        assert!(told("upgrade").contains("backstay run release -e production"));
+        assert!(told("downgrade").contains("backstay rollback -e production"));
+        assert!(told("stamp").contains("backstay migrate status -e production"));
+        assert!(["downgrade", "stamp"].iter().all(|verb| !told(verb).contains("run release")));
+    }
 }

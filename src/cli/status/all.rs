@@ -7,7 +7,9 @@ use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::together::{self, Line};
 use super::{Fact, document, facts};
+use crate::cli::runs::spoken;
 use crate::cli::{Shell, Trouble, tunnel};
 use crate::config::{Config, environments};
 use crate::failure::{Failure, Verdict};
@@ -15,6 +17,8 @@ use crate::journal;
 use crate::store::Store;
 use crate::time::{between, now, show_age};
 use crate::tunnel::NoTunnel;
+use crate::ui::Look;
+use crate::ui::layout::hang;
 use crate::ui::table::{Column, render};
 
 /// How long one environment is waited for: what is out of reach must not hold up the others.
@@ -128,7 +132,7 @@ fn text(shell: &Shell, rows: &[Row]) -> String {
     let cells: Vec<Vec<String>> = rows.iter().map(cells).collect();
     let mut text = render(&COLUMNS, &cells, shell.look);
     for row in rows {
-        let lines = remarks(row);
+        let lines = remarks(row, shell.look);
         if !lines.is_empty() {
             text.push_str(&format!("\n{}\n{}\n", row.environment, lines.join("\n")));
         }
@@ -143,7 +147,7 @@ fn cells(row: &Row) -> Vec<String> {
     let of = |name: &str| seen.facts.iter().find(|fact| fact.name == name);
     vec![
         row.environment.clone(),
-        short_of(of("run"), |value| word(&value["verdict"]), "none yet"),
+        short_of(of("run"), |value| word(&value["verdict"]).map(|word| spoken(&word)), "none yet"),
         short_of(of("flag"), |value| Some(if value["up"] == true { "UP" } else { "down" }.into()), "none"),
         short_of(of("revision"), revision, "not to be seen"),
         short_of(of("last backup"), backup, "NONE"),
@@ -207,19 +211,21 @@ fn good(run: &Result<Option<Good>, Failure>) -> String {
 }
 
 /// What can't stand in a row: why something is unknown, and what should be mended.
-fn remarks(row: &Row) -> Vec<String> {
+fn remarks(row: &Row, look: Look) -> Vec<String> {
+    let hung = |lead: &str, text: &str| hang(lead, text, look.width);
     match &row.seen {
         Err(failure) => {
-            let next = failure.next.iter().map(|next| format!("  -> {next}"));
-            std::iter::once(format!("  {failure}")).chain(next).collect()
+            let next = failure.next.iter().flat_map(|next| hung("  -> ", next));
+            hung("  ", &failure.to_string()).into_iter().chain(next).collect()
         }
         Ok(seen) => {
-            let unknown = |fact: &&Fact| fact.mends.is_some() || fact.value.get("error").is_some();
-            let told = |fact: &Fact| {
-                let mends = fact.mends.iter().map(|mends| format!("  -> {mends}"));
-                std::iter::once(format!("  {}: {}", fact.name, fact.text)).chain(mends).collect::<Vec<_>>()
+            let told = |line: Line| {
+                let mends = line.mends.iter().flat_map(|mends| hung("  -> ", mends));
+                let text = hung("  ", &format!("{}: {}", line.name, line.text));
+                text.into_iter().chain(mends).collect::<Vec<_>>()
             };
-            seen.facts.iter().filter(unknown).flat_map(told).collect()
+            let lines = together::lines(&row.environment, &seen.facts).into_iter();
+            lines.filter(|line| line.is_remark).flat_map(told).collect()
         }
     }
 }

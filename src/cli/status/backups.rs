@@ -31,7 +31,7 @@ async fn facts(config: &Config, store: &dyn Store) -> Result<Vec<Fact>, BackupEr
     let best = proven.max_by_key(|entry| (entry.verified, entry.verified_at));
     let mut facts = vec![
         last_backup(config, read(store, config, last).await?.as_ref()),
-        last_proof(config, read(store, config, best).await?.as_ref()),
+        last_proof(config, read(store, config, best).await?.as_ref(), last.is_some()),
     ];
     let damaged = listing.backups.iter().filter(|entry| entry.damaged_at.is_some());
     facts.extend(damaged_ones(config, &damaged.collect::<Vec<_>>()));
@@ -73,12 +73,14 @@ fn last_backup(config: &Config, last: Option<&Summary>) -> Fact {
     }
 }
 
-/// The highest level that any sound backup was proven to, and when that was last.
-fn last_proof(config: &Config, best: Option<&Summary>) -> Fact {
+/// The highest level that any sound backup was proven to, and when that was last. Where there is none to prove, the line
+/// above says what to do.
+fn last_proof(config: &Config, best: Option<&Summary>, is_any: bool) -> Fact {
     let proven = best.and_then(|best| Some((best, best.entry.verified?, best.entry.verified_at?)));
     let Some((best, level, at)) = proven else {
-        return Fact::new(PROOF, "none", Value::Null)
-            .mended_by(format!("backstay backup verify latest --level restore -e {}", config.environment));
+        let none = Fact::new(PROOF, "none", Value::Null);
+        let verify = format!("backstay backup verify latest --level restore -e {}", config.environment);
+        return if is_any { none.mended_by(verify) } else { none };
     };
     let age = between(at, now());
     let restored = best.restore_millis.map(|millis| show_duration(Duration::from_millis(millis)));

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::scene::{Scene, Server};
+use super::together::{Alike, Sort};
 use super::{Fact, mend};
 use crate::cli::cleanup::{Claim, Leftover, leftovers};
 use crate::config::Config;
@@ -196,11 +197,17 @@ fn left_over(scene: &Scene<'_>, leftover: &Leftover) -> Fact {
         "age_millis": crate::event::millis(leftover.age),
     });
     let told = |why: &str| Fact::new(LEFTOVER, format!("{}{why}", leftover.describe()), value.clone());
+    let alike = |sort: Sort| Alike {
+        database: leftover.database.name.clone(),
+        run: run.clone(),
+        bytes: leftover.database.size_bytes,
+        sort,
+    };
     match &leftover.claim {
         Claim::None if leftover.is_due(config.window.keep) => told("").mended_by(mend::cleanup(config)),
         Claim::None => {
-            let left = show_duration(config.window.keep.saturating_sub(leftover.age));
-            told(&format!(", kept for {left} more")).mended_by(mend::cleanup(config))
+            let left = config.window.keep.saturating_sub(leftover.age);
+            told(&format!(", kept for {} more", show_duration(left))).told_with(alike(Sort::Kept(left)))
         }
         Claim::Unfinished => match scene.unfinished().filter(|last| last.id == *run && last.is_driven()) {
             Some(_) => told(", in use"),
@@ -210,7 +217,9 @@ fn left_over(scene: &Scene<'_>, leftover: &Leftover) -> Fact {
         Claim::Stranger if scene.driver_of(run).is_some() => {
             told(", of another store's run, which is under way")
         }
-        Claim::Stranger => told(", which this store does not know").mended_by(mend::cleanup_run(config, run)),
+        Claim::Stranger => told(", which this store does not know")
+            .mended_by(mend::cleanup_run(config, run))
+            .told_with(alike(Sort::Unknown { store: scene.store.url() })),
         Claim::Unreadable(failure) => told(&format!("; its run can't be looked up: {failure}")),
     }
 }

@@ -13,6 +13,7 @@ use crate::process::{self, ProcessError, Program};
 use crate::runbook::{LogSource, LogWatch, Rate};
 use crate::steps::Site;
 use crate::steps::command;
+use crate::words::shell_line;
 
 /// How much of a line is told.
 const TOLD: usize = 200;
@@ -48,7 +49,7 @@ impl Log {
                     env: command::surroundings(site),
                     timeout: bound,
                 };
-                (argv.join(" "), Source::Command { program, running: JoinSet::new() })
+                (shell_line(argv), Source::Command { program, running: JoinSet::new() })
             }
         };
         let mut log = Self { name, matches, source };
