@@ -15,7 +15,7 @@ use backstay::journal::{Entry, Journal};
 use backstay::pg::ConnInfo;
 use backstay::store::{Directory, Store};
 use backstay::window::admin::Admin;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// A shop with a few rows and settings of its own.
 async fn shop() -> CommandLine {
@@ -154,6 +154,8 @@ async fn a_failed_proof_is_remembered_until_one_of_its_level_holds() {
     let status = p.json(0, &["status"]);
     assert_eq!(status["last_backup"]["value"]["damaged"], true);
     assert_eq!(status["last_backup"]["mends"], "backstay backup create -e test");
+    assert_eq!(status["last_proof"]["mends"], Value::Null, "there is nothing to prove");
+    p.expect(3, &["backup", "verify", "nosuch"]).says(&["backstay backup list -e test"]);
     assert_eq!(status["damaged"]["value"]["backups"], json!([id]));
     let side = format!("{}_side", p.database);
     let refused = p.expect(3, &["backup", "restore", "latest", "--as", &side]);

@@ -22,6 +22,7 @@ use crate::schedule::{Refusal, Schedule, Span};
 use crate::store::Store;
 use crate::time::{between, now, show_duration};
 use crate::ui::json;
+use crate::ui::layout::fold;
 
 /// How often a countdown is drawn; a clock that jumps, or a machine that sleeps, is noticed as soon.
 const TICK: Duration = Duration::from_secs(1);
@@ -131,7 +132,8 @@ impl Waiting<'_> {
                 "event": "waiting", "at": now(), "until": self.span.from, "why": why,
             })));
         } else {
-            self.shell.note(&format!("{why}\n{opens}; Ctrl-C ends the wait, and nothing is begun"));
+            let told = format!("{why}\n{opens}; Ctrl-C ends the wait, and nothing is begun");
+            self.shell.note(&fold(&told, self.shell.look.width).join("\n"));
         }
     }
 }

@@ -27,7 +27,7 @@ pub(super) fn name_runbooks(mut error: Error, words: &[OsString]) -> Error {
 }
 
 fn tip(root: &Path) -> String {
-    format!("there is {}; or give the path of a file", spell_out(&runbooks(root)))
+    format!("there is {}; or give the path of a file. A release is `release`", spell_out(&runbooks(root)))
 }
 
 /// The project's root as far as the words tell, for they are wrong.

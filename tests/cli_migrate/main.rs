@@ -145,10 +145,16 @@ fn psql(p: &CommandLine, sql: &str) {
 
 #[tokio::test]
 async fn a_protected_environment_needs_a_word() {
-    let p = project("protected = true").await;
+    let p = project("protected = true\n[maintenance]\nflag = { file = \"flag\" }").await;
     for verb in [&["upgrade", "head"], &["downgrade", "-1"], &["stamp", "head"]] {
         let answer = p.expect(2, &[&["migrate"], verb.as_slice()].concat());
         answer.says(&["protected = true", "--unguarded", "nothing was changed"]);
+        assert_eq!(answer.stderr.contains("backstay run release"), verb[0] == "upgrade", "{verb:?}");
+    }
+    for verb in ["on", "off"] {
+        let answer = p.expect(2, &["maintenance", verb]);
+        answer.says(&["backstay status -e test", "--unguarded"]);
+        assert!(!answer.stderr.contains("run release"), "{verb}");
     }
     assert_eq!(p.ask("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").await, "0");
     let status = p.expect(0, &["migrate", "status"]).stdout;

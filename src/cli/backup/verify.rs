@@ -11,6 +11,7 @@ use crate::failure::{Failure, Verdict};
 use crate::id;
 use crate::steps::{restore_options, session_options};
 use crate::time::{now, show_bytes, show_duration};
+use crate::ui::layout::fold;
 use crate::window::names::{Role, companion};
 
 pub(super) async fn run(
@@ -40,7 +41,7 @@ pub(super) async fn run(
     }
     recorded.map_err(Failure::from)?;
     shell.tell(
-        &words(&place, &proof),
+        &fold(&words(&place, &proof), shell.look.width).join("\n"),
         json!({
             "environment": config.environment, "backup": place.id, "level": level, "at": proof.at,
             "objects": proof.objects, "rows": proof.rows, "stored_bytes": proof.bytes,
