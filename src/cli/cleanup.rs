@@ -233,7 +233,10 @@ fn why_kept(leftover: &Leftover, older: Duration) -> String {
         }
         Claim::Unfinished => " (its run is not finished)".into(),
         Claim::Stranger => {
-            format!(" (this store does not know its run; --run {} drops it)", leftover.trace.run)
+            let run = &leftover.trace.run;
+            format!(
+                " (this store does not know its run, and another may: use that one; if it is gone, --run {run} drops it)"
+            )
         }
         Claim::Production => " (it is production, fenced, or may be)".into(),
         Claim::Unreadable(failure) => format!(" (its run can't be looked up: {failure})"),
