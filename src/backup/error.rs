@@ -306,3 +306,30 @@ fn in_the_way(findings: &[Finding]) -> Failure {
     remedies.dedup();
     remedies.into_iter().fold(failure, |failure, remedy| failure.then(remedy))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn full(said: &str) -> Failure {
+        let source = io::Error::new(io::ErrorKind::StorageFull, said);
+        let source = StoreError::Io { verb: "write", name: "backups/a/1.copy.gz".into(), source };
+        Failure::from(BackupError::Store { url: "file:///mnt/store".into(), source })
+    }
+
+    #[test]
+    fn a_full_store_says_once_which_it_is() {
+        assert_eq!(full("no space at path \"/mnt/store/backups/.tmp-1\"").causes.len(), 1);
+        assert_eq!(full("no space").causes, ["no space", "the store is file:///mnt/store"]);
+    }
+
+    #[test]
+    fn a_backup_that_is_not_there_leads_to_those_that_are() {
+        let not_found = |wanted: &str| {
+            let (wanted, environment) = (wanted.to_string(), "production".to_string());
+            Failure::from(BackupError::NotFound { wanted, environment, reason: "none".into() }).next
+        };
+        assert_eq!(not_found("nosuch"), ["backstay backup list -e production names those that there are"]);
+        assert_eq!(not_found("latest"), ["backstay backup create -e production"]);
+    }
+}

@@ -74,7 +74,7 @@ async fn nothing_runs_where_anything_differs() {
     back(&project);
     let back = restore("runbooks/release.toml");
     project.edit("runbooks/release.toml", "max = \"15m\"", "max = \"16m\"");
-    refused(&["runbook release: planned"]);
+    refused(&["runbooks/release.toml: planned"]);
     back(&project);
     project.set_deploy("echo something else >> deployed", "echo undone >> deployed");
     refused(&["the lines: a variable"]);

@@ -246,3 +246,21 @@ fn told(row: &Row) -> Value {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remarks_are_folded_and_commands_stay_whole() {
+        let failure = Failure::refused("connect to bookings on 127.0.0.1:5440 as bookings")
+            .because_of("FATAL: password authentication failed for user \"bookings\"; SQLSTATE 28P01")
+            .then("Check the password of role \"bookings\" and that special characters are percent-encoded.")
+            .then("backstay backup verify 20261121t194150z-dcdb3 --level restore -e production");
+        let row = Row { environment: "production".into(), seen: Err(failure) };
+        let told = remarks(&row, Look { width: 60, ..Look::BARE });
+        let (commands, prose): (Vec<_>, Vec<_>) = told.iter().partition(|line| line.contains("-> backstay"));
+        assert!(prose.len() > 3 && prose.iter().all(|line| line.len() <= 60), "{told:#?}");
+        assert!(commands.len() == 1 && commands[0].ends_with("--level restore -e production"), "{told:#?}");
+    }
+}
