@@ -12,6 +12,7 @@ use crate::engine::recall::outline;
 use crate::event::Progress;
 use crate::failure::Verdict;
 use crate::steps::preflight::{Check, Finding, Premises, examine};
+use crate::ui::layout::hang;
 
 /// Check every precondition of a release; changes nothing
 #[derive(Debug, Args)]
@@ -73,7 +74,9 @@ pub(super) fn text(shell: &Shell, checks: &[Check], blocked: bool) -> String {
         }
         for finding in &check.findings {
             let mark = if finding.blocks { bad } else { odd };
-            lines.push(format!("{mark} {}: {}", check.name, finding.what.replace('\n', "; ")));
+            let what = format!("{}: {}", check.name, finding.what.replace('\n', "; "));
+            lines.extend(hang(&format!("{mark} "), &what, shell.look.width));
+            // They may be lines to type: those stay whole.
             lines.extend(finding.remedies.iter().map(|remedy| format!("    {remedy}")));
         }
     }

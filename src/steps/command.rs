@@ -9,9 +9,13 @@ use super::{Probe, Report, Site};
 use crate::event::{LineId, Phase, Progress};
 use crate::failure::{Failure, Kind};
 use crate::process::{self, ProcessError, Program, orphans};
+use crate::redact::redact;
 use crate::runbook::{Service, Undo};
 use crate::time::show_bytes;
 use crate::words::shell_line;
+
+/// How much of a command's line a failure has, in characters.
+const LONGEST_LINE: usize = 100;
 
 /// How many bytes of a command's output are shown and kept.
 const MOST_SHOWN: usize = 8 << 20;
@@ -107,13 +111,29 @@ async fn run(programs: &[Named<'_>], site: &Site<'_>) -> Result<Vec<String>, Fai
     for (one, ended) in programs.iter().zip(ended) {
         match ended {
             Ok(lines) => said.push(lines),
-            Err(error) => failed.push((one.name, Failure::from(error))),
+            Err(error) => failed.push((one.name, failure(error, &one.program.argv))),
         }
     }
     match told(failed) {
         None => Ok(said),
         Some(failure) => Err(failure),
     }
+}
+
+/// A failure that says what was run, and not by which program alone: that is a shell more often than not. **Pure.**
+fn failure(error: ProcessError, argv: &[String]) -> Failure {
+    let began = !matches!(error, ProcessError::Start { .. } | ProcessError::NoDirectory { .. });
+    let failure = Failure::from(error);
+    if !began {
+        return failure;
+    }
+    // Masked before it is cut: a half of a secret is none that is known.
+    let line = redact(&shell_line(argv)).replace(['\n', '\r'], " ");
+    let what = match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("run {}…", &line[..end]),
+        None => format!("run {line}"),
+    };
+    Failure { what, ..failure }
 }
 
 /// One failure of all that failed. **Pure.**

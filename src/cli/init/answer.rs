@@ -12,7 +12,7 @@ use crate::init::files::{self, Missing, Mistake};
 use crate::init::{Found, FoundUrl, Origin};
 use crate::pg::ConnInfo;
 use crate::ui::layout::hang;
-use crate::words::{count, shell_path, shell_word};
+use crate::words::{count, shell_line, shell_path, shell_word};
 
 /// The answers of somebody who only says what the options say.
 ///
@@ -133,7 +133,7 @@ pub(super) fn tell(shell: &Shell, found: &Found) {
         let revisions = count(alembic.revisions as u64, "revision", "revisions");
         lines.push(format!(
             "an Alembic project in {place} ({revisions}), run by {}",
-            alembic.command.join(" ")
+            shell_line(&alembic.command)
         ));
     }
     for url in &found.urls {

@@ -9,6 +9,7 @@ use crate::config::FreeDisk;
 use crate::pg::{catalog, refused};
 use crate::process::{self, Program};
 use crate::time::show_bytes;
+use crate::words::shell_line;
 
 /// A guard needs as much as the database, and a tenth for what is written meanwhile.
 fn needed(bytes: u64) -> u64 {
@@ -43,7 +44,7 @@ pub(super) async fn examine(premises: &Premises<'_>, sessions: &Sessions) -> Che
                 show_bytes(free),
                 show_bytes(needed(size))
             ),
-            "make room: backstay cleanup drops old guards and failed databases",
+            "make room: backstay cleanup --older-than 0s drops guards and failed databases of runs that have ended",
         )],
         Ok(_) => vec![],
     };
@@ -91,5 +92,5 @@ async fn ask(premises: &Premises<'_>, argv: &[String]) -> Result<u64, String> {
     .await
     .map_err(|error| error.to_string())?;
     let said = first.unwrap_or_default();
-    said.parse().map_err(|_| format!("{} printed {said:?}, no number of bytes", argv.join(" ")))
+    said.parse().map_err(|_| format!("{} printed {said:?}, no number of bytes", shell_line(argv)))
 }
