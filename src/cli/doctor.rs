@@ -6,7 +6,7 @@ use serde_json::json;
 use super::outlook::Outlook;
 use super::{Shell, Trouble};
 use crate::config::Config;
-use crate::engine::begin::in_the_way;
+use crate::engine::footing::in_the_way;
 use crate::engine::plan::Plan;
 use crate::engine::recall::outline;
 use crate::event::Progress;

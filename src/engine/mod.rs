@@ -12,6 +12,7 @@ pub mod drive;
 mod estimate;
 mod farewell;
 pub mod flag_lines;
+pub mod footing;
 mod found;
 mod heart;
 pub mod history;
