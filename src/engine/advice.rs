@@ -65,7 +65,7 @@ pub fn next_steps(
 const AGAIN: [&str; 3] = ["run the same command again", "run the release again", "run it again"];
 
 /// When `cleanup` drops what a run left: said with it, for until then it only says that it is kept.
-const WHEN_DUE: &str = "once it is as old as [window] keep says (--older-than 0s: now)";
+const WHEN_DUE: &str = "once [window] keep is over (--older-than 0s: at once)";
 
 impl<'s> Course<'s> {
     /// As the plan has it.

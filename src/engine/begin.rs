@@ -10,6 +10,7 @@ use super::footing::{
 };
 use super::heart::Heart;
 use super::plan::{self, Plan};
+use super::record::or_lost;
 use super::standing::{order_of, refuse_ended};
 use super::state::State;
 use super::stop::Stop;
@@ -18,7 +19,7 @@ use crate::config::Config;
 use crate::event::{Event, Events, millis};
 use crate::failure::Failure;
 use crate::id;
-use crate::journal::{self, Driver, Entry, Journal, JournalError, RunbookCopy, Target};
+use crate::journal::{self, Driver, Entry, Journal, RunbookCopy, Target};
 use crate::rollback::Order;
 use crate::runbook::Runbook;
 use crate::steps::Action;
@@ -118,11 +119,7 @@ pub async fn resume<'a>(means: Means<'a>, runbook: &Runbook, run: &str) -> Resul
     };
     match driving.await {
         Ok(driving) => Ok(driving),
-        // Asleep for too long it finds its sessions ended, and that is not what there is to say.
-        Err(failure) => match claim.expect_ours().await {
-            Err(lost @ JournalError::Lost { .. }) => Err(lost.into()),
-            _ => Err(failure),
-        },
+        Err(failure) => Err(or_lost(&claim, failure).await),
     }
 }
 

@@ -10,6 +10,7 @@ use super::decide::{self, Decision};
 use super::decisions::Told;
 use super::heart::Heart;
 use super::plan::{self, Line, Plan};
+use super::record::or_lost;
 use super::state::State;
 use super::stop::{Asked, Cut, Stop, WindowClock, until};
 use super::{farewell, lock, recall};
@@ -88,6 +89,12 @@ impl Driving<'_> {
             halted = self.run_lines() => halted,
             // Wherever it is: as a crash there would, that leaves a run that can be resumed.
             _ = stop.wait_for(Asked::at_once) => Err(Halt::Stopped),
+        };
+        let halted = match halted {
+            Err(Halt::Failed(failure)) if !self.spool.is_engaged() => {
+                Err(Halt::Failed(or_lost(&self.journal.claim(), failure).await))
+            }
+            halted => halted,
         };
         let (verdict, failure) = match halted {
             Ok(verdict) => (verdict, None),

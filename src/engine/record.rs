@@ -5,7 +5,16 @@ use super::drive::{Driving, Halt};
 use super::plan::Line;
 use crate::event::Event;
 use crate::failure::Failure;
-use crate::journal::{Entry, JournalError};
+use crate::journal::{Claim, Entry, JournalError};
+
+/// Why a driver stops: that another has the run, if that is behind it. Whoever slept too long finds his sessions ended, and
+/// that is not what there is to say.
+pub(super) async fn or_lost(claim: &Claim, failure: Failure) -> Failure {
+    match claim.expect_ours().await {
+        Err(lost @ JournalError::Lost { .. }) => lost.into(),
+        _ => failure,
+    }
+}
 
 impl Driving<'_> {
     pub(super) async fn append(&mut self, entry: Entry) -> Result<(), Failure> {

@@ -8,8 +8,8 @@ use std::time::Duration;
 use backstay::config::Config;
 use backstay::engine::begin::{self, Means};
 use backstay::engine::decisions::Told;
-use backstay::event::Events;
-use backstay::failure::Kind;
+use backstay::event::{Event, Events};
+use backstay::failure::{Kind, Verdict};
 use backstay::journal::{self, Entry, Journal};
 use backstay::runbook::Runbook;
 use backstay::store::{Created, Directory, Spool, Store, StoreError};
@@ -34,11 +34,7 @@ impl Asleep {
         if self.slept.swap(true, Ordering::SeqCst) {
             return;
         }
-        let history = journal::read(&*self.store, &self.run).await.expect("the journal");
-        let mut rival = Journal::take_over(self.store.clone(), self.run.clone(), &history);
-        let driver = Box::new(journal::Driver::this_process());
-        rival.append(Entry::TookOver { driver }).await.expect("the rival's record");
-        end_sessions_of(&self.role).await;
+        takes_over(&self.store, &self.run, &self.role).await;
     }
 }
 
@@ -74,26 +70,86 @@ impl Store for Asleep {
     }
 }
 
+/// A release whose driver died in its migration, as the next one finds it.
+struct Interrupted {
+    stage: Stage,
+    config: Config,
+    runbook: Runbook,
+    store: Arc<dyn Store>,
+    run: String,
+}
+
+impl Interrupted {
+    async fn new() -> Self {
+        let stage = Stage::of(Release::Good).await;
+        let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
+        driver.starts(&stage.project, "migrate");
+        driver.kill();
+        let config =
+            Config::load(&stage.project.path(""), "production", &Default::default()).expect("a config");
+        let runbook = Runbook::load(&config.root, "release", &config.variables).expect("a runbook");
+        let store: Arc<dyn Store> = Arc::new(Directory::new(stage.project.path("backstay-store")));
+        let run = journal::runs(&*store).await.expect("the runs").pop().expect("a run");
+        Self { stage, config, runbook, store, run }
+    }
+
+    fn spool(&self, store: &Arc<dyn Store>) -> Arc<Spool> {
+        Arc::new(Spool::over(store.clone(), self.stage.project.path("spool"), Duration::from_secs(10)))
+    }
+
+    /// The rival is gone as well: whoever comes next goes on.
+    async fn is_gone_on_with(&self) {
+        let ended = self.stage.project.run(&["resume", "--yes"]);
+        self.stage.expect(&ended, 0, "taken over from a driver that took it up").and_production().await;
+    }
+}
+
+/// Another driver takes the run over, and ends the sessions of whoever had it.
+async fn takes_over(store: &Arc<dyn Store>, run: &str, role: &str) {
+    let history = journal::read(&**store, run).await.expect("the journal");
+    let mut rival = Journal::take_over(store.clone(), run.to_string(), &history);
+    let driver = Box::new(journal::Driver::this_process());
+    rival.append(Entry::TookOver { driver }).await.expect("the rival's record");
+    end_sessions_of(role).await;
+}
+
 #[tokio::test]
 async fn a_driver_that_lost_the_run_while_it_took_it_up_says_so() {
-    let stage = Stage::of(Release::Good).await;
-    let mut driver = Driver::start(&stage.project, &["run", "release", "--yes"]);
-    driver.starts(&stage.project, "migrate");
-    driver.kill();
-    let config = Config::load(&stage.project.path(""), "production", &Default::default()).expect("a config");
-    let runbook = Runbook::load(&config.root, "release", &config.variables).expect("a runbook");
-    let directory: Arc<dyn Store> = Arc::new(Directory::new(stage.project.path("backstay-store")));
-    let run = journal::runs(&*directory).await.expect("the runs").pop().expect("a run");
-    let (role, slept) = (stage.project.name.clone(), AtomicBool::new(false));
-    let store: Arc<dyn Store> = Arc::new(Asleep { store: directory, run: run.clone(), role, slept });
-    let spool = Arc::new(Spool::over(store.clone(), stage.project.path("spool"), Duration::from_secs(10)));
+    let scene = Interrupted::new().await;
+    let (role, slept) = (scene.stage.project.name.clone(), AtomicBool::new(false));
+    let store: Arc<dyn Store> =
+        Arc::new(Asleep { store: scene.store.clone(), run: scene.run.clone(), role, slept });
+    let (spool, events, told) = (scene.spool(&store), Events::unheard(), Told::default());
     let (_asking, stop) = tokio::sync::watch::channel(Default::default());
-    let (events, told) = (Events::unheard(), Told::default());
-    let means = Means { config: &config, store: &store, spool: &spool, events: &events, stop, told };
-    let failure = begin::resume(means, &runbook, &run).await.err().expect("the run is another driver's");
+    let means = Means { config: &scene.config, store: &store, spool: &spool, events: &events, stop, told };
+    let failure = begin::resume(means, &scene.runbook, &scene.run).await;
+    let failure = failure.err().expect("the run is another driver's");
     assert_eq!(failure.kind, Kind::Fenced, "{failure}");
     assert!(format!("{failure:?}").contains("another driver"), "{failure:?}");
-    // The rival is gone as well: whoever comes next goes on.
-    let ended = stage.project.run(&["resume", "--yes"]);
-    stage.expect(&ended, 0, "taken over from a driver that took it up").and_production().await;
+    scene.is_gone_on_with().await;
+}
+
+/// Between its takeover and its first line it looks at the server: there too its sessions are ended by whoever took over.
+#[tokio::test]
+async fn a_driver_that_lost_the_run_before_its_first_line_says_so() {
+    let scene = Interrupted::new().await;
+    let (spool, told) = (scene.spool(&scene.store), Told::default());
+    let (events, mut seen) = Events::channel();
+    let (_asking, stop) = tokio::sync::watch::channel(Default::default());
+    let (config, store) = (&scene.config, &scene.store);
+    let means = Means { config, store, spool: &spool, events: &events, stop, told };
+    let driving = begin::resume(means, &scene.runbook, &scene.run).await;
+    let driving = driving.unwrap_or_else(|failure| panic!("{failure}"));
+    takes_over(&scene.store, &scene.run, &scene.stage.project.name).await;
+    assert_eq!(driving.drive().await, Verdict::InterruptedInWindow);
+    drop(events);
+    let mut cause = None;
+    while let Some(event) = seen.recv().await {
+        if let Event::Ended { cause: Some(why), .. } = event {
+            cause = Some(why);
+        }
+    }
+    let cause = cause.expect("a cause");
+    assert_eq!(cause.kind, Kind::Fenced, "{cause}");
+    scene.is_gone_on_with().await;
 }
