@@ -5,12 +5,13 @@ use serde_json::json;
 
 use super::outlook::Outlook;
 use super::{Shell, Trouble};
-use crate::config::Config;
+use crate::config::{Config, Tool};
 use crate::engine::footing::in_the_way;
 use crate::engine::plan::Plan;
 use crate::engine::recall::outline;
 use crate::event::Progress;
 use crate::failure::Verdict;
+use crate::steps::assure;
 use crate::steps::preflight::{Check, Finding, Premises, examine};
 use crate::ui::layout::hang;
 
@@ -44,7 +45,21 @@ pub(super) async fn checks(shell: &Shell, config: &Config, runbook: &str) -> Res
     let premises = Premises { config, store: &store, outline: &outline };
     let mut checks = examine(&premises, &Progress::none()).await;
     checks.extend(other_runs(shell, config).await);
+    if !is_blocked(&checks) {
+        checks.extend(env_py(config).await);
+    }
     Ok(checks)
+}
+
+/// That Alembic goes where it is told, which takes it a second or two. A run proves it before its window.
+async fn env_py(config: &Config) -> Option<Check> {
+    let mut roots = config.migrations.iter().filter(|root| matches!(root.tool, Tool::Alembic(_))).peekable();
+    roots.peek()?;
+    let mut findings = Vec::new();
+    for root in roots {
+        findings.extend(assure(config, root).await.err().map(|failure| Finding::of(&failure)));
+    }
+    Some(Check { name: "env.py", said: "it goes where it is told, on a scratch database".into(), findings })
 }
 
 /// What would be refused before anything else once a run is to begin. A store or a server that can't be asked was told of

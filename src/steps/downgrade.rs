@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::migrate::{broken_off, in_a_run};
-use super::{Probe, Report, Site, direct, migrator, session_options};
+use super::migrate::{assure, broken_off, in_a_run};
+use super::{Probe, Report, Site, migrator};
 use crate::config::{Config, MigrationRoot};
-use crate::event::Progress;
 use crate::failure::Failure;
-use crate::migrate::{Current, Database, Step};
+use crate::migrate::{Current, Step};
 use crate::pg::{self, Session};
 
 /// The roots that are taken back, the last that was migrated first, each with its target.
@@ -62,11 +61,8 @@ pub async fn steps_back(
 /// # Errors
 /// What the downgrade would refuse.
 pub async fn assure_back(config: &Config, targets: &BTreeMap<String, String>) -> Result<(), Failure> {
-    let live = direct(config).with_database(config.database.url.database());
-    let options = session_options(config, &format!("backstay rollback of {}", config.environment));
-    let database = Database::new(live, config.database.maintenance(), options);
     for (root, _) in roots(config, targets) {
-        migrator(root, None)?.assure(&database, &Progress::none()).await?;
+        assure(config, root).await?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! `step = "migrate"`: migrations, in the window, on the window's name.
 
-use super::{Pending, Probe, Report, Site, migrator, roots};
+use super::{Pending, Probe, Report, Site, direct, migrator, roots, session_options};
+use crate::config::{Config, MigrationRoot};
 use crate::event::Progress;
 use crate::failure::Failure;
 use crate::journal;
-use crate::migrate::{Attempt, MigrateError};
+use crate::migrate::{Attempt, Database, MigrateError};
 use crate::pg;
 
 pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -> Result<Report, Failure> {
@@ -23,6 +24,18 @@ pub(super) async fn perform(to: &str, root: Option<&str>, site: &mut Site<'_>) -
         _ => format!("applied {}", applied.join(", ")),
     };
     Report::with(summary, &serde_json::json!({ "applied": applied }))
+}
+
+/// Makes sure, before a window opens, of what the migrations of `root` would look at in it: that an `env.py` goes where it
+/// is told. Changes nothing.
+///
+/// # Errors
+/// What a migration would refuse.
+pub async fn assure(config: &Config, root: &MigrationRoot) -> Result<(), Failure> {
+    let live = direct(config).with_database(config.database.url.database());
+    let options = session_options(config, &format!("backstay migrations of {}", config.environment));
+    let database = Database::new(live, config.database.maintenance(), options);
+    Ok(migrator(root, None)?.assure(&database, &Progress::none()).await?)
 }
 
 /// A run puts back: what a direct upgrade would leave, and its advice to go on from there, do not hold.

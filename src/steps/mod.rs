@@ -41,6 +41,7 @@ use crate::runbook::{GuardKind, StepKind};
 pub use approve::{Approval, How, Planned};
 pub(crate) use backup::{restore_options, write_options};
 pub use downgrade::{assure_back, steps_back};
+pub use migrate::assure;
 pub use preview::Pending;
 pub use released::Released;
 pub use replicas::{Left, Stranded};

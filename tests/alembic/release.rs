@@ -78,6 +78,21 @@ async fn a_release_is_taken_back_by_downgrade() {
 }
 
 #[tokio::test]
+async fn doctor_finds_an_env_py_that_goes_elsewhere() {
+    let p = project().await;
+    let told = p.run(&["doctor"]).expect(0);
+    assert!(told.out.contains("env.py: it goes where it is told"), "{}", told.out);
+    let other = crate::common::fresh_database().await;
+    p.write("alembic/env.py", &ENV.replace("os.environ[\"DATABASE_URL\"]", &format!("{other:?}")));
+    let told = p.run(&["doctor"]).expect(3);
+    assert!(
+        told.out.contains("heeds DATABASE_URL") && !told.out.contains("ready for a release"),
+        "{}",
+        told.out
+    );
+}
+
+#[tokio::test]
 async fn a_bad_release_is_put_back() {
     let p = project().await;
     migration(
